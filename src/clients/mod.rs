@@ -1,0 +1,6 @@
+//! The only users of git2, of the Docker Engine API, of registries and of the host's file system.
+//!
+//! Each outside system is a reading and a writing trait, so that the same loop runs against a
+//! seeded simulator.
+
+pub mod docker;

@@ -1,0 +1,95 @@
+//! What a node remembers between passes: little, and rebuilt from Docker and Git if it is lost.
+//!
+//! In and out: JSON in the state directory, through [`MemoryStore`]. Pure types.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{CommitId, ContainerName, Digest, Revision, ServiceName};
+
+/// Everything remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    /// The last verified tip: the next one must have it on its chain.
+    pub verified: Option<CommitId>,
+    /// Anchor that `verified` was judged from; another anchor judges all again.
+    pub anchor: Option<CommitId>,
+    /// Digest of the revoked keys that `verified` was judged with.
+    pub revoked_keys: Option<Digest>,
+    /// When this node first saw each verified tip of a branch below its own (soak), newest last.
+    #[serde(default)]
+    pub first_seen: BTreeMap<String, Vec<(CommitId, Timestamp)>>,
+    /// By service, those that run here or did until their removal is complete.
+    #[serde(default)]
+    pub services: BTreeMap<ServiceName, ServiceMemory>,
+    /// Images this node pulled, by reference, with when each was last wanted.
+    #[serde(default)]
+    pub images: BTreeMap<String, Timestamp>,
+}
+
+/// What is remembered of one service.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceMemory {
+    /// What last passed its health gate.
+    pub applied: Option<Applied>,
+    /// What failed and is not tried again until a commit changes it.
+    pub failed: Option<Failed>,
+    /// Set aside by this node's operator.
+    pub suspended: Option<LocalSuspension>,
+    /// Run-once containers that succeeded, with the spec hash they succeeded with.
+    #[serde(default)]
+    pub once: BTreeMap<ContainerName, Digest>,
+}
+
+/// A version of a service that passed its health gate here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Applied {
+    /// Where it came from; its files are still in the node's object store.
+    pub revision: Revision,
+    /// [`crate::reconcile::desired::DesiredService::content_hash`].
+    pub content: Digest,
+    /// When it passed.
+    pub at: Timestamp,
+}
+
+/// A version of a service that failed here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failed {
+    /// Where it came from.
+    pub revision: Revision,
+    /// [`crate::reconcile::desired::DesiredService::whole_hash`].
+    pub whole: Digest,
+    /// What went wrong, with the container and its last words.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// An operator's `suspend`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalSuspension {
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub at: Timestamp,
+    /// Until when, if it ends by itself.
+    pub until: Option<Timestamp>,
+}
+
+/// Where the memory lives. Saving is durable: after it returns, a power loss keeps it.
+pub trait MemoryStore {
+    /// What failed, for people.
+    type Error: std::error::Error;
+    /// Writes everything, atomically and durably.
+    ///
+    /// # Errors
+    /// When it cannot be made durable; what was stored before is still there.
+    fn save(&self, memory: &Memory) -> Result<(), Self::Error>;
+}

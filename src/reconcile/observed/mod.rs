@@ -1,0 +1,54 @@
+//! What runs on this engine, and whose it is.
+//!
+//! In: [`crate::clients::docker::DockerRead`], the node's key. Out: [`ObservedState`].
+//! Effect: reads the engine.
+//!
+//! # Guarantees
+//! * A container is ours only with a proof made with this node's key; labels alone are not believed.
+//! * One list call; inspects only where something changed since the last pass, or when asked to
+//!   look at everything.
+
+mod ownership;
+
+pub use ownership::{Owned, OwnershipKey, labels};
+
+use std::collections::BTreeMap;
+
+use crate::clients::docker::{
+    ContainerInspect, ContainerState, ContainerSummary, EngineInfo, ImageInspect, NetworkInspect,
+    VolumeInspect,
+};
+use crate::model::ServiceName;
+
+/// Everything seen on the engine.
+#[derive(Debug, Clone, Default)]
+pub struct ObservedState {
+    /// The engine.
+    pub engine: EngineInfo,
+    /// Containers with our proof, by service.
+    pub services: BTreeMap<ServiceName, Vec<ObservedContainer>>,
+    /// Everything else, by name: an error when in the way, never a victim.
+    pub foreign: BTreeMap<String, ContainerSummary>,
+    /// Networks by name.
+    pub networks: BTreeMap<String, NetworkInspect>,
+    /// Volumes by name.
+    pub volumes: BTreeMap<String, VolumeInspect>,
+    /// Images that matter: by engine id, and by the reference that is wanted.
+    pub images: BTreeMap<String, ImageInspect>,
+}
+
+/// One container of ours.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObservedContainer {
+    /// What its labels prove.
+    pub owned: Owned,
+    /// All of it.
+    pub inspect: ContainerInspect,
+}
+
+impl ObservedContainer {
+    /// Whether it runs (a restarting one does not).
+    pub fn is_running(&self) -> bool {
+        self.inspect.state == ContainerState::Running
+    }
+}

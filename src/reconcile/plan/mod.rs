@@ -1,0 +1,62 @@
+//! Compares desired with observed and lists, per service, the steps between them.
+//!
+//! In: [`PlanInput`]. Out: [`Plan`]. Pure.
+//!
+//! # Guarantees
+//! * A plan leaves `apply` nothing to decide: every object is named, every create is whole.
+//! * Only objects with this node's ownership proof are changed or removed.
+//! * Planning again after a complete apply gives an empty plan.
+//! * The same function repairs drift, rolls out, finishes what a crash interrupted and rolls back:
+//!   a failed version is simply no longer the target.
+//! * Every step has its reason; everything wanted but not done is [`Held`], with its reason.
+
+mod step;
+
+pub use step::{Gate, Held, HeldReason, Plan, Reason, ServicePlan, Stage, Step};
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::config::NodePolicy;
+use crate::model::ServiceName;
+use crate::reconcile::desired::{DesiredService, DesiredState};
+use crate::reconcile::memory::Memory;
+use crate::reconcile::observed::{ObservedState, OwnershipKey};
+
+/// Everything a plan is made from.
+#[derive(Debug)]
+pub struct PlanInput<'a> {
+    /// The newest verified revision's state.
+    pub desired: &'a DesiredState,
+    /// What was last applied of each service whose applied content differs from the newest:
+    /// resolved from its own revision, so that drift is healed without upgrading.
+    pub applied: &'a BTreeMap<ServiceName, DesiredService>,
+    /// What runs.
+    pub observed: &'a ObservedState,
+    /// What the node remembers.
+    pub memory: &'a Memory,
+    /// What this node refuses whatever Git says.
+    pub policy: &'a NodePolicy,
+    /// Makes labels with proofs.
+    pub key: &'a OwnershipKey,
+    /// Fresh random hex for new objects.
+    pub nonce: &'a str,
+    /// Where configs' contents lie on the host, by digest: `<dir>/<hex>-<mode>`.
+    pub files_dir: &'a str,
+    /// The time.
+    pub now: Timestamp,
+    /// What an operator allows for this one run.
+    pub overrides: &'a Overrides,
+}
+
+/// What an operator allows for one run of `apply`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Overrides {
+    /// Services whose removal is allowed past the brake.
+    pub allow_removal: BTreeSet<ServiceName>,
+    /// Pass windows and freezes, with the reason that the journal keeps.
+    pub now: Option<String>,
+    /// Only these services; empty means all.
+    pub services: BTreeSet<ServiceName>,
+}

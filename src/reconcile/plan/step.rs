@@ -1,0 +1,367 @@
+//! The plan as data: what will be done, in which order, and why.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::clients::docker::ContainerId;
+use crate::model::{ContainerName, Digest, ImageReference, Mode, Revision, ServiceName};
+use crate::reconcile::desired::container::Pin;
+
+/// What one pass would do on this node.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// The newest verified revision.
+    pub revision: Revision,
+    /// Services with something to do, by name. Independent: they proceed in parallel.
+    pub services: Vec<ServicePlan>,
+    /// What is wanted but may not happen now.
+    pub held: Vec<Held>,
+}
+
+impl Plan {
+    /// Whether nothing differs: no step, nothing held.
+    pub fn is_in_sync(&self) -> bool {
+        self.services.is_empty() && self.held.is_empty()
+    }
+}
+
+/// What would be done for one service.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServicePlan {
+    /// The service.
+    pub service: ServiceName,
+    /// In report mode nothing of this is done.
+    pub mode: Mode,
+    /// What it becomes: revision and content; none when it is removed.
+    pub target: Option<Target>,
+    /// Why, most important first; never empty.
+    pub reasons: Vec<Reason>,
+    /// One after the other; the steps within a stage may run at the same time.
+    pub stages: Vec<Stage>,
+    /// Whether a failure of the gate makes the target failed (a new version), or is only reported
+    /// and tried again (a repair of what was applied before).
+    pub is_new_version: bool,
+}
+
+/// The version of a service that a plan leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Target {
+    /// Where it comes from.
+    pub revision: Revision,
+    /// Its content hash, remembered as applied once the gate has passed.
+    pub content: Digest,
+    /// Its whole hash, remembered if it fails.
+    pub whole: Digest,
+}
+
+/// Steps that may run at the same time.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Stage {
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// One change, complete: nothing is left to decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Step {
+    /// Fetch an image from the hub by digest, then check that it is the pinned one.
+    Pull {
+        /// What is pulled.
+        image: ImageReference,
+        /// What it must be.
+        pin: Pin,
+    },
+    /// Put a config's content into the node's content-addressed store.
+    WriteFile {
+        /// Path on the host.
+        path: String,
+        /// Bytes.
+        content: crate::reconcile::desired::container::ConfigContent,
+        /// Permission bits.
+        mode: u32,
+    },
+    /// Make a network.
+    CreateNetwork {
+        /// Its name.
+        name: String,
+        /// Body of the request.
+        body: Value,
+    },
+    /// Make a volume.
+    CreateVolume {
+        /// Its name.
+        name: String,
+        /// Body of the request.
+        body: Value,
+    },
+    /// Give a container another name.
+    Rename {
+        /// Which.
+        id: ContainerId,
+        /// Its present name.
+        from: String,
+        /// Its new name.
+        to: String,
+    },
+    /// Make a container under its final name; it does not start yet.
+    Create {
+        /// Which of the service's containers.
+        container: ContainerName,
+        /// Its name on the engine.
+        name: String,
+        /// Found again by this if the call fails half-way.
+        nonce: String,
+        /// Body of the request.
+        body: Value,
+        /// Networks to connect before it starts, after the one in the body: name and endpoint.
+        connect: Vec<(String, Value)>,
+    },
+    /// Stop a container.
+    Stop {
+        /// Which.
+        id: ContainerId,
+        /// Its name, for people.
+        name: String,
+        /// Seconds until it is killed.
+        grace_secs: u64,
+    },
+    /// Start a container.
+    Start {
+        /// Which of the service's containers.
+        container: ContainerName,
+        /// Its name on the engine; it may have been made in this very plan.
+        name: String,
+        /// Resume instead of start.
+        paused: bool,
+    },
+    /// Wait until a dependency has reached its condition.
+    Await {
+        /// Whose turn is next.
+        container: ContainerName,
+        /// Name on the engine of what it waits for.
+        name: String,
+        /// What must be so.
+        condition: AwaitCondition,
+        /// How long.
+        timeout: Duration,
+    },
+    /// Run a container that must exit 0, and remember its success.
+    RunOnce {
+        /// Which of the service's containers.
+        container: ContainerName,
+        /// Its name on the engine.
+        name: String,
+        /// Remembered on success.
+        spec: Digest,
+        /// How long it may take.
+        timeout: Duration,
+    },
+    /// Change limits or restart policy in place.
+    Update {
+        /// Which.
+        id: ContainerId,
+        /// Its name, for people.
+        name: String,
+        /// Body of the request.
+        body: Value,
+    },
+    /// Connect a container to a network.
+    Connect {
+        /// Which.
+        id: ContainerId,
+        /// Its name, for people.
+        name: String,
+        /// The network.
+        network: String,
+        /// `EndpointConfig`.
+        endpoint: Value,
+    },
+    /// Disconnect a container from a network.
+    Disconnect {
+        /// Which.
+        id: ContainerId,
+        /// Its name, for people.
+        name: String,
+        /// The network.
+        network: String,
+    },
+    /// All containers of the service must be healthy, or run without restart, over the stable window.
+    Gate(Gate),
+    /// Remove a stopped container.
+    Remove {
+        /// Which.
+        id: ContainerId,
+        /// Its name, for people.
+        name: String,
+    },
+    /// Remove a network of ours.
+    RemoveNetwork {
+        /// Its id.
+        id: String,
+        /// Its name, for people.
+        name: String,
+    },
+}
+
+/// What a container must have reached before its dependant starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AwaitCondition {
+    /// It runs.
+    Running,
+    /// Its health check passes.
+    Healthy,
+}
+
+/// The health gate of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Gate {
+    /// Names on the engine of every container that keeps running.
+    pub containers: Vec<String>,
+    /// Time they have to become healthy.
+    pub health_timeout: Duration,
+    /// Without a health check: running without restart this long.
+    pub stable: Duration,
+}
+
+/// Why something is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Reason {
+    /// The service is new here.
+    New {
+        /// Where it comes from.
+        revision: Revision,
+    },
+    /// A commit changes it.
+    Changed {
+        /// Where the new version comes from.
+        revision: Revision,
+        /// Container and field, `web.image`.
+        field: String,
+        /// What it was.
+        from: String,
+        /// What it becomes.
+        to: String,
+    },
+    /// Somebody changed what runs.
+    Drift {
+        /// Container and field.
+        field: String,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        actual: String,
+    },
+    /// It is no longer wanted here.
+    Removed {
+        /// Which revision says so.
+        revision: Revision,
+    },
+    /// A version failed; the one before comes back.
+    Rollback {
+        /// What failed.
+        revision: Revision,
+        /// Why.
+        because: String,
+    },
+    /// A rollout was interrupted and is finished.
+    Resume {
+        /// Which version.
+        revision: Revision,
+    },
+    /// All runs as wanted, but its health gate has not passed yet.
+    Confirm {
+        /// Which version.
+        revision: Revision,
+    },
+}
+
+/// Something wanted that may not happen now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// The service.
+    pub service: ServiceName,
+    /// Why not.
+    pub reason: HeldReason,
+    /// What it would become, if it is a new version.
+    pub revision: Revision,
+}
+
+/// Why something is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "held", rename_all = "snake_case")]
+pub enum HeldReason {
+    /// No window is open.
+    Window {
+        /// When the next one opens, RFC 3339.
+        opens: Option<String>,
+    },
+    /// A freeze covers now.
+    Freeze {
+        /// Why, from the environment's file.
+        reason: String,
+        /// Until when, RFC 3339.
+        until: String,
+    },
+    /// Set aside.
+    Suspended {
+        /// Why.
+        reason: String,
+        /// Until when, RFC 3339.
+        until: Option<String>,
+    },
+    /// This version failed here.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// Node policy denies it.
+    Policy {
+        /// Every field that is denied, with what would allow it.
+        denied: Vec<String>,
+    },
+    /// Too much would be removed at once.
+    Brake {
+        /// Containers that would go.
+        removing: usize,
+        /// Containers there are.
+        of: usize,
+    },
+    /// A foreign object is in the way.
+    Foreign {
+        /// What it is called.
+        name: String,
+    },
+    /// An image cannot be had yet.
+    Image {
+        /// Which, and why.
+        reason: String,
+    },
+    /// The revision has no document for this node.
+    NodeUndeclared,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New { revision } => write!(f, "new in {revision}"),
+            Self::Changed { revision, field, from, to } => {
+                write!(f, "{revision} changes {field}: {from} → {to}")
+            }
+            Self::Drift { field, expected, actual } => {
+                write!(f, "drift in {field}: is {actual}, should be {expected}")
+            }
+            Self::Removed { revision } => write!(f, "no longer wanted here since {revision}"),
+            Self::Rollback { revision, because } => write!(f, "{revision} failed: {because}"),
+            Self::Resume { revision } => {
+                write!(f, "finishing an interrupted rollout of {revision}")
+            }
+            Self::Confirm { revision } => write!(f, "health gate of {revision} has not passed yet"),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Outcome → conditions → status file and journal.

@@ -1,0 +1,5 @@
+//! Integration tests: one binary, a folder per stage.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod tidy;
