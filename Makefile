@@ -1,9 +1,56 @@
 # Two commands on a fresh Debian or Ubuntu machine: `make demo`, `make test`.
-.PHONY: test ci
+# Each installs what is missing first (as root; else it says what to install).
+
+RUST = sh .ci/rust
+DEMO = target/release/tidegate demo
+
+.PHONY: help demo demo-stop test ci bench doc setup clean
+
+help:
+	@echo 'make demo       the whole story on real containers, told and checked'
+	@echo 'make demo-stop  ends the demo and removes what it made'
+	@echo 'make test       every test, real engines, registries and git servers included'
+	@echo 'make ci         what continuous integration runs: fmt, clippy, test'
+	@echo 'make bench      us and docker-compose on the same work, into docs/benchmarks.md'
+	@echo 'make doc        the documentation of the code, in target/doc'
+	@echo 'make setup      installs what building, testing and the demo need'
+	@echo 'make clean      removes what was built'
+
+demo:
+	@sh .ci/setup demo
+	@$(RUST) cargo build --release --quiet
+	@$(DEMO)
+
+demo-stop:
+	@test -x target/release/tidegate || { echo 'no demo was built here'; exit 1; }
+	@$(DEMO) --stop
+
+# nextest gives each test its own process; without it the standard runner does, one binary at a time.
 test:
-	cargo nextest run
+	@sh .ci/setup test
+	@if $(RUST) cargo nextest --version >/dev/null 2>&1; then \
+	    $(RUST) cargo nextest run --no-fail-fast; \
+	else \
+	    $(RUST) cargo test --no-fail-fast --lib --bins --test it; \
+	fi
 
 ci:
-	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
-	$(MAKE) test
+	@sh .ci/setup test lint
+	$(RUST) cargo fmt --check
+	$(RUST) cargo clippy --locked --all-targets -- -D warnings
+	$(MAKE) --no-print-directory test
+
+bench:
+	@sh .ci/setup demo
+	@$(RUST) cargo build --release --quiet
+	@sh benches/compare.sh
+
+doc:
+	@sh .ci/setup
+	RUSTDOCFLAGS='-D warnings' $(RUST) cargo doc --no-deps --document-private-items
+
+setup:
+	@sh .ci/setup demo test lint
+
+clean:
+	$(RUST) cargo clean
