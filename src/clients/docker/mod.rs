@@ -16,6 +16,8 @@ pub use types::{
     EngineInfo, ImageInspect, NetworkInspect, RegistryAuth, VolumeInspect,
 };
 
+use futures_util::Stream;
+
 use crate::model::ImageReference;
 
 /// What a failing call says about itself is in [`DockerError`]; "not there" is `Ok(None)`.
@@ -35,6 +37,13 @@ pub trait DockerRead {
     async fn volumes(&self) -> Result<Vec<VolumeInspect>, DockerError>;
     /// The last lines that a container wrote, for a failure's report; bounded.
     async fn logs(&self, id: &ContainerId, lines_max: u32) -> Result<String, DockerError>;
+}
+
+/// What happens on an engine, as it happens.
+pub trait DockerEvents {
+    /// Events of containers, networks and images from now on; it ends with an error or when the
+    /// engine ends it, and is then asked for again.
+    fn events(&self) -> impl Stream<Item = Result<EngineEvent, DockerError>>;
 }
 
 /// Everything that changes an engine. `plan` is never handed one.

@@ -48,6 +48,8 @@ pub struct EngineInfo {
     pub logging_driver: String,
     /// `1` or `2`.
     pub cgroup_version: String,
+    /// Whether swap can be limited; a memory limit then brings a swap limit with it.
+    pub swap_limit: bool,
     /// Whether images live in containerd, where the image id is the manifest digest.
     pub containerd_image_store: bool,
 }

@@ -27,6 +27,9 @@ pub struct ObservedState {
     pub engine: EngineInfo,
     /// Containers with our proof, by service.
     pub services: BTreeMap<ServiceName, Vec<ObservedContainer>>,
+    /// Containers with our proof that the engine would not show whole: nothing may be decided about
+    /// their services, others go on.
+    pub unknown: Vec<UnknownContainer>,
     /// Everything else, by name: an error when in the way, never a victim.
     pub foreign: BTreeMap<String, ContainerSummary>,
     /// Networks by name.
@@ -35,6 +38,17 @@ pub struct ObservedState {
     pub volumes: BTreeMap<String, VolumeInspect>,
     /// Images that matter: by engine id, and by the reference that is wanted.
     pub images: BTreeMap<String, ImageInspect>,
+}
+
+/// A container of ours whose inspect failed or hung.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnknownContainer {
+    /// What its labels prove.
+    pub owned: Owned,
+    /// What the list says.
+    pub summary: ContainerSummary,
+    /// Why no more is known.
+    pub reason: String,
 }
 
 /// One container of ours.

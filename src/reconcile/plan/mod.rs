@@ -11,6 +11,8 @@
 //! * Every step has its reason; everything wanted but not done is [`Held`], with its reason.
 
 mod step;
+pub mod body;
+pub mod fields;
 
 pub use step::{Gate, Held, HeldReason, Plan, Reason, ServicePlan, Stage, Step};
 
