@@ -24,3 +24,4 @@ pub mod telemetry;
 pub mod config;
 pub mod clients;
 pub mod reconcile;
+pub mod cli;

@@ -1,0 +1,108 @@
+//! The command line: one file per command, and what they share.
+//!
+//! In: arguments, the stages. Out: text or JSON, and an exit code. The doc comment of a command's
+//! arguments is its manual.
+
+pub mod error;
+pub mod output;
+pub mod completions;
+pub mod context;
+pub mod man;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind as UsageKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::cli::context::{Context, GlobalArgs};
+use crate::cli::error::{CommandError, ErrorKind, Outcome};
+use crate::cli::output::Tone;
+
+/// Lets change flow one way: dev → tst → prd
+///
+/// One signed Git repository says what runs where. Every node pulls it, checks for itself that the
+/// change was allowed to come that far, makes its containers match, and says so.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, propagate_version = false, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done or in sync, 1 failed, 2 there are differences, \
+    3 refused by trust or policy, 4 timed out waiting, 64 wrong usage.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: GlobalArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+}
+
+fn run(command: Command, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+    match command {
+        Command::Completions(args) => completions::run(&args, out),
+        Command::Man(args) => man::run(&args, ctx, out),
+    }
+}
+
+/// Runs the program with the process's own arguments.
+pub fn main() -> ExitCode {
+    main_with(std::env::args_os().collect())
+}
+
+fn main_with(args: Vec<OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let ctx = cli.global.resolve();
+    let mut out = std::io::stdout().lock();
+    let result = run(cli.command, &ctx, &mut out)
+        .and_then(|outcome| out.flush().map(|()| outcome).map_err(CommandError::from));
+    match result {
+        Ok(outcome) => ExitCode::from(outcome.code()),
+        Err(error) => {
+            complain(&error, &ctx);
+            ExitCode::from(error.kind.code())
+        }
+    }
+}
+
+/// What clap has to say: help and version are no failures, everything else is wrong usage.
+fn usage(error: &clap::Error) -> ExitCode {
+    // A reader that has gone is nobody to complain to.
+    drop(error.print());
+    match error.kind() {
+        UsageKind::DisplayHelp | UsageKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(ErrorKind::Usage.code()),
+    }
+}
+
+fn complain(error: &CommandError, ctx: &Context) {
+    if matches!(error.kind, ErrorKind::BrokenPipe) {
+        return;
+    }
+    let mut err = std::io::stderr().lock();
+    let mut said = writeln!(err, "{} {error}", ctx.paint_err.tone(Tone::Bad, "error:"));
+    if let Some(hint) = &error.hint {
+        said = said.and(writeln!(err, "{} {hint}", ctx.paint_err.tone(Tone::Strong, "hint:")));
+    }
+    // Nobody reads standard error: nothing is left to say it to.
+    drop(said);
+}
+
+/// The whole command line, for completions, manual pages and tests.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        crate::cli::command().debug_assert();
+    }
+}

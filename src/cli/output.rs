@@ -1,0 +1,216 @@
+//! Tables as kubectl prints them, JSON that starts with its schema, colours only for people.
+//!
+//! In: rows or a serialisable value. Out: text on a writer.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use serde::Serialize;
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// For programs; begins with "schema"
+    Json,
+}
+
+/// Whether output is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Even into a pipe
+    Always,
+    /// Not at all
+    Never,
+}
+
+/// Whether one stream is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paint {
+    /// With ANSI colours.
+    Ansi,
+    /// As it is.
+    Plain,
+}
+
+impl ColorChoice {
+    /// Decides for a stream. `NO_COLOR` (any value but an empty one) and `TERM=dumb` say no.
+    pub fn resolve(self, stream: &impl io::IsTerminal) -> Paint {
+        let env = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let wanted = match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                stream.is_terminal()
+                    && env("NO_COLOR").is_none()
+                    && env("TERM").is_none_or(|term| term != "dumb")
+            }
+        };
+        if wanted { Paint::Ansi } else { Paint::Plain }
+    }
+}
+
+/// What a cell means; decides its colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tone {
+    /// Nothing special.
+    #[default]
+    Plain,
+    /// As it should be.
+    Good,
+    /// Worth a look.
+    Notice,
+    /// Wrong.
+    Bad,
+    /// Less important.
+    Faint,
+    /// More important.
+    Strong,
+}
+
+impl Paint {
+    /// `text` in the colour of `tone`.
+    pub fn tone(self, tone: Tone, text: &str) -> String {
+        let code = match tone {
+            Tone::Plain => return text.to_owned(),
+            Tone::Good => 32,
+            Tone::Notice => 33,
+            Tone::Bad => 31,
+            Tone::Faint => 2,
+            Tone::Strong => 1,
+        };
+        match self {
+            Self::Plain => text.to_owned(),
+            Self::Ansi => format!("\x1b[{code}m{text}\x1b[0m"),
+        }
+    }
+}
+
+/// One cell of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+impl Cell {
+    /// A cell in a tone.
+    pub fn toned(text: impl Into<String>, tone: Tone) -> Self {
+        Self { text: one_line(&text.into()), tone }
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self::toned(text, Tone::Plain)
+    }
+}
+
+/// Control characters would break the table, or the reader's terminal.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Rows under an upper-case header, without borders.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    header: Vec<&'static str>,
+    rows: Vec<Vec<Cell>>,
+}
+
+/// Spaces between columns, as kubectl has them.
+const GAP: usize = 3;
+
+impl Table {
+    /// An empty table.
+    pub fn new(header: &[&'static str]) -> Self {
+        Self { header: header.to_vec(), rows: Vec::new() }
+    }
+
+    /// Adds a row; an empty cell is shown as `-`.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Prints it.
+    ///
+    /// # Errors
+    /// When `out` cannot be written to.
+    pub fn write(&self, out: &mut dyn Write, paint: Paint) -> io::Result<()> {
+        let shown = |cell: &Cell| if cell.text.is_empty() { 1 } else { cell.text.chars().count() };
+        let mut widths: Vec<usize> = self.header.iter().map(|h| h.chars().count()).collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(shown(cell));
+            }
+        }
+        let last = self.header.len().saturating_sub(1);
+        for (at, (name, width)) in self.header.iter().zip(&widths).enumerate() {
+            let pad = if at == last { 0 } else { width + GAP - name.chars().count() };
+            write!(out, "{name}{:pad$}", "")?;
+        }
+        writeln!(out)?;
+        for row in &self.rows {
+            for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let text = if cell.text.is_empty() { "-" } else { &cell.text };
+                let pad = if at == last { 0 } else { width + GAP - shown(cell) };
+                write!(out, "{}{:pad$}", paint.tone(cell.tone, text), "")?;
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+}
+
+/// Prints a value as JSON on one stream, ended by a newline.
+///
+/// # Errors
+/// When `out` cannot be written to.
+pub fn write_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
+    writeln!(out)
+}
+
+/// Whether progress may be shown: somebody is watching.
+pub fn is_watched() -> bool {
+    io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::output::{Cell, Paint, Table, Tone};
+
+    fn text(table: &Table, paint: Paint) -> String {
+        let mut out = Vec::new();
+        table.write(&mut out, paint).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_table_has_an_upper_case_header_and_no_borders() {
+        let mut table = Table::new(&["NAME", "SYNC", "MESSAGE"]);
+        table.row(["app1".into(), Cell::toned("Synced", Tone::Good), "".into()]);
+        table.row(["a-long-name".into(), "Held".into(), "two\nlines\x1b[31m".into()]);
+        insta::assert_snapshot!(text(&table, Paint::Plain), @r"
+        NAME          SYNC     MESSAGE
+        app1          Synced   -
+        a-long-name   Held     two lines [31m
+        ");
+    }
+
+    #[test]
+    fn colours_do_not_shift_columns() {
+        let mut table = Table::new(&["A", "B"]);
+        table.row([Cell::toned("x", Tone::Bad), "y".into()]);
+        assert_eq!(text(&table, Paint::Ansi), "A   B\n\x1b[31mx\x1b[0m   y\n");
+    }
+}

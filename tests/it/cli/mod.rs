@@ -1,0 +1,5 @@
+//! The command line as people and scripts meet it.
+
+mod help;
+mod usage;
+mod support;
