@@ -1,7 +1,10 @@
 //! What this node refuses whatever Git says: default deny.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
+use crate::config::fragment::Fragment;
+use crate::config::section::Section;
 use crate::model::ServiceName;
 
 /// Node-local policy, which Git cannot loosen: default deny.
@@ -17,4 +20,70 @@ pub struct NodePolicy {
     pub capabilities: BTreeMap<String, BTreeSet<String>>,
     /// Services that may mount the engine's socket.
     pub docker_socket: BTreeSet<ServiceName>,
+}
+
+/// Reads `[policy]`.
+pub(crate) fn read_policy(mut section: Section<'_>) -> NodePolicy {
+    let policy = NodePolicy {
+        bind_mounts: section.list::<HostPath>("bind_mounts").into_iter().map(|p| p.0).collect(),
+        privileged: section.list("privileged").into_iter().collect(),
+        host_namespaces: section.list("host_namespaces").into_iter().collect(),
+        capabilities: {
+            let table = section.table("cap_add");
+            read_capabilities(&mut section, table)
+        },
+        docker_socket: section.list("docker_socket").into_iter().collect(),
+    };
+    section.finish();
+    policy
+}
+
+fn read_capabilities(
+    section: &mut Section<'_>,
+    table: Fragment,
+) -> BTreeMap<String, BTreeSet<String>> {
+    let mut capabilities = BTreeMap::new();
+    for (service, entry) in table.0 {
+        let named = service.parse::<ServiceName>();
+        if let Err(error) = named
+            && service != "*"
+        {
+            section.report(entry.key.error(error.to_string()));
+            continue;
+        }
+        let name = format!("policy.cap_add.{service}");
+        let items: Vec<Capability> = section.items(&name, Some(entry.value));
+        capabilities.insert(service, items.into_iter().map(|item| item.0).collect());
+    }
+    capabilities
+}
+
+/// A folder of the host, absolute and without steps upwards.
+struct HostPath(String);
+
+impl FromStr for HostPath {
+    type Err = String;
+    fn from_str(input: &str) -> Result<Self, String> {
+        let steps = input.split('/').any(|part| matches!(part, "." | ".."));
+        if !input.starts_with('/') || steps || input.contains('\0') {
+            return Err(format!("`{input}` is not an absolute path without `.` and `..`"));
+        }
+        let trimmed = input.trim_end_matches('/');
+        Ok(Self(if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() }))
+    }
+}
+
+/// A capability, kept without its prefix `CAP_`.
+struct Capability(String);
+
+impl FromStr for Capability {
+    type Err = String;
+    fn from_str(input: &str) -> Result<Self, String> {
+        let name = input.strip_prefix("CAP_").unwrap_or(input);
+        if !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(format!("`{input}` is not a capability: write for example `NET_ADMIN`"))
+        }
+    }
 }
