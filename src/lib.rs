@@ -24,4 +24,5 @@ pub mod telemetry;
 pub mod config;
 pub mod clients;
 pub mod reconcile;
+pub mod hub;
 pub mod cli;

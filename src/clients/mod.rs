@@ -4,3 +4,4 @@
 //! seeded simulator.
 
 pub mod docker;
+pub mod registry;
