@@ -3,5 +3,6 @@
 //! Each outside system is a reading and a writing trait, so that the same loop runs against a
 //! seeded simulator.
 
+pub mod host;
 pub mod docker;
 pub mod registry;

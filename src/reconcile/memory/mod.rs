@@ -1,6 +1,11 @@
 //! What a node remembers between passes: little, and rebuilt from Docker and Git if it is lost.
 //!
-//! In and out: JSON in the state directory, through [`MemoryStore`]. Pure types.
+//! In and out: JSON in the state directory, through [`MemoryStore`]. Effect of [`FileMemoryStore`]
+//! alone: it reads and writes that file.
+
+mod file;
+
+pub use file::FileMemoryStore;
 
 use std::collections::BTreeMap;
 
