@@ -25,4 +25,5 @@ pub mod config;
 pub mod clients;
 pub mod reconcile;
 pub mod hub;
+pub mod agent;
 pub mod cli;

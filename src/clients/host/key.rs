@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use ssh_key::private::{Ed25519Keypair, KeypairData};
-use ssh_key::{LineEnding, PrivateKey};
+use ssh_key::{HashAlg, LineEnding, PrivateKey};
 use zeroize::Zeroizing;
 
 use crate::clients::host::files::{Durability, sync_parent, write_beside};
@@ -75,6 +75,17 @@ impl NodeKey {
     /// The secret that other keys are derived from.
     pub fn secret(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.pair.private.to_bytes())
+    }
+
+    /// An armored SSHSIG over `message`, bound to `namespace`.
+    ///
+    /// # Errors
+    /// When the signature cannot be made.
+    pub fn sign(&self, namespace: &str, message: &[u8]) -> Result<String, HostError> {
+        PrivateKey::new(KeypairData::Ed25519(self.pair.clone()), "")
+            .and_then(|key| key.sign(namespace, HashAlg::Sha256, message))
+            .and_then(|signature| signature.to_pem(LineEnding::LF))
+            .map_err(|error| HostError::unfit(Path::new("node key"), error.to_string()))
     }
 }
 

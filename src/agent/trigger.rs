@@ -1,0 +1,182 @@
+//! What wakes the agent. Events only wake; listing is the truth.
+
+use std::fmt;
+
+use crate::agent::pace::Look;
+use crate::clients::docker::EngineEvent;
+
+/// Something that may have changed what should run or what runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trigger {
+    /// The agent has just started.
+    Start,
+    /// It is time to ask the remote.
+    Poll,
+    /// The repository, which lies on this machine, has changed.
+    Repository,
+    /// The node's own configuration has changed.
+    Configuration,
+    /// Something happened on the engine: what, and to what.
+    Engine {
+        /// `die`, `destroy`, ….
+        action: String,
+        /// The object's name.
+        name: String,
+    },
+    /// The event stream broke: anything may have happened.
+    EventsLost,
+    /// SIGHUP.
+    Hangup,
+    /// A window opened, a freeze or a suspension ended.
+    Time,
+    /// Something that failed is tried again.
+    Retry,
+    /// An operator asks.
+    Operator,
+}
+
+impl Trigger {
+    /// Whether the remote is to be asked.
+    pub fn fetches(&self) -> bool {
+        matches!(
+            self,
+            Self::Start
+                | Self::Poll
+                | Self::Repository
+                | Self::Configuration
+                | Self::Hangup
+                | Self::Operator
+        )
+    }
+
+    /// How closely the pass must look.
+    pub fn look(&self) -> Look {
+        match self {
+            Self::Start
+            | Self::EventsLost
+            | Self::Hangup
+            | Self::Operator
+            | Self::Configuration
+            // What `docker update` or `network disconnect` changes is not in the list.
+            | Self::Engine { .. } => Look::Everything,
+            Self::Poll | Self::Repository | Self::Time | Self::Retry => Look::Changes,
+        }
+    }
+
+    /// What an engine event means to the agent; most mean nothing.
+    pub fn from_event(event: &EngineEvent) -> Option<Self> {
+        let action = event.action.split(':').next().unwrap_or_default();
+        let wakes = match event.kind.as_str() {
+            "container" => matches!(
+                action,
+                "die"
+                    | "destroy"
+                    | "stop"
+                    | "rename"
+                    | "update"
+                    | "pause"
+                    | "unpause"
+                    | "start"
+                    | "health_status"
+            ),
+            "network" => matches!(action, "disconnect" | "destroy" | "connect" | "remove"),
+            "volume" => action == "destroy",
+            "image" => matches!(action, "delete" | "untag"),
+            _ => false,
+        };
+        wakes.then(|| Self::Engine {
+            action: event.action.clone(),
+            name: event.attributes.get("name").unwrap_or(&event.actor).clone(),
+        })
+    }
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => f.write_str("start"),
+            Self::Poll => f.write_str("poll"),
+            Self::Repository => f.write_str("repository"),
+            Self::Configuration => f.write_str("configuration"),
+            Self::Engine { action, name } => write!(f, "docker {action} {name}"),
+            Self::EventsLost => f.write_str("events lost"),
+            Self::Hangup => f.write_str("SIGHUP"),
+            Self::Time => f.write_str("time"),
+            Self::Retry => f.write_str("retry"),
+            Self::Operator => f.write_str("operator"),
+        }
+    }
+}
+
+/// Everything that one pass answers: the first trigger, and what all of them together ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wake {
+    /// What came first, for the journal.
+    pub first: Trigger,
+    /// Whether any of them asks the remote.
+    pub fetches: bool,
+    /// The closest look that any of them asks for.
+    pub look: Look,
+    /// Whether the node's configuration changed.
+    pub reloads: bool,
+}
+
+impl Wake {
+    /// A wake by one trigger.
+    pub fn by(first: Trigger) -> Self {
+        let mut wake =
+            Self { fetches: false, look: Look::Changes, reloads: false, first: first.clone() };
+        wake.add(&first);
+        wake
+    }
+
+    /// Answers another trigger as well.
+    pub fn add(&mut self, trigger: &Trigger) {
+        self.fetches |= trigger.fetches();
+        self.look = self.look.max(trigger.look());
+        self.reloads |= matches!(trigger, Trigger::Configuration | Trigger::Hangup);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::agent::pace::Look;
+    use crate::agent::trigger::{Trigger, Wake};
+    use crate::clients::docker::EngineEvent;
+
+    fn event(kind: &str, action: &str) -> Option<Trigger> {
+        Trigger::from_event(&EngineEvent {
+            kind: kind.into(),
+            action: action.into(),
+            actor: "0123".into(),
+            attributes: [("name".to_owned(), "app1.prd-web".to_owned())].into(),
+        })
+    }
+
+    #[test]
+    fn what_changes_a_container_wakes_and_what_only_looks_at_it_does_not() {
+        for (kind, action, wakes) in [
+            ("container", "die", true),
+            ("container", "update", true),
+            ("container", "health_status: unhealthy", true),
+            ("container", "exec_start: wget", false),
+            ("container", "create", false),
+            ("network", "disconnect", true),
+            ("image", "pull", false),
+            ("image", "delete", true),
+        ] {
+            assert_eq!(event(kind, action).is_some(), wakes, "{kind} {action}");
+        }
+        assert_eq!(event("container", "die").unwrap().to_string(), "docker die app1.prd-web");
+    }
+
+    #[test]
+    fn one_pass_answers_all_that_came_together() {
+        let mut wake = Wake::by(event("container", "die").unwrap());
+        assert!(!wake.fetches);
+        wake.add(&Trigger::Repository);
+        assert!(wake.fetches && wake.look == Look::Everything && !wake.reloads);
+        wake.add(&Trigger::Hangup);
+        assert!(wake.reloads);
+    }
+}

@@ -1,0 +1,207 @@
+//! What a node says about itself: `status.json`, `tidegate.status/1`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{CommitId, EnvironmentName, Mode, NodeName, ServiceName};
+
+/// Name and version of the document.
+pub const SCHEMA: &str = "tidegate.status/1";
+
+/// Everything a node says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Status {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The node.
+    pub node: NodeName,
+    /// Its environment.
+    pub environment: EnvironmentName,
+    /// What is demanded of commits here.
+    pub trust: TrustLevel,
+    /// Environment's and node's mode.
+    pub mode: Mode,
+    /// When anything below last changed.
+    pub changed_at: Timestamp,
+    /// Which revisions count.
+    pub revision: Revisions,
+    /// The commit that is not believed, if the tip is not.
+    pub refused: Option<RefusedCommit>,
+    /// Git, if it cannot be reached.
+    pub git: Option<Outage>,
+    /// The engine, if it cannot be reached.
+    pub engine: Option<Outage>,
+    /// The newest verified revision, if it cannot be used.
+    pub configuration: Option<ConfigurationFault>,
+    /// Every service that runs or should run here.
+    pub services: BTreeMap<ServiceName, ServiceStatus>,
+}
+
+impl Status {
+    /// Whether both say the same, whenever they say it.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        *self == Self { changed_at: self.changed_at, ..other.clone() }
+    }
+
+    /// Whether everything is as the newest tip wants it.
+    pub fn is_in_sync(&self) -> bool {
+        self.refused.is_none()
+            && self.configuration.is_none()
+            && self.engine.is_none()
+            && self.services.values().all(|service| service.sync == Sync::Synced)
+    }
+}
+
+/// What is demanded of commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrustLevel {
+    /// Signatures and structure.
+    Signed,
+    /// Nothing: what runs is UNVERIFIED.
+    None,
+}
+
+/// Which revisions count.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revisions {
+    /// What the branch points at, believed or not.
+    pub tip: Option<CommitId>,
+    /// The newest one that is believed.
+    pub verified: Option<CommitId>,
+    /// The newest one that runs whole: every health gate has passed.
+    pub applied: Option<CommitId>,
+}
+
+/// A commit that is not believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefusedCommit {
+    /// Which.
+    pub commit: CommitId,
+    /// The rule it breaks.
+    pub rule: String,
+    /// How.
+    pub reason: String,
+    /// What to do.
+    pub remedy: String,
+    /// Since when this node refuses it.
+    pub since: Timestamp,
+}
+
+/// Something outside that does not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outage {
+    /// Since when.
+    pub since: Timestamp,
+    /// What was said last.
+    pub reason: String,
+}
+
+/// A believed revision that cannot be used; what ran before keeps running.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigurationFault {
+    /// Which.
+    pub commit: Option<CommitId>,
+    /// Every mistake, as `file:line:column: what`.
+    pub mistakes: Vec<String>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// One service on this node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceStatus {
+    /// Whom it belongs to, as far as known.
+    pub app: Option<String>,
+    /// Whether it is as the newest verified revision wants it.
+    pub sync: Sync,
+    /// Whether it works.
+    pub health: Health,
+    /// What to know about both, or empty.
+    pub reason: String,
+    /// Since when both are so.
+    pub since: Timestamp,
+    /// What was last applied, `prd@sha1:ab12cd3`.
+    pub revision: Option<String>,
+    /// Its own mode.
+    pub mode: Mode,
+    /// Its containers, by name within the service.
+    pub containers: BTreeMap<String, ContainerStatus>,
+}
+
+/// One container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContainerStatus {
+    /// Repository path of the wanted image.
+    pub image: Option<String>,
+    /// Its version, for people.
+    pub version: Option<String>,
+    /// Its digest.
+    pub digest: Option<String>,
+    /// The engine's word for its state, with health; `missing` if it is not there.
+    pub state: String,
+}
+
+/// Whether a service is as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Sync {
+    /// As the newest verified revision wants it, health gate passed.
+    Synced,
+    /// Not so, and being changed or reported.
+    OutOfSync,
+    /// Not so, and may not be changed now.
+    Held,
+    /// Nothing can be said: no revision, or no engine.
+    Unknown,
+}
+
+/// Whether a service works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Health {
+    /// All containers run and are healthy.
+    Healthy,
+    /// Starting, or under a rollout.
+    Progressing,
+    /// Something crashed or is unhealthy.
+    Degraded,
+    /// Nothing of it is there.
+    Missing,
+    /// Set aside.
+    Suspended,
+    /// The engine does not answer.
+    Unknown,
+}
+
+impl fmt::Display for Sync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Synced => "Synced",
+            Self::OutOfSync => "OutOfSync",
+            Self::Held => "Held",
+            Self::Unknown => "Unknown",
+        })
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Healthy => "Healthy",
+            Self::Progressing => "Progressing",
+            Self::Degraded => "Degraded",
+            Self::Missing => "Missing",
+            Self::Suspended => "Suspended",
+            Self::Unknown => "Unknown",
+        })
+    }
+}
