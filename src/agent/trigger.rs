@@ -125,8 +125,9 @@ impl Wake {
     /// A wake by one trigger.
     pub fn by(first: Trigger) -> Self {
         let mut wake =
-            Self { fetches: false, look: Look::Changes, reloads: false, first: first.clone() };
+            Self { fetches: false, look: Look::Changes, reloads: false, first: Trigger::Start };
         wake.add(&first);
+        wake.first = first;
         wake
     }
 
