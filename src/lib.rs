@@ -25,5 +25,6 @@ pub mod config;
 pub mod clients;
 pub mod reconcile;
 pub mod hub;
+pub mod promote;
 pub mod agent;
 pub mod cli;

@@ -7,6 +7,7 @@ pub mod error;
 pub mod output;
 pub mod completions;
 pub mod context;
+pub mod init;
 pub mod man;
 
 use std::ffi::OsString;
@@ -37,12 +38,14 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::InitArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
 
 fn run(command: Command, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
     match command {
+        Command::Init(args) => init::run(&args, ctx, out),
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, ctx, out),
     }

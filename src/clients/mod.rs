@@ -4,5 +4,6 @@
 //! seeded simulator.
 
 pub mod host;
+pub mod git;
 pub mod docker;
 pub mod registry;

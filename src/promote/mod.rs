@@ -1,0 +1,24 @@
+//! Signed commits: composed, made, and the first ones of a repository.
+//!
+//! In: files, people's keys, the user's git configuration. Out: commits and branches. Effect:
+//! signs, writes a repository that is the user's own.
+//!
+//! # Guarantees
+//! * What is signed is exactly what is stored, in the form that trust demands: `gpgsig` last.
+//! * A private key is read, used and dropped; it is never shown or copied.
+
+mod anchor;
+mod commit;
+mod history;
+mod init;
+mod keys;
+mod sign;
+mod skeleton;
+
+pub use anchor::{AnchorError, Line, lines};
+pub use commit::{CommitDraft, Identity};
+pub use history::{Files, History, HistoryError, Replayed, StepKind};
+pub use init::{Anchored, InitError, InitRequest, init, read_files};
+pub use keys::{KeyError, People};
+pub use sign::{SignError, Signer, public_key};
+pub use skeleton::{Beginning, skeleton};

@@ -1,0 +1,169 @@
+//! Signing a commit's bytes with a person's key, as the user's git configuration says.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use ssh_key::{HashAlg, LineEnding, PrivateKey};
+
+/// What git signs under.
+const NAMESPACE: &str = "git";
+
+/// A signature that was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// The configuration names no key.
+    #[error("git is not told which key to sign with")]
+    NoKey,
+    /// A format other than `ssh` and `openpgp`.
+    #[error("git is told to sign as `{0}`; write `ssh` or `openpgp`")]
+    Format(String),
+    /// The key could not be read or used.
+    #[error("cannot sign with `{key}`")]
+    Key {
+        /// The key file.
+        key: String,
+        /// Why.
+        #[source]
+        source: ssh_key::Error,
+    },
+    /// The signing program could not be run.
+    #[error("cannot run `{program}`")]
+    Program {
+        /// The program.
+        program: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The signing program said no.
+    #[error("`{program}` did not sign: {message}")]
+    Refused {
+        /// The program.
+        program: &'static str,
+        /// Its last words.
+        message: String,
+    },
+}
+
+/// Who signs.
+pub enum Signer {
+    /// An unencrypted OpenSSH private key, used in this process.
+    Key(Box<PrivateKey>),
+    /// A key that only `ssh-keygen` can use: encrypted, in the agent, or on a security key.
+    SshKeygen(PathBuf),
+    /// A key of the user's OpenPGP keyring.
+    Gpg(String),
+}
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Key(key) => write!(f, "Key({})", key.fingerprint(HashAlg::Sha256)),
+            Self::SshKeygen(path) => f.debug_tuple("SshKeygen").field(path).finish(),
+            Self::Gpg(key) => f.debug_tuple("Gpg").field(key).finish(),
+        }
+    }
+}
+
+impl Signer {
+    /// The key in `file`.
+    pub fn from_file(file: &Path) -> Result<Self, SignError> {
+        PrivateKey::read_openssh_file(file)
+            .map(|key| Self::Key(Box::new(key)))
+            .map_err(|source| SignError::Key { key: file.display().to_string(), source })
+    }
+
+    /// Whom git is told to sign as: `gpg.format` and `user.signingkey`, asked through `config`.
+    pub fn from_git(
+        config: impl Fn(&str) -> Option<String>,
+        home: Option<&Path>,
+    ) -> Result<Self, SignError> {
+        let format = config("gpg.format").unwrap_or_else(|| "openpgp".to_owned());
+        let key = config("user.signingkey").filter(|key| !key.is_empty());
+        match (format.as_str(), key) {
+            ("ssh", Some(key)) => {
+                let path = expand(&key, home);
+                let private = path.with_extension("");
+                let is_public = path.extension().is_some_and(|e| e == "pub");
+                let file = if is_public && private.exists() { &private } else { &path };
+                match Self::from_file(file) {
+                    Ok(Self::Key(key)) if !key.is_encrypted() => Ok(Self::Key(key)),
+                    _ => Ok(Self::SshKeygen(path)),
+                }
+            }
+            ("openpgp", Some(key)) => Ok(Self::Gpg(key)),
+            ("ssh" | "openpgp", None) => Err(SignError::NoKey),
+            (other, _) => Err(SignError::Format(other.to_owned())),
+        }
+    }
+
+    /// An armored signature over `payload`.
+    pub fn sign(&self, payload: &[u8]) -> Result<String, SignError> {
+        match self {
+            Self::Key(key) => {
+                let failed = |source| SignError::Key {
+                    key: key.fingerprint(HashAlg::Sha256).to_string(),
+                    source,
+                };
+                let signature = key.sign(NAMESPACE, HashAlg::Sha512, payload).map_err(failed)?;
+                signature.to_pem(LineEnding::LF).map_err(failed)
+            }
+            Self::SshKeygen(path) => {
+                let mut command = Command::new("ssh-keygen");
+                command.args(["-Y", "sign", "-n", NAMESPACE, "-f"]).arg(path);
+                run("ssh-keygen", command, payload)
+            }
+            Self::Gpg(key) => {
+                let mut command = Command::new("gpg");
+                command.args(["--batch", "--armor", "--detach-sign", "--local-user", key]);
+                run("gpg", command, payload)
+            }
+        }
+    }
+}
+
+/// Runs a signing program: `payload` in, the signature out.
+fn run(program: &'static str, mut command: Command, payload: &[u8]) -> Result<String, SignError> {
+    let failed = |source| SignError::Program { program, source };
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(payload).map_err(failed)?;
+    }
+    let output = child.wait_with_output().map_err(failed)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    let last = words.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+    Err(SignError::Refused { program, message: last.trim().to_owned() })
+}
+
+/// The public key that git is told to sign with, as trust.toml lists it; SSH keys alone.
+pub fn public_key(config: impl Fn(&str) -> Option<String>, home: Option<&Path>) -> Option<String> {
+    if config("gpg.format")? != "ssh" {
+        return None;
+    }
+    let key = config("user.signingkey")?;
+    let literal = key.strip_prefix("key::").unwrap_or(&key);
+    if let Ok(key) = literal.parse::<ssh_key::PublicKey>() {
+        return key.to_openssh().ok();
+    }
+    let path = expand(&key, home);
+    let beside = PathBuf::from(format!("{}.pub", path.display()));
+    [beside, path].iter().find_map(|file| {
+        ssh_key::PublicKey::read_openssh_file(file).ok().and_then(|key| key.to_openssh().ok())
+    })
+}
+
+fn expand(path: &str, home: Option<&Path>) -> PathBuf {
+    match (path.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(path),
+    }
+}
