@@ -9,6 +9,18 @@
 
 mod error;
 mod types;
+mod decode;
+mod lines;
+mod connection;
+mod client;
+mod read;
+mod pull;
+mod write;
+mod events;
+pub mod credentials;
+
+pub use client::DockerClient;
+pub use credentials::RegistryCredentials;
 
 pub use error::{DockerError, DockerErrorKind};
 pub use types::{

@@ -42,12 +42,16 @@ pub struct EngineInfo {
     pub os: String,
     /// `amd64`, as in image indexes.
     pub architecture: String,
+    /// Its host's name, which a container in the host's network shows.
+    pub host_name: String,
     /// Runtime a container gets that names none.
     pub default_runtime: String,
     /// Log driver a container gets that names none.
     pub logging_driver: String,
     /// `1` or `2`.
     pub cgroup_version: String,
+    /// Whether a container gets a control group namespace of its own unless it says otherwise.
+    pub private_cgroup_namespaces: bool,
     /// Whether swap can be limited; a memory limit then brings a swap limit with it.
     pub swap_limit: bool,
     /// Whether images live in containerd, where the image id is the manifest digest.
