@@ -3,6 +3,7 @@
 //! In: global arguments, the terminal. Out: [`Context`]. Effect: asks whether streams are terminals.
 
 use std::future::Future;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use tracing::level_filters::LevelFilter;
@@ -83,6 +84,14 @@ pub struct Context {
 }
 
 impl Context {
+    /// A line for people on standard error, unless they asked for quiet.
+    pub fn notice(&self, line: &str) {
+        if self.verbosity > Verbosity::Quiet {
+            // Nobody reads standard error: nothing is lost.
+            drop(writeln!(std::io::stderr(), "{line}"));
+        }
+    }
+
     /// Starts writing events to standard error; one-shot commands say less than the agent.
     pub fn start_log(&self, usual: LevelFilter) {
         let level = match self.verbosity {

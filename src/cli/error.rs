@@ -67,12 +67,14 @@ pub struct CommandError {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Shown before the message as it is: places and lines of files.
+    pub detail: Option<String>,
 }
 
 impl CommandError {
     /// A failure described in words.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None }
+        Self { kind, message: message.into(), hint: None, detail: None }
     }
 
     /// An ordinary failure, from a stage's error and all its causes.
@@ -94,6 +96,13 @@ impl CommandError {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same with places and lines of files, shown first.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
         self
     }
 }

@@ -5,10 +5,15 @@
 
 pub mod error;
 pub mod output;
-pub mod completions;
+pub mod diagnostics;
 pub mod context;
 pub mod init;
+pub mod node;
+pub mod completions;
+pub mod history;
 pub mod man;
+pub mod status;
+pub mod wait;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -39,6 +44,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::InitArgs),
+    Status(status::StatusArgs),
+    Wait(wait::WaitArgs),
+    History(history::HistoryArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -46,6 +54,9 @@ enum Command {
 fn run(command: Command, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
     match command {
         Command::Init(args) => init::run(&args, ctx, out),
+        Command::Status(args) => status::run(&args, ctx, out),
+        Command::Wait(args) => wait::run(&args, ctx, out),
+        Command::History(args) => history::run(&args, ctx, out),
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, ctx, out),
     }
@@ -89,7 +100,8 @@ fn complain(error: &CommandError, ctx: &Context) {
         return;
     }
     let mut err = std::io::stderr().lock();
-    let mut said = writeln!(err, "{} {error}", ctx.paint_err.tone(Tone::Bad, "error:"));
+    let mut said = error.detail.as_ref().map_or(Ok(()), |detail| write!(err, "{detail}"));
+    said = said.and(writeln!(err, "{} {error}", ctx.paint_err.tone(Tone::Bad, "error:")));
     if let Some(hint) = &error.hint {
         said = said.and(writeln!(err, "{} {hint}", ctx.paint_err.tone(Tone::Strong, "hint:")));
     }
