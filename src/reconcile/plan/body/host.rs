@@ -110,10 +110,29 @@ pub(crate) fn mounts(
     context: BodyContext<'_>,
     host: &mut Map<String, Value>,
 ) {
-    let list: Vec<Value> = spec.mounts.iter().map(|m| mount(service, m, context)).collect();
+    let (binds, rest): (Vec<_>, Vec<_>) =
+        spec.mounts.iter().map(|m| (bind_text(m), m)).partition(|(bind, _)| bind.is_some());
+    let binds: Vec<String> = binds.into_iter().filter_map(|(bind, _)| bind).collect();
+    let list: Vec<Value> = rest.into_iter().map(|(_, m)| mount(service, m, context)).collect();
+    if !binds.is_empty() {
+        host.insert("Binds".to_owned(), json!(binds));
+    }
     if !list.is_empty() {
         host.insert("Mounts".to_owned(), Value::Array(list));
     }
+}
+
+/// `path:target:options`: the only form in which an engine before API 1.42 makes a missing path.
+fn bind_text(mount: &Mount) -> Option<String> {
+    let MountSource::Bind { path, propagation, create_host_path: true } = &mount.source else {
+        return None;
+    };
+    if path.contains(':') || mount.target.contains(':') {
+        return None;
+    }
+    let mut options = vec![if mount.read_only { "ro" } else { "rw" }];
+    options.extend(propagation.as_deref());
+    Some(format!("{path}:{}:{}", mount.target, options.join(",")))
 }
 
 fn mount(service: &DesiredService, mount: &Mount, context: BodyContext<'_>) -> Value {
