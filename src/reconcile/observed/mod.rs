@@ -9,7 +9,10 @@
 //!   look at everything.
 
 mod ownership;
+mod uptime;
+mod look;
 
+pub use look::{Look, ObservedCache, Viewer, observe};
 pub use ownership::{Owned, OwnershipKey, labels};
 
 use std::collections::BTreeMap;

@@ -1,0 +1,216 @@
+//! One look at the engine: a list, and inspects of what changed since the last one.
+//!
+//! In: [`DockerRead`], the node's key, a cache. Out: [`ObservedState`]. Effect: reads the engine.
+//!
+//! # Guarantees
+//! * An idle look is one list call: what it lists as before is not inspected again.
+//! * An inspect that hangs or fails makes its own container unknown, and no other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::{StreamExt, stream};
+
+use crate::clients::docker::{
+    ContainerInspect, ContainerState, ContainerSummary, DockerError, DockerRead, EngineInfo,
+    ImageInspect, NetworkInspect, VolumeInspect,
+};
+use crate::model::EnvironmentName;
+use crate::reconcile::observed::ownership::{ObjectKind, Owned, OwnershipKey};
+use crate::reconcile::observed::uptime::{health_of, uptime_secs};
+use crate::reconcile::observed::{ObservedContainer, ObservedState, UnknownContainer};
+
+/// Inspects at the same time.
+const INSPECTS_MAX: usize = 8;
+
+/// How closely to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Inspect every own container, list networks and volumes, ask the engine who it is: at the
+    /// start, after a broken event stream, every tenth idle pass, in one-shot commands.
+    Everything,
+    /// Inspect only what the list shows otherwise than before.
+    Changes,
+}
+
+/// Whose objects are looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Viewer<'a> {
+    /// Proves what is ours.
+    pub key: &'a OwnershipKey,
+    /// Objects of another environment are another agent's.
+    pub environment: &'a EnvironmentName,
+    /// Images that are wanted, by reference or id, besides those in use.
+    pub images: &'a BTreeSet<String>,
+}
+
+/// What the last look saw.
+#[derive(Debug, Default)]
+pub struct ObservedCache {
+    engine: Option<EngineInfo>,
+    containers: BTreeMap<String, Seen>,
+    images: BTreeMap<String, ImageInspect>,
+    networks: BTreeMap<String, NetworkInspect>,
+    volumes: BTreeMap<String, VolumeInspect>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    summary: ContainerSummary,
+    inspect: ContainerInspect,
+}
+
+impl ObservedCache {
+    /// Forgets one container, by id: an event says that it changed in a way no list shows, such as
+    /// `docker update`.
+    pub fn forget(&mut self, id: &str) {
+        self.containers.remove(id);
+    }
+
+    /// Forgets networks and volumes, after some were made or removed.
+    pub fn forget_networks_and_volumes(&mut self) {
+        self.networks.clear();
+        self.volumes.clear();
+        self.engine = None;
+    }
+}
+
+/// Looks at the engine.
+///
+/// # Errors
+/// When the list cannot be had: nothing is known then. A failing inspect is no error.
+pub async fn observe<D: DockerRead>(
+    docker: &D,
+    viewer: Viewer<'_>,
+    look: Look,
+    cache: &mut ObservedCache,
+) -> Result<ObservedState, DockerError> {
+    let summaries = docker.containers().await?;
+    let whole = look == Look::Everything || cache.engine.is_none();
+    if whole {
+        cache.engine = Some(docker.info().await?);
+        let networks = docker.networks().await?.into_iter();
+        cache.networks = networks.map(|network| (network.name.clone(), network)).collect();
+        let volumes = docker.volumes().await?.into_iter();
+        cache.volumes = volumes.map(|volume| (volume.name.clone(), volume)).collect();
+    }
+    let mut state = ObservedState::default();
+    let mut own = Vec::new();
+    for summary in summaries {
+        let owned = viewer.key.check(ObjectKind::Container, &summary.labels);
+        match owned.filter(|owned| owned.environment == *viewer.environment) {
+            Some(owned) => own.push((owned, summary)),
+            None => {
+                state.foreign.insert(foreign_name(&summary), summary);
+            }
+        }
+    }
+    let listed: BTreeSet<&str> = own.iter().map(|(_, summary)| summary.id.as_str()).collect();
+    cache.containers.retain(|id, _| listed.contains(id.as_str()));
+    inspect(docker, own, look, cache, &mut state).await;
+    images(docker, viewer, look, cache, &mut state).await;
+    state.engine = cache.engine.clone().unwrap_or_default();
+    state.networks.clone_from(&cache.networks);
+    state.volumes.clone_from(&cache.volumes);
+    Ok(state)
+}
+
+/// A foreign container's name; one without keeps its id, so that none hides another.
+fn foreign_name(summary: &ContainerSummary) -> String {
+    if summary.name.is_empty() { summary.id.to_string() } else { summary.name.clone() }
+}
+
+async fn inspect<D: DockerRead>(
+    docker: &D,
+    own: Vec<(Owned, ContainerSummary)>,
+    look: Look,
+    cache: &mut ObservedCache,
+    state: &mut ObservedState,
+) {
+    let (known, changed): (Vec<_>, Vec<_>) = own.into_iter().partition(|(_, summary)| {
+        let seen = cache.containers.get(summary.id.as_str());
+        look == Look::Changes && seen.is_some_and(|seen| is_as_before(&seen.summary, summary))
+    });
+    for (owned, summary) in known {
+        if let Some(seen) = cache.containers.get_mut(summary.id.as_str()) {
+            seen.summary = summary;
+            let inspect = seen.inspect.clone();
+            add(state, ObservedContainer { owned, inspect });
+        }
+    }
+    let answers = stream::iter(changed)
+        .map(async |(owned, summary)| {
+            let answer = docker.container(summary.id.as_str()).await;
+            (owned, summary, answer)
+        })
+        .buffer_unordered(INSPECTS_MAX);
+    let mut answers = std::pin::pin!(answers);
+    while let Some((owned, summary, answer)) = answers.next().await {
+        match answer {
+            Ok(Some(inspect)) => {
+                let id = summary.id.to_string();
+                cache.containers.insert(id, Seen { summary, inspect: inspect.clone() });
+                add(state, ObservedContainer { owned, inspect });
+            }
+            // Gone between list and inspect: the next list will say so, too.
+            Ok(None) => drop(cache.containers.remove(summary.id.as_str())),
+            Err(error) => {
+                cache.containers.remove(summary.id.as_str());
+                let reason = error.to_string();
+                state.unknown.push(UnknownContainer { owned, summary, reason });
+            }
+        }
+    }
+    // Inspects answer in any order; what is observed must not depend on it.
+    state.unknown.sort_by(|a, b| a.summary.id.cmp(&b.summary.id));
+    for containers in state.services.values_mut() {
+        containers.sort_by(|a, b| {
+            (&a.inspect.name, &a.inspect.id).cmp(&(&b.inspect.name, &b.inspect.id))
+        });
+    }
+}
+
+fn add(state: &mut ObservedState, container: ObservedContainer) {
+    let service = container.owned.service.clone();
+    state.services.entry(service).or_default().push(container);
+}
+
+/// Whether a list shows a container as an earlier one did, time that went by aside.
+fn is_as_before(before: &ContainerSummary, now: &ContainerSummary) -> bool {
+    let same = |a: &ContainerSummary, b: &ContainerSummary| {
+        a.name == b.name
+            && a.image_id == b.image_id
+            && a.state == b.state
+            && a.networks == b.networks
+            && health_of(&a.status) == health_of(&b.status)
+    };
+    // A restarting one changes all the time; an uptime that shrank is a restart.
+    same(before, now)
+        && now.state != ContainerState::Restarting
+        && uptime_secs(&before.status) <= uptime_secs(&now.status)
+}
+
+/// Images in use by own containers, and those wanted. A wanted one that is not there is asked for
+/// again each time; what fails is left out and found missing by the plan, which then pulls.
+async fn images<D: DockerRead>(
+    docker: &D,
+    viewer: Viewer<'_>,
+    look: Look,
+    cache: &mut ObservedCache,
+    state: &mut ObservedState,
+) {
+    let in_use = state.services.values().flatten().map(|c| c.inspect.image_id.clone());
+    let names: BTreeSet<String> = in_use.chain(viewer.images.iter().cloned()).collect();
+    cache.images.retain(|name, _| look == Look::Changes && names.contains(name));
+    let missing: Vec<&String> =
+        names.iter().filter(|name| !name.is_empty() && !cache.images.contains_key(*name)).collect();
+    let answers = stream::iter(missing)
+        .map(async |name| (name, docker.image(name).await))
+        .buffer_unordered(INSPECTS_MAX);
+    let mut answers = std::pin::pin!(answers);
+    while let Some((name, answer)) = answers.next().await {
+        if let Ok(Some(image)) = answer {
+            cache.images.insert(name.clone(), image);
+        }
+    }
+    state.images = cache.images.clone();
+}
