@@ -9,6 +9,7 @@ pub mod duration;
 pub mod image;
 pub mod mode;
 pub mod names;
+pub mod objects;
 pub mod revision;
 pub mod schedule;
 pub mod selector;
@@ -23,6 +24,7 @@ pub use names::{
     AppName, ConfigName, ContainerName, EnvironmentName, Instance, NetworkName, NodeName,
     RulesetName, ServiceName, VolumeName,
 };
+pub use objects::{Objects, ObjectsError};
 pub use revision::Revision;
 pub use schedule::{Freeze, Window};
 pub use selector::Selector;

@@ -2,6 +2,8 @@
 //!
 //! Effect: reads and writes repositories.
 
+mod objects;
 mod write;
 
+pub use objects::ObjectStore;
 pub use write::{GitWriteError, OwnRepository, TreeFile, user_config};
