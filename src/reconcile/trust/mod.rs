@@ -7,7 +7,33 @@
 //! * Only this module builds a [`Verified`]; nothing unverified is ever parsed further on.
 //! * Clocks only hold; they never make a commit valid or invalid.
 
-use crate::model::{CommitId, ObjectId};
+pub mod approval;
+pub mod case;
+pub mod chain;
+pub mod commit;
+pub mod facts;
+pub mod history;
+pub mod judge;
+pub mod keys;
+pub mod kind;
+pub mod load;
+pub mod message;
+pub mod policy;
+pub mod remedy;
+pub mod revoked;
+pub mod show;
+pub mod signature;
+pub mod snapshot;
+pub mod tree;
+pub mod verdict;
+
+pub use chain::{Remembered, VerifyRequest, verify};
+pub use revoked::RevokedKeys;
+pub use show::{PersonSummary, PromotionSummary, TrustSummary, check_anchor, show};
+pub use snapshot::{ReadError, SnapshotRequest, snapshot};
+pub use verdict::{Accepted, Refusal, Rule, Signatory, Standing, Verdict, VerifyDocument, Wait};
+
+pub use crate::model::{Objects, ObjectsError};
 
 /// A value from a commit that was judged good.
 #[derive(Debug, Clone)]
@@ -29,35 +55,4 @@ impl<T> Verified<T> {
     pub fn unverified_own_work_tree(value: T) -> Self {
         Self(value)
     }
-}
-
-/// A repository's objects, exactly as stored: no replace refs, no grafts.
-pub trait Objects {
-    /// The bytes of a commit object (without the `commit <n>\0` header).
-    fn commit(&self, id: CommitId) -> Result<Vec<u8>, ObjectsError>;
-    /// The bytes of a tree object.
-    fn tree(&self, id: ObjectId) -> Result<Vec<u8>, ObjectsError>;
-    /// The bytes of a blob, if it is at most `bytes_max` long.
-    fn blob(&self, id: ObjectId, bytes_max: u64) -> Result<Vec<u8>, ObjectsError>;
-    /// The size of a blob, without reading it.
-    fn blob_size(&self, id: ObjectId) -> Result<u64, ObjectsError>;
-}
-
-/// An object that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ObjectsError {
-    /// It is not there (a shallow or damaged history).
-    #[error("object {id} is not in the repository")]
-    Missing {
-        /// Its id.
-        id: String,
-    },
-    /// It is there, but not what it should be.
-    #[error("object {id} is unreadable: {reason}")]
-    Unreadable {
-        /// Its id.
-        id: String,
-        /// What is wrong.
-        reason: String,
-    },
 }

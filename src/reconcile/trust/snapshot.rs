@@ -1,0 +1,160 @@
+//! Reads the files of a verified commit, and which removals the commits above the applied one allow.
+//!
+//! In: a [`Verified`] commit. Out: a [`Verified`] [`Snapshot`]. Pure.
+//!
+//! # Guarantees
+//! * Only what flows and the environment's own directory is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::model::{CommitId, EnvironmentName, ObjectId, Revision, ServiceName};
+use crate::reconcile::source::{Snapshot, SnapshotError};
+use crate::reconcile::trust::chain::Walk;
+use crate::reconcile::trust::commit::{Commit, Header};
+use crate::reconcile::trust::history::header;
+use crate::reconcile::trust::judge::Judge;
+use crate::reconcile::trust::revoked::RevokedKeys;
+use crate::reconcile::trust::tree::{FILE_BYTES_MAX, Mode, TreeError, Trees};
+use crate::reconcile::trust::{Objects, ObjectsError, Verified};
+
+/// Bytes of all files of a snapshot: configuration, not content.
+pub const SNAPSHOT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Commits looked at for `Allow-Removal:`; further below, none is found.
+const REMOVAL_COMMITS_MAX: usize = 10_000;
+
+/// The trailer that allows a removal.
+const ALLOW_REMOVAL: &str = "Allow-Removal";
+
+/// Why a verified commit's files cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// An object is missing or damaged.
+    #[error("an object of the commit cannot be read")]
+    Objects(#[source] ObjectsError),
+    /// The tree breaks the rules; only an anchor's can.
+    #[error("the commit's tree is refused")]
+    Tree(#[source] TreeError),
+    /// The files are over a limit.
+    #[error("the commit's files are too large")]
+    Snapshot(#[source] SnapshotError),
+}
+
+/// What is to be read.
+#[derive(Debug, Clone, Copy)]
+pub struct SnapshotRequest<'r> {
+    /// Whose files.
+    pub environment: &'r EnvironmentName,
+    /// The applied commit: those above it may allow removals; none: no removal is allowed.
+    pub applied: Option<CommitId>,
+    /// Keys that the node's operator revoked.
+    pub revoked: &'r RevokedKeys,
+}
+
+/// Reads the files of a verified commit.
+///
+/// # Errors
+/// When an object cannot be read, or the files are over a limit.
+pub fn snapshot<O: Objects>(
+    objects: &O,
+    commit: &Verified<CommitId>,
+    request: &SnapshotRequest,
+) -> Result<Verified<Snapshot>, ReadError> {
+    let id = *commit.get();
+    let mut judge = Judge::new(objects, request.environment, request.revoked);
+    let tree = header(objects, id).map_err(ReadError::Objects)?.tree;
+    judge.trees.check(tree).map_err(ReadError::Tree)?;
+    let time = crate::reconcile::trust::history::time(objects, &judge.trees, &mut judge.facts, id);
+    let time = time.map_err(ReadError::Objects)?;
+    let mut reader = Reader { objects, bytes: 0, files: BTreeMap::new() };
+    reader.read(&judge.trees, tree, "", request.environment)?;
+    let allow_removal =
+        request.applied.map(|applied| removals(judge, id, applied)).unwrap_or_default();
+    let revision = Revision::Commit { environment: request.environment.clone(), commit: id };
+    Ok(Verified(Snapshot { revision, time: Some(time), allow_removal, files: reader.files }))
+}
+
+struct Reader<'o, O> {
+    objects: &'o O,
+    bytes: u64,
+    files: BTreeMap<String, Arc<[u8]>>,
+}
+
+impl<O: Objects> Reader<'_, O> {
+    fn read(
+        &mut self,
+        trees: &Trees<'_, O>,
+        tree: ObjectId,
+        path: &str,
+        environment: &EnvironmentName,
+    ) -> Result<(), ReadError> {
+        for entry in trees.entries(tree).map_err(ReadError::Tree)? {
+            let name = String::from_utf8_lossy(&entry.name);
+            // Other environments' directories are never read.
+            if path == "environments/" && name != environment.as_str() {
+                continue;
+            }
+            let path = format!("{path}{name}");
+            if entry.mode == Mode::Directory {
+                self.read(trees, entry.id, &format!("{path}/"), environment)?;
+                continue;
+            }
+            let bytes = self.objects.blob(entry.id, FILE_BYTES_MAX).map_err(ReadError::Objects)?;
+            self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+            if self.bytes > SNAPSHOT_BYTES_MAX {
+                return Err(ReadError::Snapshot(SnapshotError::TooLarge {
+                    bytes: self.bytes,
+                    bytes_max: SNAPSHOT_BYTES_MAX,
+                }));
+            }
+            self.files.insert(path, Arc::from(bytes));
+        }
+        Ok(())
+    }
+}
+
+/// Services that the commits above `applied`, up to the verified `tip`, allow to remove. When
+/// `applied` is not below `tip`, none.
+fn removals<O: Objects>(
+    judge: Judge<'_, O>,
+    tip: CommitId,
+    applied: CommitId,
+) -> BTreeSet<ServiceName> {
+    let objects = judge.objects;
+    // The commits were judged already: no clock is needed to judge a wrapper's again.
+    let mut walk = Walk::new(judge, Timestamp::MAX);
+    let mut services = BTreeSet::new();
+    let mut at = tip;
+    for _ in 0..REMOVAL_COMMITS_MAX {
+        if at == applied {
+            return services;
+        }
+        let Ok(bytes) = objects.commit(at) else { break };
+        let Some(header) = Header::read(&bytes) else { break };
+        match walk.lands(&header) {
+            Some(landed) => {
+                if landed.contains(&applied) {
+                    let above = landed.iter().skip_while(|id| **id != applied).skip(1);
+                    services.extend(above.flat_map(|id| named(objects, *id)));
+                    return services;
+                }
+                services.extend(landed.iter().flat_map(|id| named(objects, *id)));
+            }
+            None => services.extend(named(objects, at)),
+        }
+        let Some(parent) = header.first_parent() else { break };
+        at = parent;
+    }
+    BTreeSet::new()
+}
+
+fn named(objects: &impl Objects, id: CommitId) -> BTreeSet<ServiceName> {
+    let commit = objects.commit(id).ok().and_then(|bytes| Commit::parse(id, &bytes).ok());
+    let values = |commit: Commit| {
+        commit.message.values(ALLOW_REMOVAL).filter_map(|value| value.parse().ok()).collect()
+    };
+    commit.map(values).unwrap_or_default()
+}
