@@ -11,4 +11,5 @@ pub mod memory;
 pub mod observed;
 pub mod plan;
 pub mod apply;
+pub mod pass;
 pub mod report;

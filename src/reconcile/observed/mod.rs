@@ -13,7 +13,7 @@ mod uptime;
 mod look;
 
 pub use look::{Look, ObservedCache, Viewer, observe};
-pub use ownership::{Owned, OwnershipKey, labels};
+pub use ownership::{ObjectKind, Owned, OwnershipKey, labels};
 
 use std::collections::BTreeMap;
 

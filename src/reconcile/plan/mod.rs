@@ -13,8 +13,21 @@
 mod step;
 pub mod body;
 pub mod fields;
+mod policy;
+mod matching;
+mod objects;
+mod rollout;
+mod stages;
+mod reasons;
+mod hold;
+mod removal;
+mod display;
+#[cfg(test)]
+mod tests;
 
-pub use step::{Gate, Held, HeldReason, Plan, Reason, ServicePlan, Stage, Step};
+pub use step::{
+    AwaitCondition, Gate, Held, HeldReason, Plan, Reason, ServicePlan, Stage, Step, Target,
+};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +38,7 @@ use crate::model::ServiceName;
 use crate::reconcile::desired::{DesiredService, DesiredState};
 use crate::reconcile::memory::Memory;
 use crate::reconcile::observed::{ObservedState, OwnershipKey};
+use crate::reconcile::plan::hold::Decision;
 
 /// Everything a plan is made from.
 #[derive(Debug)]
@@ -61,4 +75,49 @@ pub struct Overrides {
     pub now: Option<String>,
     /// Only these services; empty means all.
     pub services: BTreeSet<ServiceName>,
+}
+
+/// Compares desired with observed and lists, per service, the steps between them.
+pub fn plan(input: &PlanInput<'_>) -> Plan {
+    let revision = input.desired.revision.clone();
+    if !input.desired.node_declared {
+        return undeclared(input);
+    }
+    let chosen = |name: &ServiceName| {
+        input.overrides.services.is_empty() || input.overrides.services.contains(name)
+    };
+    let brake = removal::brake(input);
+    let braked = |name: &ServiceName, loses: bool| {
+        brake.as_ref().filter(|_| loses && !removal::is_allowed(input, name))
+    };
+    let wanted = input.desired.services.values().filter(|s| chosen(&s.name)).map(|service| {
+        let own = input.observed.services.get(&service.name);
+        let loses = own.is_some_and(|own| {
+            own.iter().any(|container| !service.containers.contains_key(&container.owned.key))
+        });
+        hold::decide(input, service, braked(&service.name, loses))
+    });
+    let orphans = removal::orphans(input);
+    let unwanted = orphans
+        .iter()
+        .filter(|name| chosen(name))
+        .map(|name| removal::decide(input, name, braked(name, true)));
+    let mut plan = Plan { revision, services: Vec::new(), held: Vec::new() };
+    for Decision { plan: service, held } in wanted.chain(unwanted) {
+        plan.services.extend(service);
+        plan.held.extend(held);
+    }
+    plan.services.sort_by(|a, b| a.service.cmp(&b.service));
+    plan
+}
+
+/// Without a document of its own in the revision the node keeps what runs, and says so.
+fn undeclared(input: &PlanInput<'_>) -> Plan {
+    let revision = input.desired.revision.clone();
+    let held = input.observed.services.keys().map(|service| Held {
+        service: service.clone(),
+        reason: HeldReason::NodeUndeclared,
+        revision: revision.clone(),
+    });
+    Plan { held: held.collect(), services: Vec::new(), revision }
 }

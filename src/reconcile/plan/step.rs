@@ -1,6 +1,5 @@
 //! The plan as data: what will be done, in which order, and why.
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -337,6 +336,23 @@ pub enum HeldReason {
         /// What it is called.
         name: String,
     },
+    /// Something made by others, which the service joins or uses, is not there.
+    Missing {
+        /// What it is called.
+        name: String,
+    },
+    /// A network or volume exists with other settings, which the engine cannot change in place.
+    Immutable {
+        /// What it is called.
+        name: String,
+    },
+    /// The engine does not show one of its containers whole, so nothing is decided about it.
+    Unknown {
+        /// What it is called.
+        name: String,
+        /// What the engine says instead.
+        reason: String,
+    },
     /// An image cannot be had yet.
     Image {
         /// Which, and why.
@@ -344,24 +360,4 @@ pub enum HeldReason {
     },
     /// The revision has no document for this node.
     NodeUndeclared,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::New { revision } => write!(f, "new in {revision}"),
-            Self::Changed { revision, field, from, to } => {
-                write!(f, "{revision} changes {field}: {from} → {to}")
-            }
-            Self::Drift { field, expected, actual } => {
-                write!(f, "drift in {field}: is {actual}, should be {expected}")
-            }
-            Self::Removed { revision } => write!(f, "no longer wanted here since {revision}"),
-            Self::Rollback { revision, because } => write!(f, "{revision} failed: {because}"),
-            Self::Resume { revision } => {
-                write!(f, "finishing an interrupted rollout of {revision}")
-            }
-            Self::Confirm { revision } => write!(f, "health gate of {revision} has not passed yet"),
-        }
-    }
 }

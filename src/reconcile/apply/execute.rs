@@ -1,0 +1,185 @@
+//! One step, done.
+//!
+//! In: a [`Step`]. Out: nothing, or why it failed. Effect: the step's.
+
+use std::time::Duration;
+
+use crate::clients::docker::{
+    ContainerId, ContainerInspect, ContainerState, CreateContainer, DockerError, DockerErrorKind,
+    DockerRead, DockerWrite,
+};
+use crate::model::{ContainerName, ImageReference, ServiceName};
+use crate::reconcile::apply::outcome::StepError;
+use crate::reconcile::apply::watch;
+use crate::reconcile::apply::{ConfigFiles, Hands, Recorder};
+use crate::reconcile::desired::container::Pin;
+use crate::reconcile::observed::ObjectKind;
+use crate::reconcile::plan::fields::image_matches;
+use crate::reconcile::plan::{ServicePlan, Step};
+
+/// Pause before the one repetition of a start that an engine's internal error ended.
+const START_AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// Does one step of `plan`.
+pub(crate) async fn execute<D, F, R>(
+    step: &Step,
+    plan: &ServicePlan,
+    hands: &Hands<'_, D, F, R>,
+) -> Result<(), StepError>
+where
+    D: DockerRead + DockerWrite,
+    F: ConfigFiles,
+    R: Recorder,
+{
+    let docker = hands.docker;
+    let engine = |source| StepError::Engine { source };
+    let remember = |reason| StepError::Memory { reason };
+    match step {
+        Step::Pull { image, pin } => pull(hands, image, pin).await,
+        Step::WriteFile { path, content, mode } => hands
+            .files
+            .write(path, &content.0, *mode)
+            .map_err(|source| StepError::File { path: path.clone(), source }),
+        Step::CreateNetwork { body, .. } => {
+            docker.create_network(body).await.map(drop).map_err(engine)
+        }
+        Step::CreateVolume { body, .. } => docker.create_volume(body).await.map_err(engine),
+        Step::Rename { id, to, .. } => docker.rename(id, to).await.map_err(engine),
+        Step::Create { .. } => create(hands, plan, step).await,
+        Step::Stop { id, grace_secs, .. } => docker.stop(id, *grace_secs).await.map_err(engine),
+        Step::Start { container, name, .. } => {
+            let found = ours(hands, &plan.service, container, name).await?;
+            start(docker, &found).await
+        }
+        Step::Await { name, condition, timeout, .. } => {
+            watch::condition(docker, name, *condition, *timeout).await
+        }
+        Step::RunOnce { container, name, spec, timeout } => {
+            let found = ours(hands, &plan.service, container, name).await?;
+            if found.state == ContainerState::Created {
+                start(docker, &found).await?;
+            }
+            watch::completed(docker, name, *timeout).await?;
+            hands.recorder.completed(&plan.service, container, *spec).map_err(remember)
+        }
+        Step::Update { id, body, .. } => docker.update(id, body).await.map_err(engine),
+        Step::Connect { id, network, endpoint, .. } => {
+            docker.connect(network, id, endpoint).await.map_err(engine)
+        }
+        Step::Disconnect { id, network, .. } => {
+            docker.disconnect(network, id).await.map_err(engine)
+        }
+        Step::Gate(gate) => {
+            watch::gate(docker, gate).await?;
+            match &plan.target {
+                Some(target) if plan.is_new_version => {
+                    hands.recorder.applied(&plan.service, target).map_err(remember)
+                }
+                _ => Ok(()),
+            }
+        }
+        Step::Remove { id, .. } => docker.remove_container(id).await.map_err(engine),
+        Step::RemoveNetwork { id, .. } => docker.remove_network(id).await.map_err(engine),
+    }
+}
+
+async fn pull<D, F, R>(
+    hands: &Hands<'_, D, F, R>,
+    image: &ImageReference,
+    pin: &Pin,
+) -> Result<(), StepError>
+where
+    D: DockerRead + DockerWrite,
+{
+    let engine = |source| StepError::Engine { source };
+    let auth = hands.auth.filter(|auth| auth.server == image.hub.authority());
+    hands.docker.pull(image, auth).await.map_err(engine)?;
+    let found = hands.docker.image(&image.to_string()).await.map_err(engine)?;
+    if found.as_ref().is_some_and(|found| image_matches(pin, &found.id, Some(found))) {
+        return Ok(());
+    }
+    let found = found.map_or_else(|| "nothing".to_owned(), |found| found.id);
+    Err(StepError::WrongImage { image: image.to_string(), found })
+}
+
+/// Makes a container, and connects it. Where the call may have had its effect although it failed,
+/// the container is looked for by its nonce.
+async fn create<D, F, R>(
+    hands: &Hands<'_, D, F, R>,
+    plan: &ServicePlan,
+    step: &Step,
+) -> Result<(), StepError>
+where
+    D: DockerRead + DockerWrite,
+{
+    let Step::Create { container, name, nonce, body, connect } = step else { return Ok(()) };
+    let engine = |source| StepError::Engine { source };
+    let request = CreateContainer { name: name.clone(), body: body.clone() };
+    let id = match hands.docker.create_container(&request).await {
+        Ok(id) => id,
+        Err(error) if error.may_have_happened() => {
+            find(hands, &plan.service, container, nonce).await.ok_or_else(|| engine(error))?
+        }
+        Err(error) => return Err(engine(error)),
+    };
+    for (network, endpoint) in connect {
+        hands.docker.connect(network, &id, endpoint).await.map_err(engine)?;
+    }
+    Ok(())
+}
+
+/// The container that carries our proof for this place with this nonce.
+async fn find<D: DockerRead, F, R>(
+    hands: &Hands<'_, D, F, R>,
+    service: &ServiceName,
+    container: &ContainerName,
+    nonce: &str,
+) -> Option<ContainerId> {
+    let all = hands.docker.containers().await.ok()?;
+    let mut ours = all.into_iter().filter(|summary| {
+        hands.key.check(ObjectKind::Container, &summary.labels).is_some_and(|owned| {
+            owned.nonce == nonce && &owned.service == service && &owned.key == container
+        })
+    });
+    ours.next().map(|summary| summary.id)
+}
+
+/// The container of this name, if its proof says that it is the one meant.
+async fn ours<D: DockerRead, F, R>(
+    hands: &Hands<'_, D, F, R>,
+    service: &ServiceName,
+    container: &ContainerName,
+    name: &str,
+) -> Result<ContainerInspect, StepError> {
+    let found = hands.docker.container(name).await;
+    let found = found.map_err(|source| StepError::Engine { source })?;
+    found
+        .filter(|found| {
+            let owned = hands.key.check(ObjectKind::Container, &found.labels);
+            owned.is_some_and(|owned| &owned.service == service && &owned.key == container)
+        })
+        .ok_or_else(|| StepError::NotOurs { name: name.to_owned() })
+}
+
+/// Starts or resumes a container. An internal error of the engine is given one more chance: it is as
+/// often the moment's fault as the container's.
+async fn start<D: DockerRead + DockerWrite>(
+    docker: &D,
+    found: &ContainerInspect,
+) -> Result<(), StepError> {
+    let once = async || -> Result<(), DockerError> {
+        if found.state == ContainerState::Paused {
+            docker.unpause(&found.id).await
+        } else {
+            docker.start(&found.id).await
+        }
+    };
+    match once().await {
+        Err(error) if error.kind == DockerErrorKind::Engine => {
+            tokio::time::sleep(START_AGAIN_AFTER).await;
+            once().await
+        }
+        result => result,
+    }
+    .map_err(|source| StepError::Engine { source })
+}

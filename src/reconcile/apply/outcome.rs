@@ -1,0 +1,175 @@
+//! What came of a plan.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::clients::docker::{DockerError, DockerErrorKind};
+use crate::model::ServiceName;
+use crate::reconcile::plan::{Reason, Step, Target};
+
+/// What came of one service's plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServiceOutcome {
+    /// The service.
+    pub service: ServiceName,
+    /// What it was to become; none when it was to be removed or halted.
+    pub target: Option<Target>,
+    /// Why.
+    pub reasons: Vec<Reason>,
+    /// Every step that was begun, in the order in which they ended.
+    pub steps: Vec<StepOutcome>,
+    /// How it ended.
+    pub result: ServiceResult,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How a service's plan ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum ServiceResult {
+    /// A new version passed its health gate.
+    Applied,
+    /// What runs is again as it was applied.
+    Repaired,
+    /// It is gone, or halted.
+    Removed,
+    /// A step failed; the ones after it were not begun.
+    Failed {
+        /// What follows from it.
+        class: FailureClass,
+        /// The step and its cause, for people.
+        reason: String,
+    },
+    /// It failed lately: nothing was done before its time.
+    Waiting {
+        /// How long it still waits.
+        remaining: Duration,
+    },
+}
+
+impl ServiceResult {
+    /// Whether everything that was planned was done.
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Applied | Self::Repaired | Self::Removed)
+    }
+}
+
+/// What follows from a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// Not the version's fault: tried again later.
+    Transient,
+    /// The new version is bad: not tried again until a commit changes it.
+    Version,
+    /// What was applied before does not come up: tried again, ever more slowly.
+    Repair,
+}
+
+/// What came of one step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepOutcome {
+    /// The step.
+    pub step: Step,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The engine failed or refused.
+    #[error("the engine did not do it")]
+    Engine {
+        /// Its words.
+        #[source]
+        source: DockerError,
+    },
+    /// After the pull the engine has another image than the pinned one.
+    #[error("{image} is not the pinned image: {found}")]
+    WrongImage {
+        /// What was pulled.
+        image: String,
+        /// What the engine has.
+        found: String,
+    },
+    /// A config's content cannot be written.
+    #[error("cannot write {path}")]
+    File {
+        /// Where.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A container is gone, or is not ours.
+    #[error("{name} is gone, or was not made by this node")]
+    NotOurs {
+        /// Its name.
+        name: String,
+    },
+    /// A container did not become what it must be. `reason` ends with its last words.
+    #[error("{name} {reason}")]
+    Unhealthy {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The engine went away while a container was watched, so nothing is known against it.
+    #[error("the engine went away while {name} was watched")]
+    EngineLost {
+        /// Its name.
+        name: String,
+    },
+    /// What was reached cannot be remembered.
+    #[error("cannot save what was reached: {reason}")]
+    Memory {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl StepError {
+    /// What follows for a new version from this error in `step`.
+    pub(crate) fn class(&self, step: &Step, is_new_version: bool) -> FailureClass {
+        let is_version = match self {
+            Self::Unhealthy { .. } => true,
+            Self::Engine { source } => match step {
+                Step::Create { .. } | Step::Update { .. } => {
+                    source.kind == DockerErrorKind::Refused
+                }
+                Step::Start { .. } | Step::RunOnce { .. } => matches!(
+                    source.kind,
+                    DockerErrorKind::Refused
+                        | DockerErrorKind::Engine
+                        | DockerErrorKind::NotFound
+                        | DockerErrorKind::Conflict
+                ),
+                _ => false,
+            },
+            _ => false,
+        };
+        match (is_version, is_new_version) {
+            (false, _) => FailureClass::Transient,
+            (true, true) => FailureClass::Version,
+            (true, false) => FailureClass::Repair,
+        }
+    }
+}
+
+/// An error with all its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,134 @@
+//! What one process keeps between its passes: resolved older versions, and who waits how long.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::model::{Digest, Revision, ServiceName};
+use crate::reconcile::apply::{FailureClass, ServiceOutcome, ServiceResult, backoff};
+use crate::reconcile::desired::DesiredService;
+use crate::reconcile::memory::Memory;
+use crate::reconcile::observed::ObservedCache;
+use crate::reconcile::pass::PassInput;
+use crate::reconcile::plan::{HeldReason, Plan, ServicePlan, Step};
+
+/// Longest time until a held plan is looked at again: a window's opening is computed, not awaited
+/// blindly, but clocks are set.
+const REQUEUE_MAX: Duration = Duration::from_secs(3600);
+
+/// What one process keeps between its passes; losing it costs only time.
+#[derive(Debug, Default)]
+pub struct PassState {
+    /// What the last look saw. Events that no list shows make it forget.
+    pub seen: ObservedCache,
+    revisions: BTreeMap<ServiceName, Revision>,
+    applied: BTreeMap<ServiceName, DesiredService>,
+    waiting: BTreeMap<ServiceName, Backoff>,
+}
+
+#[derive(Debug)]
+struct Backoff {
+    failures: u32,
+    until: Instant,
+    whole: Option<Digest>,
+}
+
+impl PassState {
+    /// What was last applied, of the services whose newest version differs from it.
+    pub(crate) fn applied(&self) -> &BTreeMap<ServiceName, DesiredService> {
+        &self.applied
+    }
+
+    /// Resolves what was last applied where it differs from the newest, each only once.
+    pub(crate) fn resolve_applied(&mut self, input: &PassInput<'_>, memory: &Memory) {
+        let differing: BTreeMap<&ServiceName, &Revision> = input
+            .desired
+            .services
+            .values()
+            .filter_map(|service| {
+                let applied = memory.services.get(&service.name)?.applied.as_ref()?;
+                (applied.content != service.content_hash())
+                    .then_some((&service.name, &applied.revision))
+            })
+            .collect();
+        self.revisions.retain(|name, revision| differing.get(name) == Some(&&*revision));
+        self.applied.retain(|name, _| differing.contains_key(name));
+        for (name, revision) in differing {
+            if self.revisions.get(name) != Some(revision) {
+                self.applied.remove(name);
+                let found = (input.resolve)(revision).and_then(|mut s| s.services.remove(name));
+                self.applied.extend(found.map(|service| (name.clone(), service)));
+                self.revisions.insert(name.clone(), revision.clone());
+            }
+        }
+    }
+
+    /// How long this plan still has to wait after failures of the same version.
+    pub(crate) fn remaining(&self, plan: &ServicePlan) -> Option<Duration> {
+        let backoff = self.waiting.get(&plan.service)?;
+        let whole = plan.target.as_ref().map(|target| target.whole);
+        let remaining = backoff.until.saturating_duration_since(Instant::now());
+        (backoff.whole == whole && !remaining.is_zero()).then_some(remaining)
+    }
+
+    /// Lets a service that failed wait, and forgets that of one that did not.
+    pub(crate) fn learn(&mut self, outcome: &ServiceOutcome) {
+        for step in outcome.steps.iter().map(|outcome| &outcome.step) {
+            match step {
+                Step::Update { id, .. } => self.seen.forget(id.as_str()),
+                Step::CreateNetwork { .. }
+                | Step::CreateVolume { .. }
+                | Step::RemoveNetwork { .. } => self.seen.forget_networks_and_volumes(),
+                _ => {}
+            }
+        }
+        let whole = outcome.target.as_ref().map(|target| target.whole);
+        match &outcome.result {
+            ServiceResult::Failed { class: FailureClass::Version, .. } => {}
+            ServiceResult::Failed { .. } => {
+                let before = self.waiting.get(&outcome.service).filter(|b| b.whole == whole);
+                let failures = before.map_or(0, |b| b.failures).saturating_add(1);
+                let until = Instant::now() + backoff(failures);
+                let waits = Backoff { failures, until, whole };
+                self.waiting.insert(outcome.service.clone(), waits);
+            }
+            _ => {
+                self.waiting.remove(&outcome.service);
+            }
+        }
+    }
+
+    /// Services that this pass left alone because they failed lately.
+    pub(crate) fn waiting(&self, plan: &Plan, done: &[ServiceOutcome]) -> Vec<ServiceOutcome> {
+        let left = plan.services.iter().filter(|s| !done.iter().any(|o| o.service == s.service));
+        left.filter_map(|service| {
+            let remaining = self.remaining(service)?;
+            Some(ServiceOutcome {
+                service: service.service.clone(),
+                target: service.target.clone(),
+                reasons: service.reasons.clone(),
+                steps: Vec::new(),
+                result: ServiceResult::Waiting { remaining },
+                took: Duration::ZERO,
+            })
+        })
+        .collect()
+    }
+
+    /// When something that is not done now may be done, if nothing happens before.
+    pub(crate) fn requeue(&self, plan: &Plan, now: Timestamp) -> Option<Duration> {
+        let waits = plan.services.iter().filter_map(|service| self.remaining(service));
+        let opens = plan.held.iter().filter_map(|held| match &held.reason {
+            HeldReason::Window { opens } => opens.clone(),
+            HeldReason::Freeze { until, .. } => Some(until.clone()),
+            HeldReason::Suspended { until, .. } => until.clone(),
+            _ => None,
+        });
+        let opens = opens.filter_map(|at| at.parse::<Timestamp>().ok()).map(|at| {
+            Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO).min(REQUEUE_MAX)
+        });
+        waits.chain(opens).min()
+    }
+}

@@ -1,0 +1,85 @@
+//! Rebuilds what was applied from what runs, where the memory was lost.
+//!
+//! In: containers with our proof, older revisions. Out: the memory's services, and a sentence each.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::model::{CommitId, Revision};
+use crate::reconcile::desired::DesiredService;
+use crate::reconcile::desired::container::Run;
+use crate::reconcile::memory::{Applied, Memory, ServiceMemory};
+use crate::reconcile::observed::{ObservedContainer, ObservedState};
+use crate::reconcile::pass::PassInput;
+
+/// Fills in services that run here and that the memory does not know: each is in the memory from
+/// before its first container was made, so the memory was lost. Saved with the next save.
+pub(crate) fn rebuild(
+    input: &PassInput<'_>,
+    observed: &ObservedState,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (name, own) in &observed.services {
+        let known = memory.services.contains_key(name);
+        let Some(tip) = input.desired.services.get(name).filter(|_| !known) else { continue };
+        // A replacement's predecessor, under its old name, is what was applied; so is what runs.
+        let living: Vec<&ObservedContainer> =
+            own.iter().filter(|c| c.is_running() || c.inspect.name.contains(".old-")).collect();
+        if living.is_empty() {
+            continue;
+        }
+        let mut rebuilt = ServiceMemory::default();
+        if runs(tip, &living) && living.iter().all(|c| !c.inspect.name.contains(".old-")) {
+            // Its gate is asked again; its migrations were over before it ran.
+            remember_once(&mut rebuilt, tip);
+            notes.push(format!("the memory of {name} was lost: its health is checked again"));
+        } else if let Some((revision, service)) = applied(input, tip, &living) {
+            remember_once(&mut rebuilt, &service);
+            notes.push(format!(
+                "the memory of {name} was lost: by its containers {revision} was applied last"
+            ));
+            let content = service.content_hash();
+            rebuilt.applied = Some(Applied { revision, content, at: now });
+        } else {
+            notes.push(format!(
+                "the memory of {name} was lost, and its containers do not say what was applied last"
+            ));
+        }
+        memory.services.insert(name.clone(), rebuilt);
+    }
+    notes
+}
+
+fn remember_once(memory: &mut ServiceMemory, service: &DesiredService) {
+    let once = service.containers.values().filter(|c| c.run == Run::Once);
+    memory.once = once.map(|c| (c.name.clone(), c.spec_hash())).collect();
+}
+
+/// Whether every container that keeps running is there, made from exactly this version.
+fn runs(service: &DesiredService, living: &[&ObservedContainer]) -> bool {
+    let lasting = service.containers.values().filter(|c| c.run == Run::Always);
+    lasting
+        .into_iter()
+        .all(|c| living.iter().any(|l| l.owned.key == c.name && l.owned.spec == c.spec_hash()))
+}
+
+/// The version, other than the newest, that the living containers were made from: unchanged ones
+/// name an older revision, so each named one is tried.
+fn applied(
+    input: &PassInput<'_>,
+    tip: &DesiredService,
+    living: &[&ObservedContainer],
+) -> Option<(Revision, DesiredService)> {
+    let environment = input.desired.revision.environment();
+    let commits: BTreeSet<CommitId> =
+        living.iter().filter_map(|c| c.owned.revision.parse().ok()).collect();
+    commits.into_iter().find_map(|commit| {
+        let revision = Revision::Commit { environment: environment.clone(), commit };
+        let service = (input.resolve)(&revision)?.services.remove(&tip.name)?;
+        let other = service.content_hash() != tip.content_hash();
+        (other && runs(&service, living)).then_some((revision, service))
+    })
+}

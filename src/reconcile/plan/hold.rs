@@ -1,0 +1,205 @@
+//! Which version of a service is the target, and what holds the newest one back.
+//!
+//! In: [`PlanInput`], one service. Out: the plan of the target, and what is held. Pure.
+//!
+//! # Guarantees
+//! * A held version is never the target: then drift is healed to the version that was last applied.
+//! * A suspended service is not touched at all.
+//! * Windows and freezes gate new versions, never repairs. The first deployment of a service stops
+//!   nothing, so only a freeze holds it; a rollout under way finishes; so does a version of which
+//!   only the health gate is missing.
+
+use crate::model::{Revision, ServiceName};
+use crate::reconcile::desired::service::OnFailure;
+use crate::reconcile::desired::{DesiredContainer, DesiredService};
+use crate::reconcile::memory::ServiceMemory;
+use crate::reconcile::plan::PlanInput;
+use crate::reconcile::plan::matching::View;
+use crate::reconcile::plan::policy;
+use crate::reconcile::plan::rollout::Rollout;
+use crate::reconcile::plan::stages::{needs_stop, stop};
+use crate::reconcile::plan::step::{Held, HeldReason, Reason, ServicePlan, Stage, Step};
+
+/// What is to be done for one service now, and what is held.
+#[derive(Debug, Default)]
+pub(crate) struct Decision {
+    pub(crate) plan: Option<ServicePlan>,
+    pub(crate) held: Option<Held>,
+}
+
+/// Decides about one service of the newest revision. `is_braked` says that the service would lose
+/// containers in a pass that removes too much.
+pub(crate) fn decide(
+    input: &PlanInput<'_>,
+    service: &DesiredService,
+    brake: Option<&HeldReason>,
+) -> Decision {
+    let revision = &input.desired.revision;
+    let held =
+        |reason| Some(Held { service: service.name.clone(), reason, revision: revision.clone() });
+    let nothing = ServiceMemory::default();
+    let memory = input.memory.services.get(&service.name).unwrap_or(&nothing);
+    if let Some(reason) =
+        unknown(input, &service.name).or_else(|| suspended(input, service, memory))
+    {
+        return Decision { plan: None, held: held(reason) };
+    }
+    let applied = input.applied.get(&service.name);
+    let is_new = is_new(service, memory, applied);
+    let tip = Rollout::new(View { input, service, revision }, is_new);
+    let reason = if is_new { gate(input, &tip, memory, brake) } else { None };
+    let reason = reason.or_else(|| denied(input, service)).or_else(|| tip.obstacle());
+    let Some(reason) = reason else {
+        return Decision { plan: tip.plan(), held: None };
+    };
+    let failed = matches!(reason, HeldReason::Failed { .. });
+    let keeps = failed && service.update.on_failure == OnFailure::Hold;
+    let plan = match (&memory.applied, applied) {
+        _ if keeps || !is_new => None,
+        (Some(known), Some(service)) => heal(input, service, &known.revision),
+        _ if failed => halt(&tip, memory),
+        _ => None,
+    };
+    Decision { plan, held: held(reason) }
+}
+
+/// Whether the engine hides one of the service's containers.
+pub(crate) fn unknown(input: &PlanInput<'_>, service: &ServiceName) -> Option<HeldReason> {
+    let hidden = input.observed.unknown.iter().find(|c| &c.owned.service == service)?;
+    let (name, reason) = (hidden.summary.name.clone(), hidden.reason.clone());
+    Some(HeldReason::Unknown { name, reason })
+}
+
+/// Whether this version has yet to pass its gate here. Where the applied version can be resolved,
+/// both are hashed by this very program, so that an upgrade of it makes nothing new.
+fn is_new(
+    service: &DesiredService,
+    memory: &ServiceMemory,
+    applied: Option<&DesiredService>,
+) -> bool {
+    let content = service.content_hash();
+    memory.applied.as_ref().is_none_or(|known| {
+        known.content != content && applied.is_none_or(|a| a.content_hash() != content)
+    })
+}
+
+fn suspended(
+    input: &PlanInput<'_>,
+    service: &DesiredService,
+    memory: &ServiceMemory,
+) -> Option<HeldReason> {
+    let by_file = service.suspend.as_ref().filter(|s| s.is_active(input.now));
+    if let Some(suspension) = by_file {
+        let until = suspension.until.map(|until| until.to_string());
+        return Some(HeldReason::Suspended { reason: suspension.reason.clone(), until });
+    }
+    suspended_here(input, memory)
+}
+
+/// Whether this node's operator set the service aside.
+pub(crate) fn suspended_here(input: &PlanInput<'_>, memory: &ServiceMemory) -> Option<HeldReason> {
+    let local = memory.suspended.as_ref()?;
+    let active = local.until.is_none_or(|until| input.now < until);
+    active.then(|| HeldReason::Suspended {
+        reason: local.reason.clone(),
+        until: local.until.map(|until| until.to_string()),
+    })
+}
+
+/// What holds a new version back: its own failure, a freeze, a closed window, the brake.
+fn gate(
+    input: &PlanInput<'_>,
+    tip: &Rollout<'_>,
+    memory: &ServiceMemory,
+    brake: Option<&HeldReason>,
+) -> Option<HeldReason> {
+    let service = tip.view.service;
+    if let Some(failed) = memory.failed.as_ref().filter(|f| f.whole == service.whole_hash()) {
+        return Some(HeldReason::Failed { reason: failed.reason.clone() });
+    }
+    let before = input.applied.get(&service.name);
+    let under_way = tip.is_under_way(|key| {
+        before.and_then(|s| s.containers.get(key)).map(DesiredContainer::spec_hash)
+    });
+    if under_way || tip.only_confirms() {
+        return None;
+    }
+    let is_first = tip.view.own().is_empty();
+    closed(input, if is_first { None } else { Some(service) }).or_else(|| brake.cloned())
+}
+
+/// What closes this moment for disruptive changes: a freeze, or windows that are shut; without a
+/// service only the freezes count.
+fn closed(input: &PlanInput<'_>, service: Option<&DesiredService>) -> Option<HeldReason> {
+    frozen(input).or_else(|| {
+        let service = service?;
+        shut(input, &[&input.desired.windows, &service.update.windows])
+    })
+}
+
+fn frozen(input: &PlanInput<'_>) -> Option<HeldReason> {
+    if input.overrides.now.is_some() {
+        return None;
+    }
+    let freeze = input.desired.freezes.iter().find(|f| f.covers(input.now))?;
+    Some(HeldReason::Freeze { reason: freeze.reason.clone(), until: freeze.to.to_string() })
+}
+
+/// Each set of windows must have an open one; an empty set is always open.
+fn shut(input: &PlanInput<'_>, sets: &[&Vec<crate::model::Window>]) -> Option<HeldReason> {
+    if input.overrides.now.is_some() {
+        return None;
+    }
+    let shut = |set: &&&Vec<crate::model::Window>| {
+        !set.is_empty() && !set.iter().any(|window| window.is_open(input.now))
+    };
+    let next = |set: &&Vec<crate::model::Window>| {
+        set.iter().filter_map(|window| window.next_open(input.now)).min()
+    };
+    let closed: Vec<_> = sets.iter().filter(shut).collect();
+    // All must be open at once: not before the last of them opens.
+    let opens = closed.iter().filter_map(|set| next(set)).max();
+    (!closed.is_empty()).then(|| HeldReason::Window { opens: opens.map(|at| at.to_string()) })
+}
+
+/// What holds a removal back. The service's own windows went with its file; the environment's count.
+pub(crate) fn removal_closed(input: &PlanInput<'_>) -> Option<HeldReason> {
+    frozen(input).or_else(|| shut(input, &[&input.desired.windows]))
+}
+
+fn denied(input: &PlanInput<'_>, service: &DesiredService) -> Option<HeldReason> {
+    let denied = policy::denied(service, input.policy);
+    (!denied.is_empty()).then_some(HeldReason::Policy { denied })
+}
+
+/// The version that was last applied is healed, as far as this node still allows it.
+fn heal(
+    input: &PlanInput<'_>,
+    service: &DesiredService,
+    revision: &Revision,
+) -> Option<ServicePlan> {
+    let rollout = Rollout::new(View { input, service, revision }, false);
+    if denied(input, service).is_some() || rollout.obstacle().is_some() {
+        return None;
+    }
+    rollout.plan()
+}
+
+/// A first version that failed has nothing before it to come back to: its containers are stopped,
+/// and kept for people to look at.
+fn halt(tip: &Rollout<'_>, memory: &ServiceMemory) -> Option<ServicePlan> {
+    let failed = memory.failed.as_ref()?;
+    let running = tip.view.own().iter().filter(|own| needs_stop(own));
+    let steps: Vec<Step> = running.map(stop).collect();
+    (!steps.is_empty()).then(|| ServicePlan {
+        service: tip.view.service.name.clone(),
+        mode: tip.view.service.mode,
+        target: None,
+        reasons: vec![Reason::Rollback {
+            revision: failed.revision.clone(),
+            because: failed.reason.clone(),
+        }],
+        stages: vec![Stage { steps }],
+        is_new_version: false,
+    })
+}

@@ -1,0 +1,196 @@
+//! From one version of a service and what runs: the steps between them, in order.
+//!
+//! In: a [`View`]. Out: a [`ServicePlan`], or what is in the way. Pure.
+//!
+//! # Guarantees
+//! * No healthy container is stopped before its replacement's image is checked and its container
+//!   made; none is removed before the gate has passed.
+//! * What fits is not touched.
+
+use crate::clients::docker::ContainerState;
+use crate::model::{ContainerName, Digest};
+use crate::reconcile::desired::DesiredContainer;
+use crate::reconcile::desired::container::{NetworkAttachment, Run};
+use crate::reconcile::desired::service::Strategy;
+use crate::reconcile::observed::ObservedContainer;
+use crate::reconcile::plan::body::image_name;
+use crate::reconcile::plan::fields::image_matches;
+use crate::reconcile::plan::matching::{Found, Slot, View};
+use crate::reconcile::plan::objects;
+use crate::reconcile::plan::stages::remove;
+use crate::reconcile::plan::step::{HeldReason, Reason, ServicePlan, Stage, Step, Target};
+
+/// The comparison of one version with what runs.
+#[derive(Debug)]
+pub(crate) struct Rollout<'a> {
+    pub(crate) view: View<'a>,
+    pub(crate) slots: Vec<Slot<'a>>,
+    pub(crate) surplus: Vec<&'a ObservedContainer>,
+    /// Whether this version has not passed its gate here yet.
+    pub(crate) is_new: bool,
+}
+
+impl<'a> Rollout<'a> {
+    pub(crate) fn new(view: View<'a>, is_new: bool) -> Self {
+        let mut slots = view.slots();
+        for slot in &mut slots {
+            // One that failed is made anew rather than started again.
+            let failed = slot.container.run == Run::Once
+                && slot.found.as_ref().is_some_and(|found| has_failed(found.observed));
+            if failed && let Some(found) = slot.found.take() {
+                slot.retired.insert(0, found.observed);
+            }
+        }
+        Self { slots, surplus: view.surplus(), view, is_new }
+    }
+
+    /// What is in the way, if anything is.
+    pub(crate) fn obstacle(&self) -> Option<HeldReason> {
+        let foreign = &self.view.input.observed.foreign;
+        for slot in &self.slots {
+            let in_place =
+                slot.found.as_ref().is_some_and(|f| f.observed.inspect.name == slot.fresh.name);
+            let wanted = self.needs_create(slot) || (slot.found.is_some() && !in_place);
+            if wanted && foreign.contains_key(&slot.fresh.name) {
+                return Some(HeldReason::Foreign { name: slot.fresh.name.clone() });
+            }
+            if self.needs_create(slot) && slot.container.pin.digest.is_none() && self.lacks(slot) {
+                let name = image_name(&slot.container.pin, &self.view.input.desired.hub);
+                let reason = format!("{name} is not on this engine and has no digest to pull");
+                return Some(HeldReason::Image { reason });
+            }
+        }
+        objects::obstacle(&self.view)
+    }
+
+    /// The steps, or none if everything is as it should be.
+    pub(crate) fn plan(&self) -> Option<ServicePlan> {
+        let stages = self.stages();
+        if stages.is_empty() {
+            return None;
+        }
+        Some(ServicePlan {
+            service: self.view.service.name.clone(),
+            mode: self.view.service.mode,
+            target: Some(Target {
+                revision: self.view.revision.clone(),
+                content: self.view.service.content_hash(),
+                whole: self.view.service.whole_hash(),
+            }),
+            reasons: self.reasons(),
+            stages,
+            is_new_version: self.is_new,
+        })
+    }
+
+    /// Whether the plan changes nothing and only waits for the gate.
+    pub(crate) fn only_confirms(&self) -> bool {
+        let stages = self.stages();
+        stages.iter().flat_map(|stage| &stage.steps).all(|step| matches!(step, Step::Gate(_)))
+    }
+
+    /// Whether containers of exactly this version were made already.
+    pub(crate) fn is_under_way(&self, applied: impl Fn(&ContainerName) -> Option<Digest>) -> bool {
+        self.view.own().iter().any(|own| {
+            let wanted =
+                self.view.service.containers.get(&own.owned.key).map(DesiredContainer::spec_hash);
+            wanted == Some(own.owned.spec) && applied(&own.owned.key) != wanted
+        })
+    }
+
+    fn stages(&self) -> Vec<Stage> {
+        let strategy = self.strategy();
+        let mut stages = vec![self.pulls(), self.files(), objects::missing(&self.view)];
+        let (make_way, names) = self.renames();
+        let mut creates = names;
+        creates.extend(self.creates());
+        stages.extend([make_way, creates]);
+        stages.extend(self.repairs());
+        if strategy == Strategy::StopFirst {
+            stages.extend(self.stops());
+        }
+        stages.extend(self.starts());
+        stages.push(self.gate());
+        if strategy == Strategy::StartFirst {
+            stages.extend(self.stops());
+        }
+        stages.push(self.leaving().map(remove).collect());
+        stages.push(objects::unwanted_networks(self.view.input, &self.view.service.name, |name| {
+            self.view.service.networks.values().any(|n| n.engine_name == name)
+        }));
+        let filled = stages.into_iter().filter(|steps: &Vec<Step>| !steps.is_empty());
+        filled.map(|steps| Stage { steps }).collect()
+    }
+
+    /// Start-first needs old and new side by side, which a shared host port or address forbids.
+    fn strategy(&self) -> Strategy {
+        let exclusive = self.slots.iter().filter(|slot| self.needs_create(slot)).any(|slot| {
+            let spec = &slot.container.spec;
+            let fixed = match &spec.network {
+                NetworkAttachment::Networks { networks } => {
+                    networks.values().any(|e| e.ipv4_address.is_some() || e.ipv6_address.is_some())
+                }
+                NetworkAttachment::Host | NetworkAttachment::None => false,
+            };
+            fixed || spec.ports.iter().any(|port| port.host_port.is_some())
+        });
+        if exclusive { Strategy::StopFirst } else { self.view.service.update.strategy }
+    }
+
+    /// A run-once container is done when this very spec succeeded (or belongs to the version that
+    /// passed its gate here), or when the container that fits is seen to have exited 0.
+    pub(crate) fn is_done(&self, slot: &Slot<'_>) -> bool {
+        let (input, service) = (self.view.input, &self.view.service.name);
+        let (key, spec) = (&slot.container.name, slot.container.spec_hash());
+        let once = input.memory.services.get(service).and_then(|m| m.once.get(key));
+        let applied = input.applied.get(service).and_then(|s| s.containers.get(key));
+        slot.container.run == Run::Once
+            && (!self.is_new
+                || once == Some(&spec)
+                || applied.is_some_and(|c| c.spec_hash() == spec)
+                || slot.found.as_ref().is_some_and(|found| has_succeeded(found.observed)))
+    }
+
+    /// Whether this container of the version has to be made.
+    pub(crate) fn needs_create(&self, slot: &Slot<'_>) -> bool {
+        slot.found.is_none() && !self.is_done(slot)
+    }
+
+    /// Whether this container of the version has to be started.
+    pub(crate) fn needs_start(&self, slot: &Slot<'_>) -> bool {
+        match slot.container.run {
+            Run::Always => slot.found.as_ref().is_none_or(Found::is_idle),
+            Run::Once => !self.is_done(slot),
+        }
+    }
+
+    /// Whether the image has to be pulled.
+    pub(crate) fn lacks(&self, slot: &Slot<'_>) -> bool {
+        let pin = &slot.container.pin;
+        let name = image_name(pin, &self.view.input.desired.hub);
+        let known = self.view.input.observed.images.get(&name);
+        known.is_none_or(|image| !image_matches(pin, &image.id, Some(image)))
+    }
+
+    fn reasons(&self) -> Vec<Reason> {
+        let mut reasons = crate::reconcile::plan::reasons::of(self);
+        if reasons.is_empty() {
+            let revision = self.view.revision.clone();
+            let confirms = self.is_new && self.only_confirms();
+            reasons.push(if confirms {
+                Reason::Confirm { revision }
+            } else {
+                Reason::Resume { revision }
+            });
+        }
+        reasons
+    }
+}
+
+fn has_failed(observed: &ObservedContainer) -> bool {
+    observed.inspect.state == ContainerState::Exited && observed.inspect.exit_code != 0
+}
+
+fn has_succeeded(observed: &ObservedContainer) -> bool {
+    observed.inspect.state == ContainerState::Exited && observed.inspect.exit_code == 0
+}
