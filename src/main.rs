@@ -1,7 +1,13 @@
-//! The command line.
+//! The command line, or the bounded child that fetches.
 
 use std::process::ExitCode;
 
+use tidegate::clients::git::child;
+
 fn main() -> ExitCode {
+    // Before anything else: the child limits itself first.
+    if std::env::args_os().nth(1).is_some_and(|word| word == child::SUBCOMMAND) {
+        return child::main();
+    }
     tidegate::cli::main()
 }

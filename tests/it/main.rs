@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod cli;
+mod fetch;
 mod init;
 mod registry;
+mod support;
 mod tidy;

@@ -1,0 +1,4 @@
+//! What several areas' tests start and stop.
+
+pub(crate) mod git;
+pub(crate) mod git_server;
