@@ -8,8 +8,20 @@
 //! * Every image is a pin; every variable is substituted; nothing is left to decide.
 //! * What this version does not know is refused by name, never accepted and ignored.
 
+mod assemble;
 pub mod container;
+mod cross;
+mod decode;
+pub mod document;
+mod merge;
+mod repository;
+mod resolve;
+mod ruleset;
+pub mod schema;
+mod select;
 pub mod service;
+mod substitute;
 
 pub use container::{ContainerSpec, DesiredContainer};
+pub use resolve::{Resolution, ResolveError, resolve};
 pub use service::{DesiredNetwork, DesiredService, DesiredState, DesiredVolume};

@@ -1,0 +1,273 @@
+//! Rulesets: variables and pins, and which of several values wins.
+//!
+//! In: checked documents, a [`Subject`]. Out: the variables and the pin that it is shown. Pure.
+//!
+//! # Guarantees
+//! * An inner ruleset wins over those around it; the environment's own win over those that flow.
+//! * Two unrelated rulesets that set the same value differently are an error, never a coin toss.
+//! * A pin is taken whole: no digest is ever combined with another pin's image id.
+
+use std::collections::BTreeMap;
+
+use crate::model::Digest;
+use crate::model::ImageId;
+use crate::model::RulesetName;
+use crate::reconcile::desired::document::node::Node;
+use crate::reconcile::desired::document::node::Table;
+use crate::reconcile::desired::document::place::Findings;
+use crate::reconcile::desired::document::place::Place;
+use crate::reconcile::desired::repository::Document;
+use crate::reconcile::desired::select::Match;
+use crate::reconcile::desired::select::Subject;
+use crate::reconcile::desired::select::place_dependent;
+use crate::reconcile::desired::substitute::scalar;
+
+/// Where a ruleset lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Layer {
+    /// `rulesets/`: flows with promotion.
+    Flow,
+    /// `environments/<environment>/rulesets/`.
+    Environment,
+}
+
+/// A pin as a ruleset or a service writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PinEntry {
+    /// Where.
+    pub(crate) at: Place,
+    /// What is pulled.
+    pub(crate) digest: Option<Digest>,
+    /// Config digest.
+    pub(crate) image_id: Option<ImageId>,
+    /// For people.
+    pub(crate) version: Option<String>,
+}
+
+impl PinEntry {
+    fn same(&self, other: &Self) -> bool {
+        self.digest == other.digest && self.image_id == other.image_id
+    }
+
+    /// Reads the pin's keys of a table; `None` if it has neither digest nor image id.
+    pub(crate) fn read(table: &Table, findings: &mut Findings) -> Option<Self> {
+        let digest = literal::<Digest>(table, "digest", findings);
+        let image_id = literal::<ImageId>(table, "image_id", findings);
+        let at = ["digest", "image_id"].iter().find_map(|key| table.get(key)).map(|n| n.at)?;
+        if let (Some(ImageId::Short(_)), Some(node)) = (&image_id, table.get("image_id")) {
+            let help = "write all 64 digits; `tidegate pin` does";
+            findings.warning(node.at, "a short image id may fit more than one image", help);
+        }
+        let version = table.get("version").and_then(Node::as_text).map(str::to_owned);
+        Some(Self { at, digest, image_id, version })
+    }
+}
+
+fn literal<T: std::str::FromStr<Err: std::fmt::Display>>(
+    table: &Table,
+    key: &str,
+    findings: &mut Findings,
+) -> Option<T> {
+    let node = table.get(key)?;
+    match node.as_text()?.parse() {
+        Ok(value) => Some(value),
+        Err(error) => {
+            let help = "a pin is a literal that names one image for ever; `tidegate pin` writes it";
+            findings.error_help(node.at, format!("{error}"), help);
+            None
+        }
+    }
+}
+
+/// One ruleset.
+#[derive(Debug)]
+pub(crate) struct Ruleset {
+    /// Its dotted path.
+    pub(crate) name: RulesetName,
+    /// Where it lies.
+    pub(crate) layer: Layer,
+    /// What it is shown to.
+    pub(crate) matches: Match,
+    /// Its variables.
+    pub(crate) vars: Table,
+    /// Its pins, by container.
+    pub(crate) pins: BTreeMap<String, PinEntry>,
+}
+
+impl Ruleset {
+    /// Reads a checked document.
+    pub(crate) fn read(
+        name: RulesetName,
+        layer: Layer,
+        document: Document,
+        findings: &mut Findings,
+    ) -> Self {
+        let table = document.table;
+        let matching = table.table("match");
+        if let Some(entry) = table.0.get("containers") {
+            if layer == Layer::Environment {
+                let help = "what runs in an environment comes by promotion; pin in `rulesets/`";
+                let message = "an environment's own ruleset sets no pin";
+                findings.error_help(entry.key_at, message, help);
+            } else if let Some(at) = matching.and_then(place_dependent) {
+                let message = "a ruleset with pins matches on service, app and container alone";
+                let help = "move its vars, or its pins, into another ruleset";
+                findings.error_help(at, message, help);
+            }
+        }
+        let mut pins = BTreeMap::new();
+        for (container, at, pin) in table.tables("containers") {
+            match PinEntry::read(pin, findings) {
+                Some(pin) => drop(pins.insert(container.to_owned(), pin)),
+                None if pin.get("digest").or(pin.get("image_id")).is_none() => {
+                    let message = format!("the pin of `{container}` names no image");
+                    findings.error_help(at, message, "write `digest`, `image_id` or both");
+                }
+                None => {}
+            }
+        }
+        if layer == Layer::Environment {
+            pins.clear();
+        }
+        let matches = matching.map(Match::read).unwrap_or_default();
+        let vars = table.table("vars").cloned().unwrap_or_default();
+        Self { name, layer, matches, vars, pins }
+    }
+
+    fn is_around(&self, other: &Self) -> bool {
+        let (outer, inner) = (self.name.segments(), other.name.segments());
+        outer.len() < inner.len() && inner.starts_with(outer)
+    }
+}
+
+/// All rulesets, found quickly by the service or app that they ask for.
+#[derive(Debug, Default)]
+pub(crate) struct Rulesets {
+    all: Vec<Ruleset>,
+    by_service: BTreeMap<String, Vec<usize>>,
+    by_app: BTreeMap<String, Vec<usize>>,
+    others: Vec<usize>,
+}
+
+impl Rulesets {
+    /// Adds one.
+    pub(crate) fn add(&mut self, ruleset: Ruleset) {
+        let at = self.all.len();
+        if let Some(services) = &ruleset.matches.service {
+            for service in services {
+                self.by_service.entry(service.clone()).or_default().push(at);
+            }
+        } else if let Some(apps) = &ruleset.matches.app {
+            for app in apps {
+                self.by_app.entry(app.clone()).or_default().push(at);
+            }
+        } else {
+            self.others.push(at);
+        }
+        self.all.push(ruleset);
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> std::slice::Iter<'_, Ruleset> {
+        self.all.iter()
+    }
+
+    /// Those that fit the service or, with the right container, might.
+    pub(crate) fn fitting(&self, subject: &Subject<'_>) -> Vec<&Ruleset> {
+        let listed = |index: &BTreeMap<String, Vec<usize>>, key: &str| {
+            index.get(key).cloned().unwrap_or_default()
+        };
+        let mut found = self.others.clone();
+        found.extend(listed(&self.by_service, subject.service));
+        found.extend(listed(&self.by_app, subject.app));
+        found.sort_unstable();
+        found.dedup();
+        let fits = |r: &&Ruleset| r.matches.asks_for_container() || r.matches.fits(subject);
+        found.into_iter().filter_map(|at| self.all.get(at)).filter(fits).collect()
+    }
+}
+
+/// The variables of `layer` that `subject` is shown, added to `vars`.
+pub(crate) fn add_vars<'a>(
+    vars: &mut BTreeMap<&'a str, &'a Node>,
+    rulesets: &[&'a Ruleset],
+    layer: Layer,
+    subject: &Subject<'_>,
+    conflicts: &mut Vec<Conflict<'a>>,
+) {
+    let mut candidates: BTreeMap<&str, Vec<(&Ruleset, &Node)>> = BTreeMap::new();
+    for ruleset in rulesets.iter().filter(|r| r.layer == layer && !r.vars.0.is_empty()) {
+        if ruleset.matches.asks_for_container() && !ruleset.matches.fits(subject) {
+            continue;
+        }
+        for (name, entry) in &ruleset.vars.0 {
+            candidates.entry(name).or_default().push((ruleset, &entry.node));
+        }
+    }
+    for (name, all) in candidates {
+        let inner = innermost(&all);
+        let Some((first, node)) = inner.first() else { continue };
+        let differs = inner.iter().find(|(_, other)| scalar(&other.value) != scalar(&node.value));
+        if let Some((second, other)) = differs {
+            let what = format!("`vars.{name}`");
+            conflicts.push(Conflict { what, first, second, at: other.at });
+        }
+        vars.insert(name, node);
+    }
+}
+
+/// The pin of `container` that rulesets show, if any does.
+pub(crate) fn pin<'a>(
+    rulesets: &[&'a Ruleset],
+    container: &str,
+    subject: &Subject<'_>,
+    conflicts: &mut Vec<Conflict<'a>>,
+) -> Option<&'a PinEntry> {
+    let subject = Subject { container: Some(container), ..*subject };
+    let all: Vec<(&Ruleset, &PinEntry)> = rulesets
+        .iter()
+        .filter_map(|ruleset| Some((*ruleset, ruleset.pins.get(container)?)))
+        .filter(|(ruleset, _)| ruleset.matches.fits(&subject))
+        .collect();
+    let inner = innermost(&all);
+    let (first, pin) = inner.first()?;
+    if let Some((second, other)) = inner.iter().find(|(_, other)| !other.same(pin)) {
+        let what = format!("the pin of `{container}`");
+        conflicts.push(Conflict { what, first, second, at: other.at });
+    }
+    Some(pin)
+}
+
+/// Candidates that have none of the others inside them.
+fn innermost<'a, T>(all: &[(&'a Ruleset, &'a T)]) -> Vec<(&'a Ruleset, &'a T)> {
+    let outer = |ruleset: &Ruleset| all.iter().any(|(other, _)| ruleset.is_around(other));
+    all.iter().filter(|(ruleset, _)| !outer(ruleset)).copied().collect()
+}
+
+/// Two unrelated rulesets that set the same value differently.
+#[derive(Debug)]
+pub(crate) struct Conflict<'a> {
+    what: String,
+    first: &'a Ruleset,
+    second: &'a Ruleset,
+    at: Place,
+}
+
+impl Conflict<'_> {
+    /// What tells it from others.
+    pub(crate) fn key(&self) -> (Place, String) {
+        (self.at, self.what.clone())
+    }
+
+    /// Notes it.
+    pub(crate) fn note(&self, service: &str, findings: &mut Findings) {
+        let (first, second) = (&self.first.name, &self.second.name);
+        let message = format!(
+            "{} of service {service} is set differently by rulesets {first} and {second}",
+            self.what
+        );
+        let help =
+            "neither contains the other: narrow a `match`, or set it in a ruleset inside both";
+        findings.error_help(self.at, message, help);
+    }
+}

@@ -1,0 +1,46 @@
+//! Keys of `rulesets/**.toml`.
+
+use crate::reconcile::desired::document::kind::Key;
+use crate::reconcile::desired::document::kind::Keys;
+use crate::reconcile::desired::document::kind::Kind;
+use crate::reconcile::desired::document::kind::TEXT_MAP;
+use crate::reconcile::desired::document::kind::TEXT_OR_TEXTS;
+
+/// `rulesets/**/<ruleset>.toml`.
+pub static RULESET: Keys = Keys {
+    name: "ruleset",
+    doc: "Variables and image pins for whatever its match fits.",
+    keys: &[
+        Key::new("match", Kind::Table(&MATCH), "what it is shown to; absent fits everything"),
+        Key::new("vars", TEXT_MAP, "variables for `${vars.x}`"),
+        Key::new("containers", Kind::Map(&Kind::Table(&PIN)), "image pins, by container"),
+        Key::not_yet("rules", "compliance rules"),
+    ],
+};
+
+/// A `match` table, nested by `any` and `not`.
+static MATCH: Keys = Keys {
+    name: "match",
+    doc: "All keys must fit; a list fits when one of it does.",
+    keys: &[
+        Key::new("service", TEXT_OR_TEXTS, "the service's name"),
+        Key::new("app", TEXT_OR_TEXTS, "the service's app"),
+        Key::new("container", TEXT_OR_TEXTS, "the container's name"),
+        Key::new("environment", TEXT_OR_TEXTS, "the environment's name; not with pins"),
+        Key::new("node", TEXT_OR_TEXTS, "the node's name; not with pins"),
+        Key::new("labels", Kind::Map(&TEXT_OR_TEXTS), "the node's labels; not with pins"),
+        Key::new("any", Kind::List(&Kind::Table(&MATCH)), "one of these must fit"),
+        Key::new("not", Kind::Table(&MATCH), "this must not fit"),
+    ],
+};
+
+/// A pin, `[containers.<name>]` of a ruleset.
+static PIN: Keys = Keys {
+    name: "pin",
+    doc: "The exact image of a container, written by `tidegate pin`.",
+    keys: &[
+        Key::new("digest", Kind::Text, "manifest or index digest: what is pulled"),
+        Key::new("image_id", Kind::Text, "config digest of this platform's image"),
+        Key::new("version", Kind::Text, "for people"),
+    ],
+};
