@@ -27,4 +27,5 @@ pub mod reconcile;
 pub mod hub;
 pub mod promote;
 pub mod agent;
+pub mod demo;
 pub mod cli;

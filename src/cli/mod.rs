@@ -7,6 +7,7 @@ pub mod error;
 pub mod output;
 pub mod diagnostics;
 pub mod context;
+pub mod demo;
 pub mod init;
 pub mod node;
 pub mod completions;
@@ -44,6 +45,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::InitArgs),
+    Demo(demo::DemoArgs),
     Status(status::StatusArgs),
     Wait(wait::WaitArgs),
     History(history::HistoryArgs),
@@ -53,6 +55,7 @@ enum Command {
 
 fn run(command: Command, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
     match command {
+        Command::Demo(args) => demo::run(&args, ctx, out),
         Command::Init(args) => init::run(&args, ctx, out),
         Command::Status(args) => status::run(&args, ctx, out),
         Command::Wait(args) => wait::run(&args, ctx, out),

@@ -1,0 +1,7 @@
+//! The parts of the story.
+
+pub(crate) mod deploy;
+pub(crate) mod heal;
+pub(crate) mod refuse;
+mod farewell;
+mod stage;

@@ -1,0 +1,176 @@
+//! The order of things: clean up, set up, tell, and how to go on.
+
+use std::path::PathBuf;
+
+use futures_util::future::try_join_all;
+use tokio::time::Instant;
+
+use crate::demo::acts::{deploy, heal, refuse};
+use crate::demo::engine::{DemoEngine, EngineKind, private, ready, remove_cgroups, shared};
+use crate::demo::error::{DemoError, io};
+use crate::demo::hub::{DemoHub, start_hub};
+use crate::demo::images::{Recipe, base_layer, push};
+use crate::demo::leftovers::{self, SHARED};
+use crate::demo::line::Line;
+use crate::demo::place::Place;
+use crate::demo::process::read_ledger;
+use crate::demo::recipes::recipe;
+use crate::demo::repository::{Example, PinPlace, Repository};
+use crate::demo::tell::{Audience, Told};
+
+/// What the demo is told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where everything it makes lies.
+    pub dir: PathBuf,
+    /// The example repository.
+    pub example: PathBuf,
+    /// Use the machine's own engine even as root.
+    pub shared_engine: bool,
+}
+
+/// The stage: what all acts play on.
+pub(crate) struct Stage<'a> {
+    pub(crate) place: Place,
+    pub(crate) repository: Repository,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) pins: Vec<PinPlace>,
+    pub(crate) base: Vec<u8>,
+    pub(crate) audience: &'a mut dyn Audience,
+}
+
+/// Tells the whole story. What it made keeps running, to be looked at.
+pub async fn run(options: &Options, audience: &mut dyn Audience) -> Result<(), DemoError> {
+    let since = Instant::now();
+    let place = Place::at(&options.dir)?;
+    if place.exists() {
+        audience.tell(Told::Say("Ending what an earlier run left.".to_owned()));
+        clean(&place).await?;
+    }
+    place.make()?;
+    let mut stage = set_up(place, options, audience).await?;
+    deploy::tell(&mut stage).await?;
+    heal::tell(&mut stage).await?;
+    refuse::tell(&mut stage).await?;
+    let secs = since.elapsed().as_secs();
+    stage.audience.tell(Told::Act(format!("All of it took {secs} s, and every check passed.")));
+    stage.farewell();
+    Ok(())
+}
+
+/// Ends everything that an earlier run left, and removes it. Whether there was anything.
+pub async fn stop(dir: &std::path::Path) -> Result<bool, DemoError> {
+    let place = Place::at(dir)?;
+    let existed = place.exists();
+    if existed {
+        clean(&place).await?;
+    }
+    Ok(existed)
+}
+
+async fn clean(place: &Place) -> Result<(), DemoError> {
+    let recorded = read_ledger(&place.ledger());
+    // Agents first, so that nothing repairs what is being taken away.
+    for process in recorded.iter().filter(|p| p.name.starts_with("agent ")) {
+        process.end().await;
+    }
+    if place.path(SHARED).exists() {
+        leftovers::remove(place).await?;
+    }
+    for process in recorded.iter().filter(|p| !p.name.starts_with("agent ")) {
+        process.end().await;
+    }
+    for process in recorded.iter().filter(|p| p.name.starts_with("engine ")) {
+        remove_cgroups(process.name.trim_start_matches("engine "));
+    }
+    place.remove()
+}
+
+async fn set_up<'a>(
+    place: Place,
+    options: &Options,
+    audience: &'a mut dyn Audience,
+) -> Result<Stage<'a>, DemoError> {
+    audience.tell(Told::Act("Three lines side by side: engines, hubs, one repository".to_owned()));
+    let example = Example::copy(&place, &options.example)?;
+    let environments = example.environments()?;
+    let private_engines = rustix::process::getuid().is_root() && !options.shared_engine;
+    let (engines, hubs) = machines(&place, &environments, private_engines).await?;
+    let base = base_layer()?;
+    let found: Vec<PinPlace> = example.pins()?.into_iter().collect();
+    for hub in &hubs {
+        for at in &found {
+            push(&hub.client, &base, &made(at)?).await?;
+        }
+    }
+    for (environment, hub) in environments.iter().zip(&hubs) {
+        let file = format!("environments/{environment}/environment.toml");
+        let name = hub_name(environment, hub, private_engines);
+        example.set(&file, &["hub"], name.as_str())?;
+        example.set(&file, &["hub_plain_http"], true)?;
+    }
+    let first = hubs.first().ok_or_else(|| DemoError::Example("no environments".to_owned()))?;
+    for at in &found {
+        example.pin(&first.client, at).await?;
+    }
+    // A demonstration does not wait a minute to call something unhealthy.
+    for file in example.documents("services/")? {
+        example.set(&file, &["update", "health_timeout"], "8s")?;
+        example.set(&file, &["update", "stable"], "1s")?;
+    }
+    let repository = example.begin(&place)?;
+    let mut lines = Vec::new();
+    let rows = environments.iter().zip(engines).zip(hubs);
+    for ((environment, engine), hub) in rows {
+        let log = place.path(&format!("{environment}/engine.log"));
+        let version = ready(&engine, &log).await?;
+        let anchored = repository.lines.iter().find(|l| l.environment.as_str() == environment);
+        let anchor = anchored.map(|l| l.anchor.short()).unwrap_or_default();
+        let whose = match engine.kind {
+            EngineKind::Private => "an engine of its own",
+            EngineKind::Shared => "this machine's engine",
+        };
+        let name = hub_name(environment, &hub, private_engines);
+        audience.tell(Told::Say(format!(
+            "{environment}: branch {environment} from {anchor}, hub {name}, {whose} ({version})"
+        )));
+        lines.push(Line::start_agent(&place, &repository, environment, engine, hub)?);
+    }
+    Ok(Stage { place, repository, lines, pins: found, base, audience })
+}
+
+/// Starts every environment's engine and hub, side by side.
+async fn machines(
+    place: &Place,
+    environments: &[String],
+    private_engines: bool,
+) -> Result<(Vec<DemoEngine>, Vec<DemoHub>), DemoError> {
+    let engines = if private_engines {
+        // 198.18.7.0/24 and the next ones.
+        let numbered = environments.iter().zip(7..);
+        try_join_all(numbered.map(|(name, at)| private(place, name, at))).await?
+    } else {
+        vec![shared().await?; environments.len()]
+    };
+    let pairs = environments.iter().zip(&engines);
+    let hubs = try_join_all(pairs.map(|(name, e)| start_hub(place, name, e.hub_host))).await?;
+    if !private_engines {
+        let listed: Vec<String> = hubs.iter().map(|hub| hub.address.to_string()).collect();
+        std::fs::write(place.path(SHARED), listed.join("\n"))
+            .map_err(io("note whose engine it is"))?;
+    }
+    Ok((engines, hubs))
+}
+
+/// What the environment calls its hub: by name where the engine has a hosts file of its own.
+fn hub_name(environment: &str, hub: &DemoHub, private_engines: bool) -> String {
+    if private_engines {
+        format!("dckhub.{environment}:{}", hub.address.port())
+    } else {
+        hub.address.to_string()
+    }
+}
+
+fn made(at: &PinPlace) -> Result<Recipe, DemoError> {
+    recipe(&at.repository, &at.version)
+}
