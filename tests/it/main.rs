@@ -9,3 +9,4 @@ mod init;
 mod registry;
 mod support;
 mod tidy;
+mod trust;

@@ -1,0 +1,10 @@
+//! Trust: honest histories are accepted, and each attack is refused under its own name.
+
+mod approvals;
+mod chains;
+mod history;
+mod honest;
+mod policies;
+mod properties;
+mod signatures;
+mod trees;
