@@ -3,6 +3,7 @@
 mod deadlines;
 mod hostile;
 mod secrets;
+mod state;
 mod transports;
 
 use std::path::{Path, PathBuf};
