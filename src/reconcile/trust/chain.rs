@@ -8,21 +8,21 @@
 
 use jiff::{Timestamp, ToSpan};
 
-use crate::model::{CommitId, EnvironmentName, ObjectId};
+use crate::model::{CommitId, Digest, EnvironmentName, ObjectId};
 use crate::reconcile::trust::case::Base;
 use crate::reconcile::trust::commit::{CommitError, Header};
 use crate::reconcile::trust::history::{
-    CHAIN_COMMITS_MAX, Strayed, WalkError, first_parents, header, signed_hash, strayed, time,
-    wrapped,
+    CHAIN_COMMITS_MAX, Strayed, WalkError, first_parents, header, strayed, time, wrapped,
 };
 use crate::reconcile::trust::judge::Judge;
 use crate::reconcile::trust::load::{BATCH_COMMITS, Loaded, load};
+use crate::reconcile::trust::place::place_of;
 use crate::reconcile::trust::revoked::RevokedKeys;
 use crate::reconcile::trust::verdict::{Accepted, Refusal, Rule, Standing, Verdict, Wait};
 use crate::reconcile::trust::{Objects, ObjectsError, Verified, remedy};
 
 /// Wrappers within what a wrapper lands.
-const WRAPPERS_NESTED_MAX: u32 = 8;
+pub const WRAPPERS_NESTED_MAX: u32 = 8;
 /// How far ahead of the node's clock a commit may be before it waits.
 const AHEAD_HOURS_MAX: i64 = 1;
 
@@ -36,6 +36,23 @@ pub enum Remembered {
     /// A tip verified from another anchor or with other revoked keys: it must be on the chain,
     /// and all is judged again from the anchor.
     Demanded(CommitId),
+}
+
+impl Remembered {
+    /// What a node's memory amounts to: `judged_by` is the anchor and the digest of the revoked
+    /// keys that `verified` was judged by, which may have changed since.
+    pub fn new(
+        verified: Option<CommitId>,
+        judged_by: Option<(CommitId, Digest)>,
+        anchor: CommitId,
+        revoked: &RevokedKeys,
+    ) -> Self {
+        match verified {
+            None => Self::Nothing,
+            Some(id) if judged_by == Some((anchor, revoked.digest())) => Self::Verified(id),
+            Some(id) => Self::Demanded(id),
+        }
+    }
 }
 
 /// What is to be verified.
@@ -270,42 +287,6 @@ impl<'a, O: Objects> Walk<'a, O> {
     pub(in crate::reconcile::trust) fn new(judge: Judge<'a, O>, now: Timestamp) -> Self {
         Self { judge, now, accepted: Vec::new() }
     }
-}
-
-/// How many of `ids` (oldest first, above `anchor`) it takes to have `known` on the chain: 0 when
-/// it is at or below the anchor.
-fn place_of(
-    objects: &impl Objects,
-    anchor: CommitId,
-    ids: &[CommitId],
-    known: CommitId,
-) -> Option<usize> {
-    if let Some(at) = ids.iter().position(|id| *id == known) {
-        return Some(at + 1);
-    }
-    if first_parents(objects, anchor, known, CHAIN_COMMITS_MAX).is_ok() {
-        return Some(0);
-    }
-    // A signature can be wrapped again into a second commit id.
-    let signed = header(objects, known).ok().zip(signed_hash(objects, known));
-    let is_twin = |id: CommitId| {
-        signed.as_ref().is_some_and(|(known, hash)| {
-            let same = header(objects, id).is_ok_and(|h| h == *known);
-            same && signed_hash(objects, id) == Some(*hash)
-        })
-    };
-    let holds = |id: CommitId| is_twin(id) || lands(objects, id, known, 0);
-    ids.iter().position(|id| holds(*id)).map(|at| at + 1)
-}
-
-/// Whether `known` is among what `merge` lands as a wrapper.
-fn lands(objects: &impl Objects, merge: CommitId, known: CommitId, depth: u32) -> bool {
-    let landed = header(objects, merge).ok().and_then(|header| wrapped(objects, &header));
-    landed.is_some_and(|ids| {
-        ids.contains(&known)
-            || (depth < WRAPPERS_NESTED_MAX
-                && ids.iter().any(|id| lands(objects, *id, known, depth + 1)))
-    })
 }
 
 fn malformed(id: CommitId, error: &CommitError) -> Refusal {

@@ -107,6 +107,10 @@ impl Commit {
         let message = Message::parse(body).map_err(CommitError::Message)?;
         let mut commit =
             Self { id, tree, parents, author, committer, signature, message, payload: Vec::new() };
+        // What was signed is what is judged: nothing of the bytes may be lost in reading.
+        if commit.to_bytes() != bytes {
+            return Err(malformed("spelling"));
+        }
         commit.payload = commit.serialise(None);
         Ok(commit)
     }

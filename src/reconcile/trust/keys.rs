@@ -14,6 +14,9 @@ use ssh_key::{Algorithm, HashAlg, PublicKey, public::KeyData};
 /// The fewest bits of an RSA modulus.
 pub const RSA_BITS_MIN: usize = 3072;
 
+/// The most bits of an RSA modulus: the library verifies none beyond, and each costs time.
+pub const RSA_BITS_MAX: usize = 4096;
+
 /// Why a text is not a key that may sign.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
@@ -28,6 +31,12 @@ pub enum KeyError {
     /// RSA below [`RSA_BITS_MIN`].
     #[error("an RSA key of {bits} bits is too weak: {RSA_BITS_MIN} is the least")]
     WeakRsa {
+        /// Its size.
+        bits: usize,
+    },
+    /// RSA above [`RSA_BITS_MAX`].
+    #[error("an RSA key of {bits} bits is too large: {RSA_BITS_MAX} is the most")]
+    LargeRsa {
         /// Its size.
         bits: usize,
     },
@@ -56,10 +65,7 @@ impl Key {
     pub fn ssh(data: KeyData) -> Result<Self, KeyError> {
         match &data {
             KeyData::Rsa(rsa) => {
-                let bits = rsa.n.as_positive_bytes().map_or(0, bits);
-                if bits < RSA_BITS_MIN {
-                    return Err(KeyError::WeakRsa { bits });
-                }
+                check_rsa(rsa.n.as_positive_bytes().map_or(0, bits))?;
             }
             KeyData::Ed25519(_)
             | KeyData::Ecdsa(_)
@@ -81,6 +87,18 @@ impl Key {
 
 fn name(algorithm: &Algorithm) -> String {
     algorithm.as_str().to_owned()
+}
+
+/// Whether an RSA modulus of so many bits may sign.
+///
+/// # Errors
+/// When it is too small or too large.
+pub fn check_rsa(bits: usize) -> Result<(), KeyError> {
+    match bits {
+        ..RSA_BITS_MIN => Err(KeyError::WeakRsa { bits }),
+        RSA_BITS_MIN..=RSA_BITS_MAX => Ok(()),
+        _ => Err(KeyError::LargeRsa { bits }),
+    }
 }
 
 /// Bits of a big-endian number.

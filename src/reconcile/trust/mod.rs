@@ -18,6 +18,7 @@ pub mod keys;
 pub mod kind;
 pub mod load;
 pub mod message;
+pub mod place;
 pub mod policy;
 pub mod remedy;
 pub mod revoked;

@@ -84,6 +84,10 @@ pub fn parse_tree(id: ObjectId, bytes: &[u8]) -> Result<Vec<Entry>, TreeError> {
     while !rest.is_empty() {
         let (entry, after) = entry(rest).ok_or(TreeError::Malformed { id })?;
         entries.push(entry);
+        if entries.len() > ENTRIES_MAX as usize {
+            let what = format!("the tree object {id} has {} entries or more", entries.len());
+            return Err(limit(what, ENTRIES_MAX.into()));
+        }
         rest = after;
     }
     Ok(entries)

@@ -206,3 +206,42 @@ fn shallow_history() {
     assert!(matches!(verdict.refused.unwrap().rule, Rule::History | Rule::Anchor));
     assert!(verdict.verified.is_none());
 }
+
+#[test]
+fn an_object_that_is_not_what_its_id_says() {
+    let mut h = History::dev();
+    let good = h.change("alice");
+    h.write("services/app1.toml", "app = \"evil\"\n");
+    let bad = h.commit(By::Nobody, "Change");
+    let file = |h: &History, id: tidegate::model::CommitId| {
+        let hex = id.to_string();
+        h.path(&format!(".git/objects/{}/{}", &hex[..2], &hex[2..]))
+    };
+    std::fs::remove_file(file(&h, bad)).unwrap();
+    std::fs::copy(file(&h, good), file(&h, bad)).unwrap();
+    let verdict = h.verify();
+    assert_eq!(verdict.refused.unwrap().rule, Rule::History);
+    assert!(verdict.verified.is_none());
+}
+
+#[test]
+fn an_expired_key_landed_late_by_a_wrapper() {
+    let mut h = History::prd(LOCAL);
+    let people =
+        h.people().replacen("\n[people.carol]", "\nnot_after = 2026-01-15\n[people.carol]", 1);
+    h.write_policy(
+        &people,
+        LOCAL,
+        "[promotion]\nfrom = \"tst\"\nanchor = \"0123456789abcdef0123456789abcdef01234567\"\n",
+    );
+    let tree = h.tree();
+    h.anchor = h.make(&tree, &[], By::Nobody, "Begin\n\nTidegate: anchor prd");
+    h.tip = h.anchor;
+    let landed = local(&mut h, "n1");
+    let tree = h.tree();
+    h.assert_good();
+    h.clock = "2026-02-01T00:00:00Z".parse().unwrap();
+    h.tip = h.make(&tree, &[h.anchor, landed], By::Nobody, "Merge pull request");
+    let refused = h.verify().refused.unwrap();
+    assert_eq!((refused.rule, refused.commit), (Rule::Expired, landed), "{}", refused.reason);
+}

@@ -15,7 +15,7 @@ use pgp::packet::{Packet, PacketParser, PublicKey, PublicSubkey, Signature, Sign
 use pgp::ser::Serialize as _;
 use pgp::types::{KeyDetails, PublicParams};
 
-use crate::reconcile::trust::keys::{Key, KeyError, RSA_BITS_MIN};
+use crate::reconcile::trust::keys::{Key, KeyError, check_rsa};
 use crate::reconcile::trust::signature::SignatureError;
 
 /// Bytes of one file in `keys/`: a certificate with many identities fits.
@@ -221,7 +221,7 @@ fn check_strength(params: &PublicParams) -> Result<(), KeyError> {
             // The first number is the modulus, and begins with its length in bits.
             rsa.to_writer(&mut bytes).unwrap_or_default();
             let bits = bytes.first_chunk().map_or(0, |n| usize::from(u16::from_be_bytes(*n)));
-            if bits < RSA_BITS_MIN { Err(KeyError::WeakRsa { bits }) } else { Ok(()) }
+            check_rsa(bits)
         }
         PublicParams::ECDSA(_)
         | PublicParams::EdDSALegacy(_)
