@@ -8,6 +8,7 @@ mod docker;
 mod fetch;
 mod init;
 mod registry;
+mod simulator;
 mod support;
 mod tidy;
 mod trust;

@@ -48,6 +48,10 @@ pub struct ServiceMemory {
     /// Run-once containers that succeeded, with the spec hash they succeeded with.
     #[serde(default)]
     pub once: BTreeMap<ContainerName, Digest>,
+    /// Its removal was held by the brake: it stays held, however few are left, until it is allowed
+    /// by name or the service is wanted again.
+    #[serde(default)]
+    pub braked: bool,
 }
 
 /// A version of a service that passed its health gate here.

@@ -25,14 +25,16 @@ pub(crate) fn rebuild(
     for (name, own) in &observed.services {
         let known = memory.services.contains_key(name);
         let Some(tip) = input.desired.services.get(name).filter(|_| !known) else { continue };
-        // A replacement's predecessor, under its old name, is what was applied; so is what runs.
+        // An old name says that a rollout, or its way back, was under way: then what was applied
+        // is among all that is there; else it is what runs.
+        let under_way = own.iter().any(|c| c.inspect.name.contains(".old-"));
         let living: Vec<&ObservedContainer> =
-            own.iter().filter(|c| c.is_running() || c.inspect.name.contains(".old-")).collect();
+            own.iter().filter(|c| under_way || c.is_running()).collect();
         if living.is_empty() {
             continue;
         }
         let mut rebuilt = ServiceMemory::default();
-        if runs(tip, &living) && living.iter().all(|c| !c.inspect.name.contains(".old-")) {
+        if runs(tip, &living) && !under_way {
             // Its gate is asked again; its migrations were over before it ran.
             remember_once(&mut rebuilt, tip);
             notes.push(format!("the memory of {name} was lost: its health is checked again"));

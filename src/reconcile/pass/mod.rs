@@ -159,7 +159,7 @@ where
     };
     let failed = |source| PassError::Engine { source };
     let mut seen = look(&input, &effects, input.look, memory, state).await.map_err(failed)?;
-    let notes = lost::rebuild(&input, &seen, memory, (effects.now)());
+    let mut notes = lost::rebuild(&input, &seen, memory, (effects.now)());
     let mut now_plan = make_plan(&input, &effects, &seen, memory, state);
     let first = now_plan.clone();
     let mut outcomes = Vec::new();
@@ -168,7 +168,7 @@ where
         if due.services.is_empty() {
             break;
         }
-        remember_services(&due, &effects, memory)?;
+        remember_services(&due, &now_plan.held, &effects, memory)?;
         let done = carry_out(&due, &input, &effects, memory).await;
         for outcome in &done {
             state.learn(outcome);
@@ -181,7 +181,7 @@ where
     if input.intent == Intent::Apply {
         let waiting = state.waiting(&now_plan, &outcomes);
         outcomes.extend(waiting);
-        forget(&input, &now_plan, &seen, &effects, memory);
+        notes.extend(forget(&input, &now_plan, &seen, &effects, memory));
     }
     let requeue = state.requeue(&now_plan, (effects.now)());
     Ok(PassOutcome { plan: first, left: now_plan, outcomes, observed: seen, requeue, notes })

@@ -2,45 +2,50 @@
 
 use crate::model::Mode;
 use crate::reconcile::desired::DesiredService;
-use crate::reconcile::memory::{Memory, MemoryStore, ServiceMemory};
+use crate::reconcile::memory::{Memory, MemoryStore};
 use crate::reconcile::observed::ObservedState;
 use crate::reconcile::pass::{Effects, PassError, PassInput};
-use crate::reconcile::plan::Plan;
+use crate::reconcile::plan::{Held, HeldReason, Plan};
 
 /// Makes sure that each service is known, durably, before anything of it is: a container of a
 /// service that the memory does not know then means that the memory was lost.
 pub(crate) fn remember_services<D, F, S: MemoryStore>(
     plan: &Plan,
+    held: &[Held],
     effects: &Effects<'_, D, F, S>,
     memory: &mut Memory,
 ) -> Result<(), PassError> {
-    let wanted = plan.services.iter().filter(|s| s.target.is_some()).map(|s| &s.service);
-    let unknown: Vec<_> = wanted.filter(|name| !memory.services.contains_key(*name)).collect();
-    if unknown.is_empty() {
-        return Ok(());
+    let mut known = memory.clone();
+    for service in plan.services.iter().filter(|s| s.target.is_some()).map(|s| &s.service) {
+        known.services.entry(service.clone()).or_default();
     }
-    for name in &unknown {
-        memory.services.insert((*name).clone(), ServiceMemory::default());
+    latch(held, &mut known);
+    if known != *memory {
+        let failed = |error: S::Error| PassError::Memory { reason: error.to_string() };
+        effects.store.save(&known).map_err(failed)?;
+        *memory = known;
     }
-    effects.store.save(memory).map_err(|error| {
-        for name in unknown {
-            memory.services.remove(name);
-        }
-        PassError::Memory { reason: error.to_string() }
-    })
+    Ok(())
+}
+
+/// A removal that the brake holds stays held when others have been allowed.
+fn latch(held: &[Held], memory: &mut Memory) {
+    for held in held.iter().filter(|held| matches!(held.reason, HeldReason::Brake { .. })) {
+        memory.services.entry(held.service.clone()).or_default().braked = true;
+    }
 }
 
 /// Forgets services that are gone, and failures of versions that are no longer the newest. If that
-/// cannot be saved the next pass does it.
+/// cannot be saved, that is said, and the next pass does it.
 pub(crate) fn forget<D, F, S: MemoryStore>(
     input: &PassInput<'_>,
     plan: &Plan,
     observed: &ObservedState,
     effects: &Effects<'_, D, F, S>,
     memory: &mut Memory,
-) {
+) -> Option<String> {
     if !input.desired.node_declared || input.desired.mode == Mode::Report {
-        return;
+        return None;
     }
     let mut kept = memory.clone();
     kept.services.retain(|name, service| {
@@ -50,13 +55,22 @@ pub(crate) fn forget<D, F, S: MemoryStore>(
             || plan.held.iter().any(|held| &held.service == name)
             || service.suspended.is_some()
     });
+    latch(&plan.held, &mut kept);
     for (name, service) in &mut kept.services {
+        service.braked &= !input.desired.services.contains_key(name);
         let newest = input.desired.services.get(name).map(DesiredService::whole_hash);
         if service.failed.as_ref().is_some_and(|failed| Some(failed.whole) != newest) {
             service.failed = None;
         }
     }
-    if kept != *memory && effects.store.save(&kept).is_ok() {
-        *memory = kept;
+    if kept == *memory {
+        return None;
+    }
+    match effects.store.save(&kept) {
+        Ok(()) => {
+            *memory = kept;
+            None
+        }
+        Err(error) => Some(format!("the memory cannot be saved: {error}")),
     }
 }

@@ -190,7 +190,7 @@ fn heal(
 fn halt(tip: &Rollout<'_>, memory: &ServiceMemory) -> Option<ServicePlan> {
     let failed = memory.failed.as_ref()?;
     let running = tip.view.own().iter().filter(|own| needs_stop(own));
-    let steps: Vec<Step> = running.map(stop).collect();
+    let steps: Vec<Step> = running.map(|own| stop(own, &own.inspect.name)).collect();
     (!steps.is_empty()).then(|| ServicePlan {
         service: tip.view.service.name.clone(),
         mode: tip.view.service.mode,

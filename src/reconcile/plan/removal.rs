@@ -30,9 +30,15 @@ pub(crate) fn orphans(input: &PlanInput<'_>) -> BTreeSet<ServiceName> {
     all.into_iter().filter(|name| !input.desired.services.contains_key(name)).collect()
 }
 
-/// The brake, if this pass would remove too much. Counted by place, not by container: the one that
-/// waits for the gate beside its replacement is no second place.
+/// The brake, if this pass would remove too much.
 pub(crate) fn brake(input: &PlanInput<'_>) -> Option<HeldReason> {
+    let (removing, of) = count(input);
+    (of >= BRAKE_CONTAINERS_MIN && removing * 2 > of).then_some(HeldReason::Brake { removing, of })
+}
+
+/// How many containers would go, of how many. Counted by place: the old one that waits for the gate
+/// beside its replacement is no second place.
+fn count(input: &PlanInput<'_>) -> (usize, usize) {
     let places: BTreeSet<(&ServiceName, &ContainerName)> = input
         .observed
         .services
@@ -43,14 +49,19 @@ pub(crate) fn brake(input: &PlanInput<'_>) -> Option<HeldReason> {
         let wanted = input.desired.services.get(*service);
         !wanted.is_some_and(|s| s.containers.contains_key(*key))
     };
-    let removing = places.iter().filter(goes).count();
-    let of = places.len();
-    (of >= BRAKE_CONTAINERS_MIN && removing * 2 > of).then_some(HeldReason::Brake { removing, of })
+    (places.iter().filter(goes).count(), places.len())
 }
 
 /// Whether people allow the removal of `service` past the brake.
 pub(crate) fn is_allowed(input: &PlanInput<'_>, service: &ServiceName) -> bool {
     input.desired.allow_removal.contains(service) || input.overrides.allow_removal.contains(service)
+}
+
+/// The brake that held this removal before holds it still, although others were allowed since.
+fn latched(input: &PlanInput<'_>, service: &ServiceName) -> Option<HeldReason> {
+    let braked = input.memory.services.get(service).is_some_and(|memory| memory.braked);
+    let (removing, of) = count(input);
+    (braked && !is_allowed(input, service)).then_some(HeldReason::Brake { removing, of })
 }
 
 /// Decides about one service that is not wanted here.
@@ -63,7 +74,8 @@ pub(crate) fn decide(
     let reason = unknown(input, service)
         .or_else(|| memory.and_then(|memory| suspended_here(input, memory)))
         .or_else(|| removal_closed(input))
-        .or_else(|| brake.cloned());
+        .or_else(|| brake.cloned())
+        .or_else(|| latched(input, service));
     let revision = input.desired.revision.clone();
     if let Some(reason) = reason {
         return Decision {
@@ -73,8 +85,8 @@ pub(crate) fn decide(
     }
     let own: &[ObservedContainer] = input.observed.services.get(service).map_or(&[], Vec::as_slice);
     let stages: [Vec<Step>; 3] = [
-        own.iter().filter(|own| needs_stop(own)).map(stop).collect(),
-        own.iter().map(remove).collect(),
+        own.iter().filter(|own| needs_stop(own)).map(|own| stop(own, &own.inspect.name)).collect(),
+        own.iter().map(|own| remove(own, &own.inspect.name)).collect(),
         objects::unwanted_networks(input, service, |_| false),
     ];
     let stages: Vec<Stage> =

@@ -17,7 +17,6 @@ use crate::reconcile::plan::body::image_name;
 use crate::reconcile::plan::fields::image_matches;
 use crate::reconcile::plan::matching::{Found, Slot, View};
 use crate::reconcile::plan::objects;
-use crate::reconcile::plan::stages::remove;
 use crate::reconcile::plan::step::{HeldReason, Reason, ServicePlan, Stage, Step, Target};
 
 /// The comparison of one version with what runs.
@@ -114,7 +113,7 @@ impl<'a> Rollout<'a> {
         if strategy == Strategy::StartFirst {
             stages.extend(self.stops());
         }
-        stages.push(self.leaving().map(remove).collect());
+        stages.push(self.removals());
         stages.push(objects::unwanted_networks(self.view.input, &self.view.service.name, |name| {
             self.view.service.networks.values().any(|n| n.engine_name == name)
         }));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::clients::docker::ContainerState;
+use crate::clients::docker::{ContainerId, ContainerState};
 use crate::model::ContainerName;
 use crate::reconcile::desired::container::{Condition, MountSource, Run};
 use crate::reconcile::observed::ObservedContainer;
@@ -54,21 +54,31 @@ impl<'a> Rollout<'a> {
         steps
     }
 
-    /// First whoever holds a name that is needed makes way, then those that fit take their names.
-    pub(crate) fn renames(&self) -> (Vec<Step>, Vec<Step>) {
-        let (mut make_way, mut names) = (Vec::new(), Vec::new());
+    /// The names that those get who hold one that is needed.
+    fn moved(&self) -> BTreeMap<&ContainerId, String> {
         let mut moved = BTreeMap::new();
         for slot in &self.slots {
             let name = &slot.fresh.name;
             let keeper = slot.found.as_ref().map(|found| &found.observed.inspect.id);
             let needed = self.needs_create(slot) || keeper.is_some();
             let holder = self.view.own().iter().find(|own| &own.inspect.name == name);
-            let Some(holder) = holder.filter(|h| needed && Some(&h.inspect.id) != keeper) else {
-                continue;
-            };
-            let to = format!("{name}.old-{}", holder.owned.nonce);
-            moved.insert(&holder.inspect.id, to.clone());
-            make_way.push(Step::Rename { id: holder.inspect.id.clone(), from: name.clone(), to });
+            if let Some(holder) = holder.filter(|h| needed && Some(&h.inspect.id) != keeper) {
+                moved.insert(&holder.inspect.id, format!("{name}.old-{}", holder.owned.nonce));
+            }
+        }
+        moved
+    }
+
+    /// First whoever holds a name that is needed makes way, then those that fit take their names.
+    pub(crate) fn renames(&self) -> (Vec<Step>, Vec<Step>) {
+        let (mut make_way, mut names) = (Vec::new(), Vec::new());
+        let moved = self.moved();
+        for own in self.view.own() {
+            let inspect = &own.inspect;
+            if let Some(to) = moved.get(&inspect.id) {
+                let (id, from, to) = (inspect.id.clone(), inspect.name.clone(), to.clone());
+                make_way.push(Step::Rename { id, from, to });
+            }
         }
         for slot in &self.slots {
             let Some(found) = &slot.found else { continue };
@@ -139,11 +149,21 @@ impl<'a> Rollout<'a> {
         let of = |key: &ContainerName| {
             levels.iter().position(|l| l.iter().any(|c| &c.name == key)).unwrap_or(levels.len())
         };
+        let moved = self.moved();
         let mut stages = vec![Vec::new(); levels.len() + 1];
         for old in self.leaving().filter(|old| needs_stop(old)) {
-            stages[levels.len() - of(&old.owned.key)].push(stop(old));
+            let name = moved.get(&old.inspect.id).unwrap_or(&old.inspect.name);
+            stages[levels.len() - of(&old.owned.key)].push(stop(old, name));
         }
         stages
+    }
+
+    pub(crate) fn removals(&self) -> Vec<Step> {
+        let moved = self.moved();
+        let name = |old: &ObservedContainer| {
+            moved.get(&old.inspect.id).unwrap_or(&old.inspect.name).clone()
+        };
+        self.leaving().map(|old| remove(old, &name(old))).collect()
     }
 
     pub(crate) fn starts(&self) -> Vec<Vec<Step>> {
@@ -219,17 +239,17 @@ pub(crate) fn needs_stop(observed: &ObservedContainer) -> bool {
 }
 
 /// The step that stops a container, with the time that it was made with.
-pub(crate) fn stop(observed: &ObservedContainer) -> Step {
+pub(crate) fn stop(observed: &ObservedContainer, name: &str) -> Step {
     let inspect = &observed.inspect;
     let grace = inspect.raw.pointer("/Config/StopTimeout").and_then(Value::as_u64);
     Step::Stop {
         id: inspect.id.clone(),
-        name: inspect.name.clone(),
+        name: name.to_owned(),
         grace_secs: grace.unwrap_or(STOP_GRACE_DEFAULT_SECS),
     }
 }
 
 /// The step that removes a stopped container.
-pub(crate) fn remove(observed: &ObservedContainer) -> Step {
-    Step::Remove { id: observed.inspect.id.clone(), name: observed.inspect.name.clone() }
+pub(crate) fn remove(observed: &ObservedContainer, name: &str) -> Step {
+    Step::Remove { id: observed.inspect.id.clone(), name: name.to_owned() }
 }

@@ -1,0 +1,196 @@
+//! What is wanted and may not happen now; and healing meanwhile.
+
+use jiff::Timestamp;
+use tidegate::model::{Freeze, Mode};
+use tidegate::reconcile::desired::container::{Mount, MountSource, NetworkAttachment};
+use tidegate::reconcile::desired::service::Suspension;
+use tidegate::reconcile::pass::Intent;
+
+use crate::simulator::world::{World, app1, container, service};
+
+async fn deployed() -> World {
+    let mut world = World::new();
+    world.commit(vec![app1("web1", "db1", "migrate1")]);
+    world.converge(1).await;
+    world
+}
+
+fn remove(world: &World, name: &str) {
+    let id = world.id(name);
+    world.sim.hand(|engine| engine.containers.remove(&id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_window_holds_the_new_version_and_heals_the_old() {
+    let mut world = deployed().await;
+    world.commit(vec![app1("web2", "db1", "migrate1")]);
+    world.tip_mut().windows = vec!["02:00-04:00 UTC".parse().unwrap()];
+    remove(&world, "app1.prd-web");
+    let outcome = world.pass().await.unwrap();
+    assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web1"]);
+    insta::assert_snapshot!(outcome.left.to_string(), @"app1 ! held at prd@sha1:0101010: no window is open before 2026-03-03T02:00:00Z");
+    assert_eq!(outcome.requeue.unwrap().as_secs(), 3600, "looks again within the hour");
+    world.converge(1).await;
+    world.now = "2026-03-03T02:30:00Z".parse().unwrap();
+    world.converge(1).await;
+    assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_under_way_finishes_although_the_window_closes() {
+    let mut world = deployed().await;
+    world.commit(vec![app1("web2", "db1", "migrate1")]);
+    let at = world.sim.effects() + 3;
+    world.sim.crash_at.set(Some((at, crate::simulator::sim::Effect::Happened)));
+    assert!(world.pass().await.is_none());
+    world.restart();
+    world.tip_mut().windows = vec!["02:00-04:00 UTC".parse().unwrap()];
+    world.converge(1).await;
+    assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_freeze_holds_even_a_first_deployment_and_a_window_does_not() {
+    let mut world = World::new();
+    world.commit(vec![app1("web1", "db1", "migrate1")]);
+    world.tip_mut().freezes = vec![Freeze {
+        from: Timestamp::MIN,
+        to: "2026-03-05T00:00:00Z".parse().unwrap(),
+        reason: "year's end".into(),
+    }];
+    world.converge(1).await;
+    assert_eq!(world.sim.effects(), 0);
+    world.tip_mut().freezes.clear();
+    world.tip_mut().windows = vec!["02:00-04:00 UTC".parse().unwrap()];
+    world.converge(1).await;
+    assert_eq!(world.running().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_may_open_a_window_for_one_run() {
+    let mut world = deployed().await;
+    world.commit(vec![app1("web2", "db1", "migrate1")]);
+    world.tip_mut().windows = vec!["02:00-04:00 UTC".parse().unwrap()];
+    world.overrides.now = Some("outage".into());
+    world.converge(1).await;
+    assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspended_service_is_not_even_healed() {
+    let mut world = deployed().await;
+    remove(&world, "app1.prd-web");
+    let until = Some("2026-03-02T13:00:00Z".parse().unwrap());
+    world.tip_mut().services.values_mut().next().unwrap().suspend =
+        Some(Suspension { reason: "repair of the disk".into(), until });
+    let before = world.sim.effects();
+    world.converge(1).await;
+    assert_eq!(world.sim.effects(), before);
+    world.now = "2026-03-02T13:00:00Z".parse().unwrap();
+    world.converge(1).await;
+    assert_eq!(world.running().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn report_mode_and_a_mere_plan_change_nothing() {
+    let mut world = deployed().await;
+    remove(&world, "app1.prd-web");
+    world.commit(vec![app1("web2", "db2", "migrate2")]);
+    let before = (world.sim.effects(), world.memory.clone());
+    world.intent = Intent::Plan;
+    assert_eq!(world.pass().await.unwrap().plan.services.len(), 1);
+    world.intent = Intent::Apply;
+    let tip = world.tip_mut();
+    tip.mode = Mode::Report;
+    tip.services.values_mut().for_each(|s| s.mode = Mode::Report);
+    let outcome = world.pass().await.unwrap();
+    assert_eq!(outcome.plan.services.len(), 1);
+    assert_eq!((world.sim.effects(), world.memory.clone()), before);
+    // Even what is not wanted any more stays.
+    world.commit(vec![]);
+    world.tip_mut().mode = Mode::Report;
+    assert_eq!(world.pass().await.unwrap().plan.services.len(), 1);
+    assert_eq!((world.sim.effects(), world.memory.clone()), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_removal_brake_holds_until_people_allow_it() {
+    let mut world = World::new();
+    let both = || vec![container("web", "web1"), container("db", "db1")];
+    world.commit(vec![service("app1", both()), service("app2", both())]);
+    world.converge(1).await;
+    let before = world.sim.effects();
+    world.commit(vec![]);
+    let outcome = world.pass().await.unwrap();
+    insta::assert_snapshot!(outcome.left.to_string(), @r"
+    app1 ! held at prd@sha1:0101010: 4 of 4 containers would be removed at once: allow it with a trailer `Allow-Removal: <service>` or `apply --allow-removal <service>`
+    app2 ! held at prd@sha1:0101010: 4 of 4 containers would be removed at once: allow it with a trailer `Allow-Removal: <service>` or `apply --allow-removal <service>`
+    ");
+    assert_eq!(world.sim.log.borrow()[before..], ["save"]);
+    world.overrides.allow_removal.insert("app1".parse().unwrap());
+    world.converge(1).await;
+    // Now it is two of two, below the brake's four, and nobody allowed it.
+    assert_eq!(world.running(), ["app2.prd-db db1", "app2.prd-web web1"]);
+    world.overrides.allow_removal.insert("app2".parse().unwrap());
+    world.converge(1).await;
+    assert!(world.running().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_without_its_document_keeps_what_runs() {
+    let mut world = deployed().await;
+    world.commit(vec![]);
+    world.tip_mut().node_declared = false;
+    remove(&world, "app1.prd-web");
+    let before = world.sim.effects();
+    let outcome = world.pass().await.unwrap();
+    assert_eq!(outcome.left.held.len(), 1);
+    assert_eq!(world.sim.effects(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_nodes_policy_denies_is_held_field_by_field_and_the_old_version_healed() {
+    let mut world = deployed().await;
+    let mut greedy = app1("web2", "db1", "migrate1");
+    let web = greedy.containers.get_mut("web").unwrap();
+    web.spec.privileged = true;
+    web.spec.network = NetworkAttachment::Host;
+    web.spec.cap_add = vec!["NET_ADMIN".into()];
+    for path in ["/run/docker.sock", "/srv/app10", "/srv/app1/../../etc", "/srv/app1/x"] {
+        web.spec.mounts.push(Mount {
+            target: "/x".into(),
+            source: MountSource::Bind {
+                path: path.into(),
+                propagation: None,
+                create_host_path: false,
+            },
+            read_only: false,
+        });
+    }
+    world.policy.bind_mounts = vec!["/srv/app1".into()];
+    world.commit(vec![greedy]);
+    remove(&world, "app1.prd-web");
+    let outcome = world.pass().await.unwrap();
+    insta::assert_snapshot!(outcome.left.to_string(), @r#"app1 ! held at prd@sha1:0101010: this node's policy denies it; agent.toml would allow it with: containers.web.privileged: [policy] privileged = ["app1"]; containers.web.network_mode = "host": [policy] host_namespaces = ["app1"]; containers.web.cap_add NET_ADMIN: [policy.capabilities] app1 = ["NET_ADMIN"]; containers.web.volumes /run/docker.sock: [policy] docker_socket = ["app1"]; containers.web.volumes /srv/app10: [policy] bind_mounts = ["/srv/app10"]; containers.web.volumes /srv/app1/../../etc: a path with `..` or `.` is never allowed"#);
+    assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_plan_reads_as_a_story() {
+    let mut world = deployed().await;
+    world.commit(vec![app1("web2", "db1", "migrate1")]);
+    world.intent = Intent::Plan;
+    let outcome = world.pass().await.unwrap();
+    insta::assert_snapshot!(outcome.plan.to_string(), @r"
+    app1 → prd@sha1:0101010
+      because prd@sha1:0101010 changes web.image: hub.test/x@sha256:c1035d44be3c54ccb742616b160beb684a223b77378a7c56c73348e1256e7de0 → hub.test/x@sha256:0b405dead5832d0ab681f3e0804438b3e4124fffb6ffafea9d1bbdc21640588b
+      + pull hub.test/x@0b405dead583
+      ~ rename app1.prd-web to app1.prd-web.old-00000001
+      + create app1.prd-web
+      ~ stop app1.prd-web.old-00000001
+      ~ wait until app1.prd-db is healthy
+      ~ start app1.prd-web
+      ~ health gate of app1.prd-db, app1.prd-web
+      - remove app1.prd-web.old-00000001
+    ");
+}

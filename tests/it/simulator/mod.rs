@@ -1,0 +1,12 @@
+//! The whole loop against a seeded, simulated engine: every scenario, crashes at every call.
+
+#![expect(clippy::panic, reason = "a simulation that goes wrong says where")]
+
+mod engine;
+mod invariants;
+mod sim;
+mod world;
+mod rollout;
+mod drift;
+mod holds;
+mod crashes;
