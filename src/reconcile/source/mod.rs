@@ -9,12 +9,10 @@
 //! * What was fetched is in a quarantine until it is adopted; dropped, it is gone.
 //! * Other environments' directories are never read.
 
-mod backoff;
 mod fetch;
 mod files;
 mod snapshot;
 
-pub use backoff::{CALLS_PER_MINUTE_MAX, backoff, jittered};
 pub use fetch::{Fetch, Fetched, Source, SourceError};
 pub use files::read_work_tree;
 pub use snapshot::{Snapshot, SnapshotError};
