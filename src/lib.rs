@@ -24,6 +24,7 @@ pub mod telemetry;
 pub mod config;
 pub mod clients;
 pub mod reconcile;
+pub mod lint;
 pub mod hub;
 pub mod promote;
 pub mod agent;

@@ -4,7 +4,6 @@
 
 mod cli;
 mod desired;
-mod docker;
 mod fetch;
 mod init;
 mod registry;

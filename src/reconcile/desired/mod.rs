@@ -23,5 +23,8 @@ pub mod service;
 mod substitute;
 
 pub use container::{ContainerSpec, DesiredContainer};
+pub(crate) use repository::Repository;
+pub(crate) use resolve::Reading;
 pub use resolve::{Resolution, ResolveError, resolve};
+pub(crate) use ruleset::rulesets_shown;
 pub use service::{DesiredNetwork, DesiredService, DesiredState, DesiredVolume};

@@ -113,6 +113,16 @@ impl<'a> Reading<'a> {
         Ok(Self { snapshot, repository, environment: decoded, services, findings })
     }
 
+    /// The nodes that the environment declares.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &NodeName> {
+        self.repository.nodes.keys()
+    }
+
+    /// What was found that does not depend on the node.
+    pub(crate) fn general(&self) -> Diagnostics {
+        self.findings.clone().into_diagnostics(&self.repository.files)
+    }
+
     /// What one node should run, or every mistake.
     pub(crate) fn node(&self, node: &NodeName) -> Result<Resolution, Diagnostics> {
         let mut findings = self.findings.clone();

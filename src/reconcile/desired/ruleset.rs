@@ -17,6 +17,7 @@ use crate::reconcile::desired::document::node::Table;
 use crate::reconcile::desired::document::place::Findings;
 use crate::reconcile::desired::document::place::Place;
 use crate::reconcile::desired::repository::Document;
+use crate::reconcile::desired::repository::Repository;
 use crate::reconcile::desired::select::Match;
 use crate::reconcile::desired::select::Subject;
 use crate::reconcile::desired::select::place_dependent;
@@ -270,4 +271,30 @@ impl Conflict<'_> {
             "neither contains the other: narrow a `match`, or set it in a ruleset inside both";
         findings.error_help(self.at, message, help);
     }
+}
+
+/// Each ruleset with what it shows in the repository's environment, for people: pins and variables,
+/// the environment's own over those that flow.
+pub(crate) fn rulesets_shown(repository: &Repository<'_>) -> Vec<(RulesetName, Vec<String>)> {
+    let mut shown: BTreeMap<RulesetName, BTreeMap<String, String>> = BTreeMap::new();
+    let mut all: Vec<&Ruleset> = repository.rulesets.all().collect();
+    all.sort_by_key(|ruleset| ruleset.layer);
+    for ruleset in all {
+        let values = shown.entry(ruleset.name.clone()).or_default();
+        for (container, pin) in &ruleset.pins {
+            let (key, value) = match (&pin.image_id, &pin.digest) {
+                (Some(id), _) => ("image_id", id.to_string()),
+                (None, Some(digest)) => ("digest", digest.to_string()),
+                (None, None) => continue,
+            };
+            let short: String = value.trim_start_matches("sha256:").chars().take(10).collect();
+            values.insert(format!("container#{container}.{key}"), format!("{short}…"));
+        }
+        for (name, entry) in &ruleset.vars.0 {
+            let value = scalar(&entry.node.value).unwrap_or_default().into_owned();
+            values.insert(format!("vars.{name}"), value);
+        }
+    }
+    let row = |(key, value): (String, String)| format!("{key} = {value}");
+    shown.into_iter().map(|(name, values)| (name, values.into_iter().map(row).collect())).collect()
 }
