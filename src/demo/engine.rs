@@ -67,7 +67,9 @@ impl DemoEngine {
 /// The machine's own engine, if this user may use it.
 pub(crate) async fn shared() -> Result<DemoEngine, DemoError> {
     let host = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    for socket in ["/run/docker.sock", "/var/run/docker.sock"] {
+    let told = std::env::var("DOCKER_HOST").ok();
+    let told = told.as_deref().and_then(|host| host.strip_prefix("unix://"));
+    for socket in told.into_iter().chain(["/run/docker.sock", "/var/run/docker.sock"]) {
         let socket = PathBuf::from(socket);
         let kind = EngineKind::Shared;
         let engine = DemoEngine { socket, hub_host: host, node_host: host, kind };
