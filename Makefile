@@ -43,7 +43,7 @@ ci:
 bench:
 	@sh .ci/setup demo
 	@$(RUST) cargo build --release --quiet
-	@sh benches/compare.sh
+	@bash benches/compare.sh
 
 doc:
 	@sh .ci/setup

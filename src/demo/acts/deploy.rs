@@ -43,7 +43,7 @@ async fn one_image(stage: &mut Stage<'_>) -> Result<(), DemoError> {
     let elsewhere = stage.others("dev").await?;
     let web = stage.line("dev")?.name(SERVICE, "web");
     let old = stage.settled("dev", "web", "dev", |_| true).await?;
-    let commit = stage.release("dev", "web", "2.0.0").await?;
+    let commit = stage.release("dev", "web", "1.3.0").await?;
     let new = stage.settled("dev", "web", "the new web", |id| id != old.id.as_str()).await?;
     stage.check(true, format!("{web} is {} now, was {}", new.id.short(), old.id.short()))?;
     let line = stage.line("dev")?;
@@ -51,7 +51,7 @@ async fn one_image(stage: &mut Stage<'_>) -> Result<(), DemoError> {
         Some(port) => line.page(port).await.unwrap_or_default(),
         None => String::new(),
     };
-    stage.check(page.contains("2.0.0"), format!("it says “{page}”"))?;
+    stage.check(page.contains("1.3.0"), format!("it says “{page}”"))?;
     let line = stage.line("dev")?;
     until("the applied revision", || async {
         let applied = line.status().and_then(|s| s.revision.applied).map(|id| id.to_string());

@@ -52,7 +52,7 @@ async fn updated(stage: &mut Stage<'_>) -> Result<(), DemoError> {
 async fn never_healthy(stage: &mut Stage<'_>) -> Result<(), DemoError> {
     stage.act("A commit brings an image that never gets healthy: rolled back, and held");
     let old = stage.settled("dev", "web", "dev", |_| true).await?;
-    stage.release("dev", "web", &format!("2.1.0{BROKEN}")).await?;
+    stage.release("dev", "web", &format!("1.4.0{BROKEN}")).await?;
     let held = |line: &crate::demo::line::Line| {
         let status = line.status();
         let service = status.as_ref().and_then(|s| s.services.get(SERVICE));
@@ -88,7 +88,7 @@ async fn never_healthy(stage: &mut Stage<'_>) -> Result<(), DemoError> {
     stage.check(still.is_ok(), "verified, and the service is still held")?;
 
     stage.say("One that changes the service does:");
-    stage.release("dev", "web", "2.1.1").await?;
+    stage.release("dev", "web", "1.4.1").await?;
     let new = stage.settled("dev", "web", "the mended web", |id| id != old.id.as_str()).await?;
-    stage.check(true, format!("rolled to 2.1.1, container {}", new.id.short()))
+    stage.check(true, format!("rolled to 1.4.1, container {}", new.id.short()))
 }
