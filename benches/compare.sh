@@ -1,0 +1,268 @@
+#!/bin/bash
+# Tidegate and docker-compose on the same work, side by side, into docs/benchmarks.md:
+#   make bench        (as root: it starts an engine of its own)
+#   ROUNDS=5 CONTAINERS=50 IDLE_SECS=60 bash benches/compare.sh
+# docker-compose 2 is taken from COMPOSE, from PATH, or from Debian's package, unpacked and not
+# installed. Whatever cannot be had is named as missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH=$PATH:/usr/sbin:/sbin
+
+rounds=${ROUNDS:-5}
+n=${CONTAINERS:-50}
+idle_secs=${IDLE_SECS:-60}
+tidegate=${TIDEGATE:-$PWD/target/release/tidegate}
+report=${REPORT:-$PWD/docs/benchmarks.md}
+
+[ "$(id -u)" = 0 ] || { echo "run this as root: it starts an engine of its own" >&2; exit 1; }
+[ -x /usr/bin/time ] || { echo "install the package time" >&2; exit 1; }
+
+work=$(mktemp -d /var/tmp/tidegate-bench.XXXXXX)
+socket=unix://$work/engine.sock
+declare -a pids=()
+
+finish() {
+    local pid
+    docker -H "$socket" ps -aq 2>/dev/null | xargs -r docker -H "$socket" rm -f >/dev/null 2>&1 || true
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+    for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+    awk -v w="$work" 'index($2, w) {print $2}' /proc/mounts | sort -r | xargs -r umount -l
+    rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 1' INT TERM
+
+# --- what it is measured with ---------------------------------------------------------------------
+
+now() { date +%s%N; }
+
+median() { sort -n | awk '{v[NR]=$1} END {if (NR) print (NR%2) ? v[(NR+1)/2] : (v[NR/2]+v[NR/2+1])/2}'; }
+
+# timed NAME COMMAND…: appends "wall user system KiB" to $work/NAME
+timed() {
+    local name=$1 code=0
+    shift
+    /usr/bin/time -q -a -o "$work/$name" -f '%e %U %S %M' "$@" >"$work/out" 2>&1 </dev/null || code=$?
+    # `plan` says with 2 that there are differences; anything else is a failure.
+    if [ "$code" != 0 ] && [ "$code" != 2 ]; then
+        echo "failed ($code): $*" >&2
+        tail -n 5 "$work/out" >&2
+        exit 1
+    fi
+}
+
+wall() { awk '{print $1}' "$work/$1" | median; }
+cpu() { awk '{print $2+$3}' "$work/$1" | median; }
+mib() { awk '{print $4/1024}' "$work/$1" | median; }
+single() { median <"$work/$1"; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN {if (b > 0) printf "%.2f", a/b; else printf "–"}'; }
+d() { docker -H "$socket" "$@"; }
+none() { d ps -aq | xargs -r docker -H "$socket" rm -f >/dev/null; }
+
+# started_after T0 NAME: seconds from T0 until the engine started a container called NAME
+started_after() {
+    local t0=$1 name=$2 at="" tries=0
+    while [ -z "$at" ]; do
+        at=$(awk -v t="$t0" -v n="$name" '$2=="start" && $3==n && $1 > t {print $1; exit}' "$work/events")
+        tries=$((tries + 1))
+        [ $tries -lt 3000 ] || { echo "$name did not start" >&2; exit 1; }
+        [ -n "$at" ] || sleep 0.01
+    done
+    awk -v a="$at" -v b="$t0" 'BEGIN {printf "%.3f\n", (a-b)/1e9}'
+}
+
+# --- what it is measured on -----------------------------------------------------------------------
+
+compose=${COMPOSE:-$(command -v docker-compose || true)}
+case $("$compose" version --short 2>/dev/null || true) in
+    2.*) ;;
+    *) compose="" ;;
+esac
+if [ -z "$compose" ] && command -v apt-get >/dev/null; then
+    apt=$work/apt
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/deb"
+    key=/usr/share/keyrings/debian-archive-keyring.gpg
+    echo "deb [signed-by=$key] http://deb.debian.org/debian sid main" >"$apt/sources.list"
+    options=(-o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts=-
+        -o Dir::State::lists="$apt/lists" -o Dir::Cache="$apt/cache" -o APT::Sandbox::User=root)
+    if apt-get "${options[@]}" update -q >"$work/apt.log" 2>&1 &&
+        (cd "$apt/deb" && apt-get "${options[@]}" download docker-compose) >>"$work/apt.log" 2>&1; then
+        dpkg -x "$apt"/deb/docker-compose_*.deb "$apt/root"
+        compose=$(find "$apt/root" -name docker-compose -type f -perm -u+x | head -n 1)
+    fi
+fi
+[ -z "$compose" ] || echo "peer: docker-compose $("$compose" version --short)"
+
+# No bridge and no packet filter: nothing of the machine's network is touched.
+dockerd --data-root "$work/data" --exec-root "$work/exec" --pidfile "$work/pid" -H "$socket" \
+    --bridge none --iptables=false --ip-forward=false >"$work/engine.log" 2>&1 &
+pids+=($!)
+port=$((20000 + RANDOM % 20000))
+cat >"$work/hub.yml" <<HUB
+version: 0.1
+log: {level: error}
+storage: {filesystem: {rootdirectory: $work/hub}}
+http: {addr: "127.0.0.1:$port"}
+HUB
+docker-registry serve "$work/hub.yml" >"$work/hub.log" 2>&1 &
+pids+=($!)
+for _ in $(seq 300); do d info >/dev/null 2>&1 && break; sleep 0.1; done
+engine=$(d version --format '{{.Server.Version}}')
+
+mkdir -p "$work/root/bin"
+cp "$(command -v busybox)" "$work/root/bin/busybox"
+ln -s busybox "$work/root/bin/sleep"
+declare -a digests=() ids=()
+for version in 1 2; do
+    echo "$version" >"$work/root/version"
+    image=127.0.0.1:$port/bench/app:$version
+    tar -C "$work/root" -c . | d import -c 'CMD ["/bin/sleep","1000000"]' - "$image" >/dev/null
+    d push "$image" >/dev/null
+    digests+=("$(d inspect --format '{{index .RepoDigests 0}}' "$image" | sed 's/.*@//')")
+    ids+=("$(d inspect --format '{{.Id}}' "$image")")
+done
+
+# The same work twice: a repository for us, a compose file in a repository for the peer.
+from=$work/from
+mkdir -p "$from"/{services,rulesets,environments/dev/nodes} "$work/compose"
+printf 'repository = "bench"\nenvironments = ["dev"]\n[apps.bench]\ntitle = "Bench"\n' >"$from/tidegate.toml"
+printf 'name = "dev"\nhub = "127.0.0.1:%s"\n' "$port" >"$from/environments/dev/environment.toml"
+printf '[labels]\nrole = "bench"\n' >"$from/environments/dev/nodes/n1.toml"
+printf 'version = 1\n[people.alice]\nkeys = []\n[roles]\nchange = { people = ["alice"] }\n' \
+    >"$from/environments/dev/trust.toml"
+echo "services:" >"$work/compose/compose.yaml"
+for i in $(seq -w "$n"); do
+    printf 'app = "bench"\n[containers.c]\nimage = "bench/app"\nnetwork_mode = "none"\nstop_grace_period = "0s"\n[update]\nstable = "0s"\n' \
+        >"$from/services/s$i.toml"
+    printf '[match]\nservice = "s%s"\n[containers.c]\ndigest = "%s"\nimage_id = "%s"\nversion = "1"\n' \
+        "$i" "${digests[0]}" "${ids[0]}" >"$from/rulesets/s$i.toml"
+    printf '  s%s:\n    image: 127.0.0.1:%s/bench/app@%s\n    network_mode: none\n    stop_grace_period: 0s\n' \
+        "$i" "$port" "${digests[0]}" >>"$work/compose/compose.yaml"
+    last=$i
+done
+anchor=$("$tidegate" init --from "$from" --keys "$work/keys" "$work/config" | awk '$1=="dev" {print $2; exit}')
+cat >"$work/agent.toml" <<AGENT
+node = "n1"
+environment = "dev"
+state_dir = "$work/state"
+[repository]
+url = "$work/config"
+id = "bench"
+anchor = "$anchor"
+interval = "60s"
+[engine]
+socket = "$socket"
+[keys]
+node = "$work/node.key"
+AGENT
+commit() {
+    git -C "$1" add -A
+    git -C "$1" -c user.name=alice -c user.email=alice@example.org -c gpg.format=ssh \
+        -c user.signingkey="$work/keys/alice" commit -q "${@:2}"
+}
+git -C "$work/compose" init -q
+commit "$work/compose" -m 1
+git clone -q "$work/compose" "$work/node"
+up() { (cd "$work/node" && DOCKER_HOST=$socket timed "$1" "$compose" -p peer up -d); }
+d events --format '{{.TimeNano}} {{.Action}} {{.Actor.Attributes.name}}' >"$work/events" &
+pids+=($!)
+
+# --- the work -------------------------------------------------------------------------------------
+
+echo "engine $engine, $n containers, medians of $rounds rounds"
+all_run() { [ "$(d ps -q | wc -l)" = "$n" ] || { echo "$1: not all $n containers run" >&2; exit 1; }; }
+at=0
+for round in $(seq "$rounds"); do
+    echo "round $round"
+    none
+    timed ours_nothing "$tidegate" agent --once --config "$work/agent.toml"
+    all_run tidegate
+    for _ in 1 2 3; do timed ours_noop "$tidegate" plan --config "$work/agent.toml"; done
+    [ -n "$compose" ] || continue
+    none
+    up peer_nothing
+    all_run docker-compose
+    for _ in 1 2 3; do up peer_noop; done
+    peer=peer-s$last-1
+    t0=$(now)
+    d rm -f "$peer" >/dev/null
+    up peer_repair
+    started_after "$t0" "$peer" >>"$work/peer_drift"
+    at=$((1 - at))
+    sed -i "/^  s$last:/{n; s/sha256:[0-9a-f]*/${digests[$at]}/}" "$work/compose/compose.yaml"
+    commit "$work/compose" -m "round $round"
+    t0=$(now)
+    git -C "$work/node" fetch -q
+    git -C "$work/node" reset -q --hard '@{upstream}'
+    up peer_commit
+    started_after "$t0" "$peer" >>"$work/peer_change"
+done
+none
+for _ in $(seq "$rounds"); do
+    t0=$(now)
+    d run -d --name one --network none "127.0.0.1:$port/bench/app@${digests[0]}" >/dev/null
+    started_after "$t0" one >>"$work/run"
+    d rm -f one >/dev/null
+done
+
+"$tidegate" agent --config "$work/agent.toml" >"$work/agent.log" 2>&1 &
+agent=$!
+pids+=("$agent")
+for _ in $(seq 600); do [ "$(d ps -q | wc -l)" = "$n" ] && break; sleep 0.1; done
+all_run agent
+sleep 3
+own=s$last.dev-c
+for round in $(seq "$rounds"); do
+    t0=$(now)
+    d rm -f "$own" >/dev/null
+    started_after "$t0" "$own" >>"$work/ours_drift"
+    sleep 2
+    at=$((round % 2))
+    sed -i "s/^digest.*/digest = \"${digests[$at]}\"/; s/^image_id.*/image_id = \"${ids[$at]}\"/" \
+        "$work/config/rulesets/s$last.toml"
+    t0=$(now)
+    commit "$work/config" -S -m "round $round"
+    started_after "$t0" "$own" >>"$work/ours_change"
+    sleep 3
+done
+ticks() { awk '{print $14+$15}' "/proc/$agent/stat"; }
+before=$(ticks)
+sleep "$idle_secs"
+idle_cpu=$(awk -v a="$before" -v b="$(ticks)" -v s="$idle_secs" -v hz="$(getconf CLK_TCK)" \
+    'BEGIN {printf "%.3f", (b-a)/hz/s*100}')
+pss=$(awk '/^Pss:/ {s+=$2} END {printf "%.1f", s/1024}' "/proc/$agent/smaps_rollup")
+
+# --- the report -----------------------------------------------------------------------------------
+
+pair() {
+    local label=$1 measure=$2 a b=""
+    a=$($measure "$3")
+    [ -z "$compose" ] || b=$($measure "$4")
+    printf '| %s | %.3f | %s | %s |\n' "$label" "$a" "${b:-missing}" "${b:+$(ratio "$a" "$b")}"
+}
+{
+    echo "# Benchmarks"
+    echo
+    echo "Written by \`make bench\`: us and the peer on the same work in one run, medians of $rounds rounds;"
+    echo "$n containers with \`network_mode: none\` and \`stop_grace_period: 0s\`, images present; $(nproc) cores,"
+    echo "engine $engine, $("$tidegate" --version), $(date -u +%F). \`cargo bench --bench verify\` measures trust."
+    [ -n "$compose" ] && echo "The peer is docker-compose $("$compose" version --short)." ||
+        echo "The peer, docker-compose 2, could not be had: its column says missing."
+    echo
+    echo "| work | Tidegate | docker-compose | ratio |"
+    echo "|---|---|---|---|"
+    pair "nothing to do, whole process (\`plan\` / \`up -d\`): s" wall ours_noop peer_noop
+    pair "same: CPU s" cpu ours_noop peer_noop
+    pair "same: peak MiB" mib ours_noop peer_noop
+    pair "$n containers from nothing: s" wall ours_nothing peer_nothing
+    pair "same: peak MiB" mib ours_nothing peer_nothing
+    pair "\`docker rm -f\` → replacement started (by event / by \`up -d\`): s" single ours_drift peer_drift
+    pair "1 of $n changed → its container started (commit on, signing included / \`git fetch\` and \`up -d\`): s" single ours_change peer_change
+    echo "| idle agent: PSS MiB | $pss | – | – |"
+    echo "| idle agent: % of a core | $idle_cpu | – | – |"
+    echo
+    echo "\`docker run -d\` of the same container takes $(single run) s until it started; a replacement by event"
+    echo "takes $(ratio "$(single ours_drift)" "$(single run)") times that, \`docker rm -f\` itself included."
+} >"$work/report.md"
+cp "$work/report.md" "$report"
+cat "$report"
