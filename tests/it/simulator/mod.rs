@@ -10,3 +10,5 @@ mod rollout;
 mod drift;
 mod holds;
 mod crashes;
+mod random;
+mod real;

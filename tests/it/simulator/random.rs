@@ -1,0 +1,111 @@
+//! Random commits, changes by hand, faults and deaths; then it must converge. proptest prints what
+//! it was that failed, shrunk.
+
+use proptest::prelude::*;
+use tidegate::clients::docker::DockerErrorKind;
+
+use crate::simulator::engine::Phase;
+use crate::simulator::sim::Effect;
+use crate::simulator::world::{World, app1, container, service};
+
+/// One more than I3 allows: a call that failed last waits for its backoff first.
+const PASSES_MAX: usize = 4;
+
+const WEB: [&str; 5] = ["web1", "web2", "web3", "bad", "crash"];
+const DB: [&str; 2] = ["db1", "db2"];
+const MIGRATE: [&str; 3] = ["migrate1", "migrate2", "migratebad"];
+
+#[derive(Debug, Clone)]
+enum Event {
+    Commit { web: usize, db: usize, migrate: usize, second: bool },
+    Hand { which: usize, what: usize },
+    Foreigner(usize),
+    Dies { after: usize, effect: Effect },
+    Fails { after: usize, effect: Effect },
+    Pass,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let effect = || prop_oneof![Just(Effect::Happened), Just(Effect::Lost)];
+    prop_oneof![
+        3 => (0..5_usize, 0..2_usize, 0..3_usize, any::<bool>())
+            .prop_map(|(web, db, migrate, second)| Event::Commit { web, db, migrate, second }),
+        3 => (0..6_usize, 0..4_usize).prop_map(|(which, what)| Event::Hand { which, what }),
+        1 => (0..9_usize).prop_map(Event::Foreigner),
+        2 => (0..20_usize, effect()).prop_map(|(after, effect)| Event::Dies { after, effect }),
+        2 => (0..20_usize, effect()).prop_map(|(after, effect)| Event::Fails { after, effect }),
+        2 => Just(Event::Pass),
+    ]
+}
+
+fn by_hand(world: &mut World, which: usize, what: usize) {
+    let ours: Vec<String> = world
+        .ids()
+        .into_iter()
+        .filter(|(n, _)| !n.starts_with("other"))
+        .map(|(_, id)| id)
+        .collect();
+    let Some(id) = ours.get(which % ours.len().max(1)).cloned() else { return };
+    world.sim.hand(|engine| match what {
+        0 => drop(engine.containers.remove(&id)),
+        1 => engine.containers.get_mut(&id).unwrap().phase = Phase::Stopped(137),
+        2 => engine.containers.get_mut(&id).unwrap().name = format!("mine-{which}-{id}"),
+        _ => drop(engine.containers.get_mut(&id).unwrap().networks.remove("app1.prd")),
+    });
+    world.state.seen.forget(&id);
+}
+
+async fn happens(world: &mut World, event: &Event) {
+    match event {
+        Event::Commit { web, db, migrate, second } => {
+            let mut services = vec![app1(WEB[*web], DB[*db], MIGRATE[*migrate])];
+            services.extend(second.then(|| service("app2", vec![container("web", "web1")])));
+            world.commit(services);
+        }
+        Event::Hand { which, what } => by_hand(world, *which, *what),
+        Event::Foreigner(n) => {
+            world.foreigner(&format!("other{}", "x".repeat(*n)), &serde_json::json!({}));
+        }
+        Event::Dies { after, effect } => {
+            world.sim.crash_at.set(Some((world.sim.effects() + after, *effect)));
+            drop(world.try_pass().await);
+            world.sim.crash_at.set(None);
+            world.restart();
+        }
+        Event::Fails { after, effect } => {
+            let kind = DockerErrorKind::Interrupted;
+            world.sim.fault_at.set(Some((world.sim.effects() + after, kind, *effect)));
+            drop(world.try_pass().await);
+            world.sim.fault_at.set(None);
+        }
+        Event::Pass => drop(world.try_pass().await),
+    }
+}
+
+async fn story(events: &[Event]) {
+    let mut world = World::new();
+    world.commit(vec![app1("web1", "db1", "migrate1")]);
+    for event in events {
+        happens(&mut world, event).await;
+    }
+    // Whatever came before, a good commit ends well.
+    world.commit(vec![app1("web2", "db2", "migrate2")]);
+    world.converge(PASSES_MAX).await;
+    let ours: Vec<String> =
+        world.running().into_iter().filter(|name| !name.starts_with("other")).collect();
+    assert_eq!(ours, ["app1.prd-db db2", "app1.prd-web web2"], "{:#?}", world.sim.log.borrow());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_a_good_commit_ends_well(events in prop::collection::vec(event(), 1..14)) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(story(&events));
+    }
+}
