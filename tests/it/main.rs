@@ -4,6 +4,7 @@
 
 mod cli;
 mod desired;
+mod docker;
 mod fetch;
 mod init;
 mod registry;

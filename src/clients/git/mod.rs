@@ -34,7 +34,7 @@ mod tests;
 
 pub use limits::FetchLimits;
 pub use objects::ObjectStore;
-pub use parent::{FetchProgram, FetchWish, fetch};
+pub use parent::{FetchProgram, FetchWish, consolidate, fetch};
 pub use protocol::{FailureKind, Outcome};
 pub use reader::ObjectReader;
 pub use store::{NodeStore, Quarantine};

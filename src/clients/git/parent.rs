@@ -3,6 +3,7 @@
 //! In: a remote, what is known and what the store has. Out: the tip, in a quarantine. Effect: runs a
 //! process.
 
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -16,7 +17,7 @@ use crate::clients::git::protocol::{Line, Order};
 use crate::clients::git::{
     FailureKind, FetchLimits, GitError, NodeStore, Outcome, Quarantine, child,
 };
-use crate::clients::host::{HostError, read_bounded};
+use crate::clients::host::{HostError, read_bounded, write_file};
 use crate::config::{Remote, RemoteUrl};
 use crate::model::CommitId;
 
@@ -24,6 +25,8 @@ use crate::model::CommitId;
 const SECRET_BYTES_MAX: u64 = 256 * 1024;
 /// All that the child may say: four lines of progress a second, for as long as it may run.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024;
+/// Each adopted fetch adds a pack, and each lookup may ask every pack.
+const PACKS_MAX: usize = 50;
 
 /// The program that is run again as the child, and its limits.
 #[derive(Debug, Clone)]
@@ -63,29 +66,73 @@ pub async fn fetch(
     wish: &FetchWish<'_>,
 ) -> Result<(Outcome, Quarantine), GitError> {
     let quarantine = store.quarantine()?;
-    let home = quarantine.home();
     if let Some(path) = &wish.remote.known_hosts {
         // libgit2 also chooses the kind of key it asks for by this file.
         let known_hosts = read_needed(path)?;
-        crate::clients::host::write_file(&home.join(".ssh/known_hosts"), &known_hosts, 0o600)?;
+        write_file(&quarantine.home().join(".ssh/known_hosts"), &known_hosts, 0o600)?;
     }
-    // Its owner may be another user: whom the commits are from is decided by their signatures.
-    let config = b"[safe]\n\tdirectory = *\n[http]\n\tfollowRedirects = false\n";
-    crate::clients::host::write_file(&home.join(".gitconfig"), config, 0o600)?;
     let order = order(program, store, wish, &quarantine)?;
-    let mut child = start(program, &home, wish.remote.ca.as_deref())?;
+    let outcome = run(program, &quarantine, &order, wish.remote.ca.as_deref()).await?;
+    Ok((outcome, quarantine))
+}
+
+/// Rewrites the store as one pack with what `roots` need, when it has more than [`PACKS_MAX`] packs.
+/// Gives whether it did.
+///
+/// # Errors
+/// When it cannot; the store is as good as before then.
+pub async fn consolidate(
+    program: &FetchProgram,
+    store: &NodeStore,
+    roots: &[CommitId],
+) -> Result<bool, GitError> {
+    let packs = store.packs()?;
+    if packs.len() <= PACKS_MAX || roots.is_empty() {
+        return Ok(false);
+    }
+    let quarantine = store.quarantine()?;
+    let order = Order {
+        parent: rustix::process::getpid().as_raw_nonzero().get(),
+        url: store.repository().display().to_string(),
+        branch: String::new(),
+        known: None,
+        haves: Vec::new(),
+        roots: roots.to_vec(),
+        objects: store.objects(),
+        quarantine: quarantine.repository(),
+        known_hosts: None,
+        identity: None,
+        credentials: None,
+        proxy: None,
+        limits: program.limits.clone(),
+    };
+    run(program, &quarantine, &order, None).await?;
+    quarantine.adopt()?;
+    store.remove_packs(&packs)?;
+    Ok(true)
+}
+
+/// Starts the child, and ends it in any case.
+async fn run(
+    program: &FetchProgram,
+    quarantine: &Quarantine,
+    order: &Order,
+    ca: Option<&Path>,
+) -> Result<Outcome, GitError> {
+    // The owner may be another user: whom the commits are from is decided by their signatures.
+    let config = b"[safe]\n\tdirectory = *\n[http]\n\tfollowRedirects = false\n";
+    let home = quarantine.home();
+    write_file(&home.join(".gitconfig"), config, 0o600)?;
+    let order = serde_json::to_vec(order).map(Zeroizing::new).map_err(|_| GitError::Nonsense)?;
+    let mut child = start(program, &home, ca)?;
     let outcome = converse(program, &mut child, order).await;
     // Whatever it said, it has nothing more to do here.
     let _gone = child.start_kill();
     let status = child.wait().await.map_err(GitError::Start)?;
-    match outcome {
-        Ok(Some(outcome)) => Ok((outcome, quarantine)),
-        Ok(None) => Err(GitError::Died {
-            how: describe(status),
-            memory_bytes_max: program.limits.memory_bytes_max,
-        }),
-        Err(error) => Err(error),
-    }
+    outcome?.ok_or_else(|| GitError::Died {
+        how: describe(status),
+        memory_bytes_max: program.limits.memory_bytes_max,
+    })
 }
 
 fn order(
@@ -93,10 +140,11 @@ fn order(
     store: &NodeStore,
     wish: &FetchWish<'_>,
     quarantine: &Quarantine,
-) -> Result<Zeroizing<Vec<u8>>, GitError> {
+) -> Result<Order, GitError> {
     let remote = wish.remote;
     let text = |path: &Option<PathBuf>| path.as_deref().map(read_text).transpose();
-    let credentials = text(&remote.credentials)?.map(|text| {
+    let secret = |path: &Option<PathBuf>| path.as_deref().map(read_secret).transpose();
+    let credentials = secret(&remote.credentials)?.map(|text| {
         let line = text.lines().next().unwrap_or_default();
         let (user, password) = line.split_once(':').unwrap_or(("git", line));
         (user.to_owned(), password.to_owned())
@@ -105,21 +153,21 @@ fn order(
         RemoteUrl::Path(path) => path.display().to_string(),
         other => other.to_string(),
     };
-    let order = Order {
+    Ok(Order {
         parent: rustix::process::getpid().as_raw_nonzero().get(),
         url,
         branch: remote.branch.as_str().to_owned(),
         known: wish.known,
         haves: wish.haves.clone(),
+        roots: Vec::new(),
         objects: store.objects(),
         quarantine: quarantine.repository(),
         known_hosts: text(&remote.known_hosts)?,
-        identity: text(&remote.identity)?,
+        identity: secret(&remote.identity)?,
         credentials,
         proxy: remote.proxy.clone(),
         limits: program.limits.clone(),
-    };
-    serde_json::to_vec(&order).map(Zeroizing::new).map_err(|_| GitError::Nonsense)
+    })
 }
 
 fn read_needed(path: &Path) -> Result<Vec<u8>, GitError> {
@@ -130,6 +178,15 @@ fn read_needed(path: &Path) -> Result<Vec<u8>, GitError> {
 fn read_text(path: &Path) -> Result<String, GitError> {
     let bytes = read_needed(path)?;
     String::from_utf8(bytes).map_err(|_| HostError::unfit(path, "it is not UTF-8").into())
+}
+
+fn read_secret(path: &Path) -> Result<String, GitError> {
+    let text = read_text(path)?;
+    let meta = path.metadata().map_err(|source| HostError::io("read", path, source))?;
+    if meta.permissions().mode() & 0o007 != 0 {
+        return Err(HostError::unfit(path, "everybody may read this secret: `chmod o=` it").into());
+    }
+    Ok(text)
 }
 
 fn start(program: &FetchProgram, home: &Path, ca: Option<&Path>) -> Result<Child, GitError> {

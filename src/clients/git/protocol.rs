@@ -21,6 +21,8 @@ pub(crate) struct Order {
     pub(crate) known: Option<CommitId>,
     /// Commits that the store has.
     pub(crate) haves: Vec<CommitId>,
+    /// To consolidate the store rather than to fetch: the commits whose objects are kept.
+    pub(crate) roots: Vec<CommitId>,
     /// The store's objects.
     pub(crate) objects: PathBuf,
     /// An empty folder to fetch into.

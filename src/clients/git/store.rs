@@ -61,8 +61,37 @@ impl NodeStore {
         ObjectReader::open(&[self.objects()])
     }
 
-    fn repository(&self) -> PathBuf {
+    /// The repository.
+    pub(crate) fn repository(&self) -> PathBuf {
         self.folder.join("repository.git")
+    }
+
+    /// Its packs, without their extension.
+    pub(crate) fn packs(&self) -> Result<Vec<PathBuf>, HostError> {
+        let folder = self.objects().join("pack");
+        let list = fs::read_dir(&folder).map_err(|e| HostError::io("read", &folder, e))?;
+        let mut packs = Vec::new();
+        for entry in list {
+            let path = entry.map_err(|source| HostError::io("read", &folder, source))?.path();
+            if path.extension().is_some_and(|extension| extension == "pack") {
+                packs.push(path.with_extension(""));
+            }
+        }
+        Ok(packs)
+    }
+
+    /// Removes packs that another one replaced; that one is kept, should it be among them.
+    pub(crate) fn remove_packs(&self, packs: &[PathBuf]) -> Result<(), HostError> {
+        let newest = self.packs()?.into_iter().find(|pack| !packs.contains(pack));
+        // Without a new one, the only pack was rewritten as it was.
+        for pack in packs.iter().filter(|_| newest.is_some()) {
+            // The index first: without it, the pack is not seen.
+            for extension in ["idx", "pack"] {
+                let path = pack.with_extension(extension);
+                fs::remove_file(&path).map_err(|e| HostError::io("remove", &path, e))?;
+            }
+        }
+        Ok(())
     }
 
     fn incoming(&self) -> PathBuf {

@@ -15,7 +15,7 @@ use crate::clients::docker::{
     ImageInspect, NetworkInspect, VolumeInspect,
 };
 use crate::model::EnvironmentName;
-use crate::reconcile::observed::ownership::{ObjectKind, Owned, OwnershipKey};
+use crate::reconcile::observed::ownership::{ObjectKind, Owned, OwnershipKey, labels};
 use crate::reconcile::observed::uptime::{health_of, uptime_secs};
 use crate::reconcile::observed::{ObservedContainer, ObservedState, UnknownContainer};
 
@@ -108,6 +108,7 @@ pub async fn observe<D: DockerRead>(
     cache.containers.retain(|id, _| listed.contains(id.as_str()));
     inspect(docker, own, look, cache, &mut state).await;
     images(docker, viewer, look, cache, &mut state).await;
+    disown_copies(&mut state);
     state.engine = cache.engine.clone().unwrap_or_default();
     state.networks.clone_from(&cache.networks);
     state.volumes.clone_from(&cache.volumes);
@@ -172,6 +173,40 @@ async fn inspect<D: DockerRead>(
 fn add(state: &mut ObservedState, container: ObservedContainer) {
     let service = container.owned.service.clone();
     state.services.entry(service).or_default().push(container);
+}
+
+/// A proof that an image brings in its own LABELs was copied from another container's: what is made
+/// from that image is not ours.
+fn disown_copies(state: &mut ObservedState) {
+    let (images, foreign) = (&state.images, &mut state.foreign);
+    for containers in state.services.values_mut() {
+        containers.retain(|container| {
+            let inspect = &container.inspect;
+            let in_image = images
+                .get(&inspect.image_id)
+                .and_then(|image| image.config.get("Labels")?.get(labels::PROOF)?.as_str());
+            let copied = in_image.is_some()
+                && in_image == inspect.labels.get(labels::PROOF).map(String::as_str);
+            if copied {
+                foreign.insert(inspect.name.clone(), summary_of(inspect));
+            }
+            !copied
+        });
+    }
+    state.services.retain(|_, containers| !containers.is_empty());
+}
+
+fn summary_of(inspect: &ContainerInspect) -> ContainerSummary {
+    ContainerSummary {
+        id: inspect.id.clone(),
+        name: inspect.name.clone(),
+        image: String::new(),
+        image_id: inspect.image_id.clone(),
+        state: inspect.state.clone(),
+        status: String::new(),
+        labels: inspect.labels.clone(),
+        networks: Vec::new(),
+    }
 }
 
 /// Whether a list shows a container as an earlier one did, time that went by aside.

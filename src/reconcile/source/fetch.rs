@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::clients::git::{
-    FetchProgram, FetchWish, GitError, NodeStore, ObjectReader, Outcome, Quarantine, fetch,
-    local_tip,
+    FetchProgram, FetchWish, GitError, NodeStore, ObjectReader, Outcome, Quarantine, consolidate,
+    fetch, local_tip,
 };
 use crate::clients::host::HostError;
 use crate::config::{Remote, RemoteUrl};
@@ -20,6 +20,13 @@ pub enum SourceError {
         url: String,
         /// The branch.
         branch: String,
+        /// Why.
+        #[source]
+        source: GitError,
+    },
+    /// The store cannot be rewritten as one pack.
+    #[error("cannot consolidate the node's object store")]
+    Consolidate {
         /// Why.
         #[source]
         source: GitError,
@@ -86,6 +93,16 @@ impl Source {
     /// When the store is damaged.
     pub fn has(&self, commit: CommitId) -> Result<bool, SourceError> {
         Ok(self.objects()?.has(commit))
+    }
+
+    /// Rewrites the store as one pack when adoptions have left many. `roots` are the commits whose
+    /// history is still needed: verified tips, sources' tips, applied revisions. Gives whether it did.
+    ///
+    /// # Errors
+    /// When it cannot; the store is as good as before then.
+    pub async fn consolidate(&self, roots: &[CommitId]) -> Result<bool, SourceError> {
+        let done = consolidate(&self.program, &self.store, roots).await;
+        done.map_err(|source| SourceError::Consolidate { source })
     }
 
     /// Asks `remote` for its tip. `known` is a tip whose verdict the caller holds: nothing is brought

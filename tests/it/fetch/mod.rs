@@ -4,6 +4,7 @@ mod deadlines;
 mod hostile;
 mod secrets;
 mod state;
+mod store;
 mod transports;
 
 use std::path::{Path, PathBuf};
@@ -60,7 +61,9 @@ impl Bench {
         assert_eq!(self.quarantines(), 0, "nothing is left behind");
         match error {
             SourceError::Fetch { source, .. } => source,
-            store @ SourceError::Store(_) => unreachable!("{store:?}"),
+            store @ (SourceError::Store(_) | SourceError::Consolidate { .. }) => {
+                unreachable!("{store:?}")
+            }
         }
     }
 }
@@ -72,6 +75,13 @@ fn open(state_dir: &Path, limits: FetchLimits) -> Source {
 
 fn remote(url: &str) -> Remote {
     Remote::plain(url.parse().unwrap(), &"prd".parse().unwrap())
+}
+
+/// A file with a secret, for its owner alone.
+fn write_secret(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// The tip is readable from the quarantine, then adopted and readable from the store.

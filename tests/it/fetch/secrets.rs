@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidegate::clients::git::FetchLimits;
 use tidegate::config::Remote;
 
-use crate::fetch::{Bench, remote};
+use crate::fetch::{Bench, remote, write_secret};
 use crate::support::git_fake::{Fake, pause};
 use crate::support::git_server::keygen;
 
@@ -77,7 +77,7 @@ async fn a_password_is_never_in_argv_environment_files_or_messages() {
     let bench = bench();
     let fake = Fake::start(|_| pause());
     let credentials = bench.path().join("credentials");
-    fs::write(&credentials, format!("bob:{CANARY}\n")).unwrap();
+    write_secret(&credentials, &format!("bob:{CANARY}\n"));
     let url = format!("https://127.0.0.1:{}/x.git", fake.port);
     let remote = Remote { credentials: Some(credentials), ..remote(&url) };
     check_unseen(&bench, &remote, CANARY).await;
@@ -94,4 +94,15 @@ async fn a_private_key_is_never_in_argv_environment_files_or_messages() {
     let remote = Remote { identity: Some(key.clone()), known_hosts, ..remote(&url) };
     let secret = fs::read_to_string(&key).unwrap().lines().nth(3).unwrap().to_owned();
     check_unseen(&bench, &remote, &secret).await;
+}
+
+#[tokio::test]
+async fn a_secret_that_everybody_may_read_is_refused() {
+    let bench = Bench::new();
+    let credentials = bench.path().join("credentials");
+    fs::write(&credentials, "bob:secret\n").unwrap();
+    let remote = Remote { credentials: Some(credentials), ..remote("https://127.0.0.1:1/x.git") };
+    let error = bench.fetch_error(&remote).await;
+    let told = tidegate::telemetry::Chain(&error).to_string();
+    assert!(told.contains("everybody may read this secret"), "{told}");
 }

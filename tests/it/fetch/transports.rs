@@ -7,7 +7,7 @@ use tidegate::config::Remote;
 use tidegate::model::Objects;
 use tidegate::reconcile::source::Fetch;
 
-use crate::fetch::{Bench, check_adoption, remote};
+use crate::fetch::{Bench, check_adoption, remote, write_secret};
 use crate::support::git::{git, run};
 use crate::support::git_server::{Https, Ssh, free_port, git_daemon, keygen};
 
@@ -142,7 +142,7 @@ async fn https_with_a_private_authority_and_a_password_is_fetched() {
     let tip = bench.origin.commit("prd", "a", "one");
     let https = Https::start(bench.path(), bench.path(), "bob:secret").await;
     let credentials = bench.path().join("credentials");
-    fs::write(&credentials, "bob:secret\n").unwrap();
+    write_secret(&credentials, "bob:secret\n");
     let good = Remote {
         ca: Some(https.ca.clone()),
         credentials: Some(credentials.clone()),
@@ -155,7 +155,7 @@ async fn https_with_a_private_authority_and_a_password_is_fetched() {
     assert_eq!(kind(&bench.fetch_error(&system).await), FailureKind::Certificate);
     let nobody = Remote { credentials: None, ..good.clone() };
     assert_eq!(kind(&bench.fetch_error(&nobody).await), FailureKind::Credentials);
-    fs::write(&credentials, "bob:wrong\n").unwrap();
+    write_secret(&credentials, "bob:wrong\n");
     assert_eq!(kind(&bench.fetch_error(&good).await), FailureKind::Credentials);
     let elsewhere = format!("https://127.0.0.1:{}/elsewhere/origin.git", https.server.port);
     let elsewhere = Remote { url: elsewhere.parse().unwrap(), ..good };

@@ -1,6 +1,6 @@
 //! The registry client against real registries.
 
-mod hub;
+pub(crate) mod hub;
 mod pins;
 
 use std::io::{Read, Write};

@@ -1,5 +1,8 @@
 //! What several areas' tests start and stop.
 
+pub(crate) mod engine;
 pub(crate) mod git;
 pub(crate) mod git_fake;
 pub(crate) mod git_server;
+pub(crate) mod images;
+pub(crate) mod socket;

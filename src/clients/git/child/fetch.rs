@@ -24,13 +24,16 @@ pub(crate) fn fetch(order: &Order) -> Result<Outcome, Failure> {
 fn talk(order: &Order, verdict: &Verdict) -> Result<Outcome, Failure> {
     let repository = quarantine(order).map_err(|error| Failure::remote(&error))?;
     let name = format!("refs/heads/{}", order.branch);
+    if let [first, ..] = order.roots[..] {
+        return consolidate(order, &repository, first);
+    }
     let (tip, bytes) = if order.url.starts_with('/') {
         let from = local::open(&order.url)?;
         let tip = local::tip(&from, &name).ok_or_else(|| no_branch(order))?;
         if order.known == Some(commit_id(tip)?) {
             return Ok(Outcome::Unchanged { tip: commit_id(tip)? });
         }
-        (tip, local::copy(order, &from, &repository, tip)?)
+        (tip, local::copy(order, &from, &repository, &[tip])?)
     } else {
         match download(order, verdict, &repository, &name)? {
             (tip, None) => return Ok(Outcome::Unchanged { tip: commit_id(tip)? }),
@@ -44,6 +47,30 @@ fn talk(order: &Order, verdict: &Verdict) -> Result<Outcome, Failure> {
     say(&Line::Progress { bytes: bytes + 1 });
     let objects = check_sizes(&order.quarantine.join("objects"), &order.limits)?;
     Ok(Outcome::Fetched { tip: commit_id(tip)?, objects, bytes })
+}
+
+/// Copies everything that the roots need out of the store, as one pack.
+fn consolidate(order: &Order, to: &Repository, first: CommitId) -> Result<Outcome, Failure> {
+    let from = local::open(&order.url)?;
+    let ids: Result<Vec<Oid>, _> =
+        order.roots.iter().map(|root| Oid::from_bytes(root.as_bytes())).collect();
+    let ids = ids.map_err(|error| Failure::remote(&error))?;
+    let bytes = local::copy(order, &from, to, &ids)?;
+    let folder = order.quarantine.join("objects");
+    let objects = check_sizes(&folder, &order.limits)?;
+    let alone = alone(&folder).map_err(|error| Failure::remote(&error))?;
+    if ids.iter().all(|id| alone.exists(*id)) {
+        Ok(Outcome::Fetched { tip: first, objects, bytes })
+    } else {
+        Err(Failure::new(FailureKind::Storage, "the store lacks a commit that it should hold"))
+    }
+}
+
+/// The objects in `folder` and nowhere else.
+fn alone(folder: &Path) -> Result<Odb<'static>, git2::Error> {
+    let odb = Odb::new()?;
+    odb.add_disk_alternate(folder.to_str().unwrap_or_default())?;
+    Ok(odb)
 }
 
 /// The remote's tip, and the bytes it took to bring it; none if it is the known one.
@@ -116,8 +143,7 @@ fn proxy(order: &Order) -> ProxyOptions<'_> {
 /// Refuses what the agent should not have to read: every object counts, deltas' bases too.
 fn check_sizes(objects: &Path, limits: &FetchLimits) -> Result<u32, Failure> {
     let failed = |error: git2::Error| Failure::remote(&error);
-    let odb = Odb::new().map_err(failed)?;
-    odb.add_disk_alternate(objects.to_str().unwrap_or_default()).map_err(failed)?;
+    let odb = alone(objects).map_err(failed)?;
     let mut ids = Vec::new();
     odb.foreach(|id| {
         ids.push(*id);

@@ -26,17 +26,19 @@ pub(crate) fn tip(from: &Repository, name: &str) -> Option<Oid> {
     from.refname_to_id(name).ok()
 }
 
-/// Copies into `to` what `tip` needs beyond the commits that the store has. Gives the bytes.
+/// Copies into `to` what `tips` need beyond the commits that the store has. Gives the bytes.
 pub(crate) fn copy(
     order: &Order,
     from: &Repository,
     to: &Repository,
-    tip: Oid,
+    tips: &[Oid],
 ) -> Result<u64, Failure> {
     let failed = |error: Error| Failure::remote(&error);
     let mut walk = from.revwalk().map_err(failed)?;
     walk.set_sorting(Sort::TOPOLOGICAL).map_err(failed)?;
-    walk.push(tip).map_err(failed)?;
+    for tip in tips {
+        walk.push(*tip).map_err(failed)?;
+    }
     for have in &order.haves {
         let id = Oid::from_bytes(have.as_bytes()).map_err(failed)?;
         // After a force push the remote may not have it.
