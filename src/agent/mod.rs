@@ -2,13 +2,31 @@
 //!
 //! In: settings. Out: passes. Effect: locks, signals, file watches, systemd; calls the stages.
 //!
+//! ```text
+//! run.rs      the loop                     wakes.rs, trigger.rs, pace.rs   what wakes it, and when
+//! node.rs     one pass, and its report     belief.rs, judge.rs             source → trust → desired
+//! control.rs  what operators ask           answer.rs                       and what they get
+//! ```
+//!
 //! # Guarantees
 //! * At most one agent changes an engine, and one process writes a state directory.
 //! * Events only wake; listing is the truth.
 //! * A pass that panics is reported, and the agent goes on; three in a row end it.
 
+pub mod pace;
+pub mod trigger;
 pub mod control;
 pub mod lock;
-pub mod pace;
+pub mod error;
+pub mod images;
 pub mod systemd;
-pub mod trigger;
+pub mod judge;
+pub mod belief;
+pub mod effects;
+pub mod record;
+pub mod node;
+pub mod answer;
+pub mod wakes;
+pub mod run;
+
+pub use error::AgentError;

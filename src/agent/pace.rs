@@ -1,4 +1,4 @@
-//! When to look again: polling with jitter and backoff, bursts of events, services that failed.
+//! When to look again: polling with jitter and backoff, bursts of events.
 //!
 //! In: what happened and when. Out: durations. Pure: time and chance are given.
 //!
@@ -7,19 +7,16 @@
 //! * However many events come, passes keep a distance that grows to [`SPACING_MAX`].
 //! * A remote that fails is asked less and less, down to once per [`BACKOFF_MAX`].
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::model::ServiceName;
+use crate::reconcile::observed::Look;
 
 /// The smallest distance between a pass and the next one that events ask for.
 const SPACING_MIN: Duration = Duration::from_millis(50);
 /// The largest: a crash loop costs one look every two seconds.
 pub const SPACING_MAX: Duration = Duration::from_secs(2);
-/// A failing remote or service is tried again at least this often.
+/// A failing remote is tried again at least this often.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(600);
-/// First retry of a service.
-const RETRY_MIN: Duration = Duration::from_secs(5);
 /// Every so many idle passes look at everything.
 const IDLE_PASSES: u32 = 10;
 
@@ -61,15 +58,6 @@ pub struct Idle {
     n_passes: u32,
 }
 
-/// How closely a pass looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Look {
-    /// One list call, and inspects of what changed.
-    Changes,
-    /// Everything.
-    Everything,
-}
-
 impl Idle {
     /// How closely the next pass looks, when at least `wanted` is asked for.
     pub fn next(&mut self, wanted: Look) -> Look {
@@ -82,60 +70,12 @@ impl Idle {
     }
 }
 
-/// Services whose last try failed, and when the next one is due.
-#[derive(Debug, Clone, Default)]
-pub struct Retries {
-    failed: BTreeMap<ServiceName, Failure>,
-}
-
-#[derive(Debug, Clone)]
-struct Failure {
-    n_failures: u32,
-    due: Duration,
-    reason: String,
-}
-
-impl Retries {
-    /// Notes a pass that ended at `now` (on a monotonic clock): who was tried, and who failed how.
-    pub fn note(
-        &mut self,
-        tried: &BTreeSet<ServiceName>,
-        failures: &BTreeMap<ServiceName, String>,
-        now: Duration,
-    ) {
-        self.failed.retain(|name, _| !tried.contains(name) || failures.contains_key(name));
-        for (name, reason) in failures {
-            let n_failures = self.failed.get(name).map_or(0, |f| f.n_failures) + 1;
-            let due = now + backoff(RETRY_MIN, n_failures);
-            let failure = Failure { n_failures, due, reason: reason.clone() };
-            self.failed.insert(name.clone(), failure);
-        }
-    }
-
-    /// Services that are not to be tried yet, and how they failed.
-    pub fn waiting(&self, now: Duration) -> BTreeMap<ServiceName, String> {
-        let waiting = self.failed.iter().filter(|(_, failure)| failure.due > now);
-        waiting.map(|(name, failure)| (name.clone(), failure.reason.clone())).collect()
-    }
-
-    /// When the next one is due.
-    pub fn next_due(&self) -> Option<Duration> {
-        self.failed.values().map(|failure| failure.due).min()
-    }
-
-    /// Forgets all: something changed that may help, such as a new revision.
-    pub fn clear(&mut self) {
-        self.failed.clear();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use crate::agent::pace::{
-        BACKOFF_MAX, Bursts, Idle, Look, Retries, SPACING_MAX, backoff, jitter,
-    };
+    use crate::agent::pace::{BACKOFF_MAX, Bursts, Idle, SPACING_MAX, backoff, jitter};
+    use crate::reconcile::observed::Look;
 
     #[test]
     fn the_first_event_is_answered_at_once_and_a_storm_is_spaced() {
@@ -169,21 +109,5 @@ mod tests {
         let all: Vec<usize> = (0..20).filter(|&n| looks[n] == Look::Everything).collect();
         assert_eq!(all, [9, 19]);
         assert_eq!(idle.next(Look::Everything), Look::Everything);
-    }
-
-    #[test]
-    fn a_failed_service_waits_longer_each_time_and_success_forgets_it() {
-        let name = || "app1".parse().unwrap();
-        let tried = [name()].into();
-        let failed = [(name(), "no such image".to_owned())].into();
-        let mut retries = Retries::default();
-        retries.note(&tried, &failed, Duration::ZERO);
-        assert_eq!(retries.next_due(), Some(Duration::from_secs(5)));
-        assert_eq!(retries.waiting(Duration::from_secs(4)).len(), 1);
-        assert!(retries.waiting(Duration::from_secs(5)).is_empty());
-        retries.note(&tried, &failed, Duration::from_secs(5));
-        assert_eq!(retries.next_due(), Some(Duration::from_secs(15)));
-        retries.note(&tried, &[].into(), Duration::from_secs(15));
-        assert_eq!(retries.next_due(), None);
     }
 }

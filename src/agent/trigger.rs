@@ -1,9 +1,10 @@
 //! What wakes the agent. Events only wake; listing is the truth.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::agent::pace::Look;
 use crate::clients::docker::EngineEvent;
+use crate::reconcile::observed::Look;
 
 /// Something that may have changed what should run or what runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,10 @@ pub enum Trigger {
         action: String,
         /// The object's name.
         name: String,
+        /// `container`, `network`, `volume` or `image`.
+        kind: String,
+        /// The container that changed: itself, or the one that joined or left a network.
+        container: Option<String>,
     },
     /// The event stream broke: anything may have happened.
     EventsLost,
@@ -56,10 +61,10 @@ impl Trigger {
             | Self::EventsLost
             | Self::Hangup
             | Self::Operator
-            | Self::Configuration
-            // What `docker update` or `network disconnect` changes is not in the list.
-            | Self::Engine { .. } => Look::Everything,
-            Self::Poll | Self::Repository | Self::Time | Self::Retry => Look::Changes,
+            | Self::Configuration => Look::Everything,
+            Self::Poll | Self::Repository | Self::Time | Self::Retry | Self::Engine { .. } => {
+                Look::Changes
+            }
         }
     }
 
@@ -86,6 +91,11 @@ impl Trigger {
         };
         wakes.then(|| Self::Engine {
             action: event.action.clone(),
+            kind: event.kind.clone(),
+            container: match event.kind.as_str() {
+                "container" => Some(event.actor.clone()),
+                _ => event.attributes.get("container").cloned(),
+            },
             name: event.attributes.get("name").unwrap_or(&event.actor).clone(),
         })
     }
@@ -98,7 +108,7 @@ impl fmt::Display for Trigger {
             Self::Poll => f.write_str("poll"),
             Self::Repository => f.write_str("repository"),
             Self::Configuration => f.write_str("configuration"),
-            Self::Engine { action, name } => write!(f, "docker {action} {name}"),
+            Self::Engine { action, name, .. } => write!(f, "docker {action} {name}"),
             Self::EventsLost => f.write_str("events lost"),
             Self::Hangup => f.write_str("SIGHUP"),
             Self::Time => f.write_str("time"),
@@ -119,13 +129,26 @@ pub struct Wake {
     pub look: Look,
     /// Whether the node's configuration changed.
     pub reloads: bool,
+    /// Whether anything may have happened on the engine.
+    pub events_lost: bool,
+    /// Ids of containers that may have changed in a way that no list shows, as by `docker update`.
+    pub changed: BTreeSet<String>,
+    /// Whether networks or volumes changed.
+    pub networks_changed: bool,
 }
 
 impl Wake {
     /// A wake by one trigger.
     pub fn by(first: Trigger) -> Self {
-        let mut wake =
-            Self { fetches: false, look: Look::Changes, reloads: false, first: Trigger::Start };
+        let mut wake = Self {
+            first: Trigger::Start,
+            fetches: false,
+            look: Look::Changes,
+            reloads: false,
+            events_lost: false,
+            changed: BTreeSet::new(),
+            networks_changed: false,
+        };
         wake.add(&first);
         wake.first = first;
         wake
@@ -134,16 +157,23 @@ impl Wake {
     /// Answers another trigger as well.
     pub fn add(&mut self, trigger: &Trigger) {
         self.fetches |= trigger.fetches();
-        self.look = self.look.max(trigger.look());
+        if trigger.look() == Look::Everything {
+            self.look = Look::Everything;
+        }
         self.reloads |= matches!(trigger, Trigger::Configuration | Trigger::Hangup);
+        self.events_lost |= matches!(trigger, Trigger::EventsLost);
+        if let Trigger::Engine { kind, container, .. } = trigger {
+            self.networks_changed |= kind != "container" && kind != "image";
+            self.changed.extend(container.clone());
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::agent::pace::Look;
     use crate::agent::trigger::{Trigger, Wake};
     use crate::clients::docker::EngineEvent;
+    use crate::reconcile::observed::Look;
 
     fn event(kind: &str, action: &str) -> Option<Trigger> {
         Trigger::from_event(&EngineEvent {
@@ -176,8 +206,9 @@ mod tests {
         let mut wake = Wake::by(event("container", "die").unwrap());
         assert!(!wake.fetches);
         wake.add(&Trigger::Repository);
-        assert!(wake.fetches && wake.look == Look::Everything && !wake.reloads);
+        assert!(wake.fetches && wake.look == Look::Changes && !wake.reloads);
+        assert_eq!(wake.changed, ["0123".to_owned()].into());
         wake.add(&Trigger::Hangup);
-        assert!(wake.reloads);
+        assert!(wake.reloads && wake.look == Look::Everything);
     }
 }

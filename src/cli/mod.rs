@@ -7,14 +7,22 @@ pub mod error;
 pub mod output;
 pub mod diagnostics;
 pub mod context;
-pub mod demo;
-pub mod init;
 pub mod node;
-pub mod completions;
-pub mod history;
-pub mod man;
+pub mod operate;
+pub mod repository;
+pub mod init;
+pub mod agent;
+pub mod plan;
+pub mod apply;
 pub mod status;
 pub mod wait;
+pub mod suspend;
+pub mod history;
+pub mod verify;
+pub mod trust;
+pub mod demo;
+pub mod completions;
+pub mod man;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -45,21 +53,35 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::InitArgs),
-    Demo(demo::DemoArgs),
+    Agent(agent::AgentArgs),
+    Plan(plan::PlanArgs),
+    Apply(apply::ApplyArgs),
     Status(status::StatusArgs),
     Wait(wait::WaitArgs),
+    Suspend(suspend::SuspendArgs),
+    Resume(suspend::ResumeArgs),
     History(history::HistoryArgs),
+    Verify(verify::VerifyArgs),
+    Trust(trust::TrustArgs),
+    Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
 
 fn run(command: Command, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
     match command {
-        Command::Demo(args) => demo::run(&args, ctx, out),
         Command::Init(args) => init::run(&args, ctx, out),
+        Command::Agent(args) => agent::run(&args, ctx, out),
+        Command::Plan(args) => plan::run(&args, ctx, out),
+        Command::Apply(args) => apply::run(&args, ctx, out),
         Command::Status(args) => status::run(&args, ctx, out),
         Command::Wait(args) => wait::run(&args, ctx, out),
+        Command::Suspend(args) => suspend::suspend(&args, ctx, out),
+        Command::Resume(args) => suspend::resume(&args, ctx, out),
         Command::History(args) => history::run(&args, ctx, out),
+        Command::Verify(args) => verify::run(&args, ctx, out),
+        Command::Trust(args) => trust::run(&args, ctx, out),
+        Command::Demo(args) => demo::run(&args, ctx, out),
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, ctx, out),
     }

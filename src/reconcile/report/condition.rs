@@ -186,7 +186,7 @@ fn sync(
         return (Sync::Unknown, String::new());
     }
     if let Some(held) = held {
-        return (Sync::Held, format!("{:?}", held.reason));
+        return (Sync::Held, held.reason.to_string());
     }
     if let Some(step) = step {
         let why = step.reasons.first().map(ToString::to_string).unwrap_or_default();

@@ -1,0 +1,109 @@
+//! What operators ask of a node, done: the same with and without a running agent.
+//!
+//! In: a [`Request`], a node. Out: the pass to run, and an [`Answer`]. Effect: the memory, the journal.
+
+use crate::agent::AgentError;
+use crate::agent::control::{Answer, AnswerResult, Request};
+use crate::agent::node::{Ask, Node, Report};
+use crate::agent::record;
+use crate::agent::run::whole;
+use crate::model::ServiceName;
+use crate::reconcile::apply::ServiceResult;
+use crate::reconcile::memory::{LocalSuspension, MemoryStore as _};
+use crate::reconcile::pass::Intent;
+use crate::reconcile::plan::Overrides;
+
+/// Does what comes before the pass, and says which pass to run; or why the request makes no sense.
+///
+/// # Errors
+/// When this machine's own files do not work.
+pub fn before(node: &mut Node, request: &Request) -> Result<Result<Ask, Answer>, AgentError> {
+    let mut overrides = Overrides::default();
+    match request {
+        Request::Apply { services, now, allow_removal } => {
+            if let Some(stranger) = services.iter().find(|name| !is_known(node, name)) {
+                return Ok(Err(unknown(stranger)));
+            }
+            overrides.services.clone_from(services);
+            overrides.now.clone_from(now);
+            overrides.allow_removal.clone_from(allow_removal);
+            let said = now.iter().cloned().chain(
+                (!allow_removal.is_empty()).then(|| format!("removal of {}", list(allow_removal))),
+            );
+            let said: Vec<String> = said.collect();
+            if !said.is_empty() {
+                node.journal_and_log(record::of_operator("override", None, &said.join("; ")))?;
+            }
+        }
+        Request::Suspend { service, reason, until } => {
+            if !is_known(node, service) {
+                return Ok(Err(unknown(service)));
+            }
+            let at = jiff::Timestamp::now();
+            let suspension = LocalSuspension { reason: reason.clone(), at, until: *until };
+            node.memory.services.entry(service.clone()).or_default().suspended = Some(suspension);
+            node.store.save(&node.memory).map_err(AgentError::Host)?;
+            node.journal_and_log(record::of_operator("suspend", Some(service), reason))?;
+        }
+        Request::Resume { service } => {
+            let memory = node.memory.services.get_mut(service);
+            if memory.and_then(|memory| memory.suspended.take()).is_none() {
+                let line = format!("{service} is not suspended on this node");
+                return Ok(Err(Answer { result: AnswerResult::Refused, lines: vec![line] }));
+            }
+            node.store.save(&node.memory).map_err(AgentError::Host)?;
+            node.journal_and_log(record::of_operator("resume", Some(service), "resumed"))?;
+        }
+    }
+    Ok(Ok(whole("operator", overrides, Intent::Apply)))
+}
+
+/// A service that the node knows of, or is about to.
+fn is_known(node: &Node, service: &ServiceName) -> bool {
+    let desired = node.belief.desired.as_ref();
+    node.memory.services.contains_key(service)
+        // A process that has not yet read the repository believes the operator.
+        || desired.is_none_or(|desired| desired.services.contains_key(service))
+}
+
+/// The answer about a service that is not there.
+pub fn unknown(service: &ServiceName) -> Answer {
+    let line = format!("no service `{service}` runs or should run on this node");
+    Answer { result: AnswerResult::Refused, lines: vec![line] }
+}
+
+fn list(names: &std::collections::BTreeSet<ServiceName>) -> String {
+    names.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// What to say after the pass.
+pub fn after(report: Option<&Report>, request: &Request) -> Answer {
+    let Some(report) = report else {
+        let lines = vec!["the pass did not end; the agent's log says why".to_owned()];
+        return Answer { result: AnswerResult::Failed, lines };
+    };
+    let mut result = AnswerResult::Done;
+    let mut lines = Vec::new();
+    match request {
+        Request::Suspend { service, .. } => lines.push(format!("{service} is suspended")),
+        Request::Resume { service } => lines.push(format!("{service} is resumed")),
+        Request::Apply { .. } => {}
+    }
+    for outcome in &report.outcomes {
+        let line = match &outcome.result {
+            ServiceResult::Applied => "applied".to_owned(),
+            ServiceResult::Repaired => "repaired".to_owned(),
+            ServiceResult::Removed => "removed".to_owned(),
+            ServiceResult::Failed { reason, .. } => {
+                result = AnswerResult::Failed;
+                format!("failed: {reason}")
+            }
+            ServiceResult::Waiting { remaining } => {
+                result = AnswerResult::Failed;
+                format!("failed lately, is tried again in {} s", remaining.as_secs())
+            }
+        };
+        lines.push(format!("{} {line}", outcome.service));
+    }
+    Answer { result, lines }
+}

@@ -1,0 +1,310 @@
+//! Which revision this node believes, and what it resolves to: source → trust → desired.
+//!
+//! In: settings, the memory, a remote or a work tree. Out: [`Belief`]. Effect: fetches, adopts what
+//! was verified, moves the memory's verified tip (saved before it counts).
+//!
+//! # Guarantees
+//! * Whatever goes wrong, what was believed before is believed still.
+//! * Only what resolved is kept; the files of a revision are dropped right after.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::agent::AgentError;
+use crate::agent::judge::{Case, Judged, applied_files, judge};
+use crate::clients::git::FetchProgram;
+use crate::clients::host::read_bounded;
+use crate::config::Settings;
+use crate::model::diagnostic::line_and_column;
+use crate::model::{CommitId, Diagnostics, Digest, Revision, Severity};
+use crate::reconcile::desired::{DesiredState, ResolveError, resolve};
+use crate::reconcile::memory::{FileMemoryStore, Memory, MemoryStore as _};
+use crate::reconcile::report::Reach;
+use crate::reconcile::source::{Fetch, Snapshot, Source, read_work_tree};
+use crate::reconcile::trust::{Refusal, Remembered, RevokedKeys, Verified};
+use crate::telemetry::Chain;
+
+/// A list of revoked keys longer than this is a mistake.
+const REVOKED_BYTES_MAX: u64 = 1 << 20;
+
+/// What this node believes.
+#[derive(Debug, Default)]
+pub struct Belief {
+    /// What the branch points at.
+    pub tip: Option<CommitId>,
+    /// The newest believed commit.
+    pub verified: Option<CommitId>,
+    /// What is not believed.
+    pub refused: Option<Refusal>,
+    /// What is believed later: commits of the near future wait.
+    pub waits: Option<String>,
+    /// What should run: the newest believed revision that resolves.
+    pub desired: Option<DesiredState>,
+    /// Mistakes that make a newer believed revision unusable.
+    pub mistakes: Vec<String>,
+    /// Whether Git answers.
+    pub git: Reach,
+    /// Digest of the revoked keys that all this was judged with.
+    revoked: Option<Digest>,
+}
+
+/// Where revisions come from.
+#[derive(Debug)]
+pub enum Origin {
+    /// The configuration repository, judged.
+    Repository(Source),
+    /// An engineer's own files, which nobody signed.
+    WorkTree(PathBuf),
+}
+
+impl Origin {
+    /// The node's repository.
+    ///
+    /// # Errors
+    /// When its object store cannot be used.
+    pub fn repository(settings: &Settings) -> Result<Self, AgentError> {
+        Source::open(&settings.state_dir, FetchProgram::current())
+            .map(Self::Repository)
+            .map_err(AgentError::Source)
+    }
+}
+
+/// Whether what is learnt is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// In the object store and the memory.
+    Yes,
+    /// Not at all: for `plan`.
+    No,
+}
+
+/// What changed in a belief.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct News {
+    /// The newly believed commit, and how many commits were judged for it.
+    pub verified: Option<(CommitId, usize)>,
+    /// The newly refused one.
+    pub refused: Option<Refusal>,
+}
+
+/// What refreshing works with.
+#[derive(Debug, Clone, Copy)]
+pub struct Believer<'a> {
+    /// The node's configuration.
+    pub settings: &'a Settings,
+    /// Where revisions come from.
+    pub origin: &'a Origin,
+    /// Where the memory is saved.
+    pub store: &'a FileMemoryStore,
+    /// Whether what is learnt is kept.
+    pub keep: Keep,
+    /// The commit whose every service runs: for `Allow-Removal` trailers, and to fall back on.
+    pub applied: Option<CommitId>,
+}
+
+impl Believer<'_> {
+    /// Asks the remote, judges what is new and resolves it.
+    ///
+    /// # Errors
+    /// When this machine's own files do not work; what a remote or a commit does wrong is part of the
+    /// belief instead.
+    pub async fn refresh(
+        &self,
+        belief: &mut Belief,
+        memory: &mut Memory,
+    ) -> Result<News, AgentError> {
+        match self.origin {
+            Origin::Repository(source) => self.ask(source, belief, memory).await,
+            Origin::WorkTree(dir) => {
+                self.look(dir, belief);
+                Ok(News::default())
+            }
+        }
+    }
+
+    /// Resolves what was applied once, for this node.
+    pub fn resolve_older(&self, revision: &Revision) -> Option<DesiredState> {
+        let Origin::Repository(source) = self.origin else { return None };
+        let objects = source.objects().ok()?;
+        let revoked = self.revoked().ok()?;
+        let files = applied_files(&objects, self.settings, &revoked, revision)?;
+        let resolved = resolve(&files, &self.settings.environment, &self.settings.node);
+        resolved.ok().map(|resolution| resolution.state)
+    }
+
+    fn look(&self, dir: &Path, belief: &mut Belief) {
+        let environment = &self.settings.environment;
+        match read_work_tree(dir, Some(environment)) {
+            Err(error) => belief.git = Reach::Silent(Chain(&error).to_string()),
+            Ok(files) => {
+                belief.git = Reach::Answers;
+                let revision = Revision::WorkTree { environment: environment.clone() };
+                let snapshot =
+                    Snapshot { revision, time: None, allow_removal: BTreeSet::new(), files };
+                self.take_files(&Verified::unverified_own_work_tree(snapshot), belief);
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        source: &Source,
+        belief: &mut Belief,
+        memory: &mut Memory,
+    ) -> Result<News, AgentError> {
+        let revoked = self.revoked()?;
+        let digest = revoked.digest();
+        let remembered = self.remembered(memory, digest, source)?;
+        // A tip whose verdict is known is not brought again, unless it would be judged otherwise now.
+        let settled = belief.revoked == Some(digest) && belief.waits.is_none();
+        let known = match (belief.tip, remembered) {
+            (Some(tip), _) => Some(tip).filter(|_| settled),
+            (None, Remembered::Verified(id)) => Some(id),
+            (None, _) => None,
+        };
+        let haves: Vec<CommitId> = memory.verified.into_iter().collect();
+        let fetched = source.fetch(&self.settings.repository.remote, known, &haves).await;
+        let (tip, brought) = match fetched {
+            Ok(fetch) => {
+                belief.git = Reach::Answers;
+                match fetch {
+                    Fetch::Unchanged { tip } => (tip, None),
+                    Fetch::New(fetched) => (fetched.tip(), Some(fetched)),
+                }
+            }
+            Err(error) => {
+                belief.git = Reach::Silent(Chain(&error).to_string());
+                match memory.verified {
+                    // The first pass of a process believes what was believed before.
+                    Some(verified) if belief.tip.is_none() => (verified, None),
+                    _ => return Ok(News::default()),
+                }
+            }
+        };
+        if settled && belief.tip == Some(tip) {
+            return Ok(News::default());
+        }
+        let objects = match &brought {
+            Some(fetched) => fetched.objects(),
+            None => source.objects(),
+        };
+        let case = Case::of(self.settings, tip, remembered, revoked, self.applied);
+        let judged = judge(objects.map_err(AgentError::Source)?, case).await?;
+        belief.revoked = Some(digest);
+        let news = self.take_verdict(judged, belief);
+        if let (Some((commit, _)), Keep::Yes) = (&news.verified, self.keep) {
+            // First the objects, then the memory that needs them.
+            let is_new = memory.verified != Some(*commit);
+            if let Some(fetched) = brought.filter(|_| is_new) {
+                fetched.adopt().map_err(AgentError::Source)?;
+            }
+            self.remember(*commit, digest, memory)?;
+        }
+        Ok(news)
+    }
+
+    /// What the memory says, if it was judged by the rules that hold now.
+    fn remembered(
+        &self,
+        memory: &Memory,
+        revoked: Digest,
+        source: &Source,
+    ) -> Result<Remembered, AgentError> {
+        let Some(verified) = memory.verified else { return Ok(Remembered::Nothing) };
+        let same = memory.anchor == self.settings.repository.anchor
+            && memory.revoked_keys == Some(revoked)
+            // A store that was lost keeps the demand, but not the verdict.
+            && source.has(verified).map_err(AgentError::Source)?;
+        Ok(if same { Remembered::Verified(verified) } else { Remembered::Demanded(verified) })
+    }
+
+    fn remember(
+        &self,
+        commit: CommitId,
+        revoked: Digest,
+        memory: &mut Memory,
+    ) -> Result<(), AgentError> {
+        let anchor = self.settings.repository.anchor;
+        let same = memory.verified == Some(commit)
+            && memory.anchor == anchor
+            && memory.revoked_keys == Some(revoked);
+        if same {
+            return Ok(());
+        }
+        memory.verified = Some(commit);
+        memory.anchor = anchor;
+        memory.revoked_keys = Some(revoked);
+        self.store.save(memory).map_err(AgentError::Host)
+    }
+
+    fn take_verdict(&self, judged: Judged, belief: &mut Belief) -> News {
+        let news = News {
+            verified: judged.verified.map(|commit| (commit, judged.n_accepted)),
+            refused: judged
+                .refused
+                .clone()
+                .filter(|refusal| belief.refused.as_ref() != Some(refusal)),
+        };
+        belief.tip = Some(judged.tip);
+        belief.refused = judged.refused;
+        belief.waits = judged.waits;
+        if judged.verified.is_some() {
+            belief.verified = judged.verified;
+        }
+        match judged.files {
+            Some(Ok(files)) => self.take_files(&files, belief),
+            Some(Err(reason)) => belief.mistakes = vec![reason],
+            None => {}
+        }
+        if belief.desired.is_none()
+            && let Some(commit) = self.applied
+        {
+            // The newest believed revision has mistakes: the one that runs is kept in repair.
+            let environment = self.settings.environment.clone();
+            belief.desired = self.resolve_older(&Revision::Commit { environment, commit });
+        }
+        news
+    }
+
+    fn take_files(&self, files: &Verified<Snapshot>, belief: &mut Belief) {
+        match resolve(files, &self.settings.environment, &self.settings.node) {
+            Ok(resolution) => {
+                belief.desired = Some(resolution.state);
+                belief.mistakes.clear();
+            }
+            Err(ResolveError::Invalid(found)) => {
+                belief.mistakes = mistakes(found, &files.get().files);
+            }
+            Err(error @ ResolveError::TooOld { .. }) => belief.mistakes = vec![error.to_string()],
+        }
+    }
+
+    fn revoked(&self) -> Result<RevokedKeys, AgentError> {
+        let Some(path) = &self.settings.trust.revoked_keys else {
+            return Ok(RevokedKeys::default());
+        };
+        let unusable = |reason: String| AgentError::RevokedKeys { path: path.clone(), reason };
+        let bytes = read_bounded(path, REVOKED_BYTES_MAX).map_err(AgentError::Host)?;
+        let bytes = bytes.ok_or_else(|| unusable("it is not there".to_owned()))?;
+        let text = String::from_utf8(bytes).map_err(|error| unusable(error.to_string()))?;
+        RevokedKeys::parse(&text).map_err(|error| unusable(Chain(&error).to_string()))
+    }
+}
+
+/// Errors as `file:line:column: what`, in their order.
+fn mistakes(found: Diagnostics, files: &BTreeMap<String, std::sync::Arc<[u8]>>) -> Vec<String> {
+    let errors = found.into_sorted().into_iter().filter(|d| d.severity == Severity::Error);
+    let lines = errors.map(|diagnostic| {
+        let text = files.get(&diagnostic.file).and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let place = match (&diagnostic.span, text) {
+            (Some(span), Some(text)) => {
+                let (line, column) = line_and_column(text, span.start);
+                format!(":{line}:{column}")
+            }
+            _ => String::new(),
+        };
+        let help = diagnostic.help.map(|help| format!("; {help}")).unwrap_or_default();
+        format!("{}{place}: {}{help}", diagnostic.file, diagnostic.message)
+    });
+    lines.collect()
+}

@@ -1,0 +1,181 @@
+//! Judges one tip and reads the files of what is believed: trust, off the agent's thread.
+//!
+//! In: objects, a tip, the rules. Out: [`Judged`]. Effect: reads objects.
+
+use jiff::Timestamp;
+
+use crate::agent::AgentError;
+use crate::clients::git::ObjectReader;
+use crate::config::{RepositoryId, Requirement, Settings};
+use crate::model::{CommitId, EnvironmentName, Revision};
+use crate::reconcile::source::Snapshot;
+use crate::reconcile::trust::{
+    Refusal, Remembered, RevokedKeys, Rule, SnapshotRequest, Verified, VerifyRequest, show,
+    snapshot, verify,
+};
+use crate::telemetry::Chain;
+
+/// One tip, and by which rules it is judged.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The tip that is offered.
+    pub tip: CommitId,
+    /// Whose chain it is.
+    pub environment: EnvironmentName,
+    /// The repository's id, which the node's configuration names.
+    pub repository: RepositoryId,
+    /// Where judging begins; none when nothing is demanded.
+    pub anchor: Option<CommitId>,
+    /// What the node remembers.
+    pub remembered: Remembered,
+    /// Keys revoked here.
+    pub revoked: RevokedKeys,
+    /// The commit whose every service runs.
+    pub applied: Option<CommitId>,
+    /// The clock, which only makes commits wait.
+    pub now: Timestamp,
+}
+
+impl Case {
+    /// A tip by the node's own rules.
+    pub fn of(
+        settings: &Settings,
+        tip: CommitId,
+        remembered: Remembered,
+        revoked: RevokedKeys,
+        applied: Option<CommitId>,
+    ) -> Self {
+        let anchor = match settings.trust.require {
+            Requirement::Signed => settings.repository.anchor,
+            Requirement::None => None,
+        };
+        Self {
+            tip,
+            environment: settings.environment.clone(),
+            repository: settings.repository.id.clone(),
+            anchor,
+            remembered,
+            revoked,
+            applied,
+            now: Timestamp::now(),
+        }
+    }
+}
+
+/// What judging gave.
+#[derive(Debug)]
+pub struct Judged {
+    /// The tip that was judged.
+    pub tip: CommitId,
+    /// The newest believed commit.
+    pub verified: Option<CommitId>,
+    /// How many commits were judged good.
+    pub n_accepted: usize,
+    /// What is not believed.
+    pub refused: Option<Refusal>,
+    /// What is believed later, and when.
+    pub waits: Option<String>,
+    /// The files of the believed commit, or why they cannot be read.
+    pub files: Option<Result<Verified<Snapshot>, String>>,
+}
+
+/// Judges, on a thread of its own: signatures are the heaviest thing an agent does.
+///
+/// # Errors
+/// When that thread dies.
+pub async fn judge(objects: ObjectReader, case: Case) -> Result<Judged, AgentError> {
+    tokio::task::spawn_blocking(move || judge_now(&objects, &case))
+        .await
+        .map_err(|error| AgentError::Panicked { reason: error.to_string() })
+}
+
+/// Judges here and now.
+pub fn judge_now(objects: &ObjectReader, case: &Case) -> Judged {
+    let Some(anchor) = case.anchor else {
+        return unjudged(objects, case);
+    };
+    let verdict = verify(
+        objects,
+        &VerifyRequest {
+            environment: case.environment.clone(),
+            anchor,
+            remembered: case.remembered,
+            tip: case.tip,
+            revoked: case.revoked.clone(),
+            now: case.now,
+        },
+    );
+    let mut judged = Judged {
+        tip: case.tip,
+        verified: verdict.verified_id(),
+        n_accepted: verdict.accepted.len(),
+        refused: verdict.refused,
+        waits: verdict
+            .waits
+            .map(|wait| format!("{} waits until {}: {}", wait.commit, wait.until, wait.reason)),
+        files: None,
+    };
+    if let Some(commit) = verdict.verified {
+        match foreign_id(objects, case, *commit.get()) {
+            Some(refusal) => {
+                judged.verified = None;
+                judged.refused = Some(refusal);
+            }
+            None => judged.files = Some(files(objects, case, &commit)),
+        }
+    }
+    judged
+}
+
+/// A repository of another id is another repository, however well it is signed.
+fn foreign_id(objects: &ObjectReader, case: &Case, commit: CommitId) -> Option<Refusal> {
+    let found = show(objects, commit, &case.environment).ok()?.repository?;
+    (found != case.repository.to_string()).then(|| {
+        Refusal::new(
+            commit,
+            Rule::Repository,
+            format!("it belongs to repository `{found}`, this node to `{}`", case.repository),
+            "set `repository.url` to the right repository, or `repository.id` to its id",
+        )
+    })
+}
+
+fn files(
+    objects: &ObjectReader,
+    case: &Case,
+    commit: &Verified<CommitId>,
+) -> Result<Verified<Snapshot>, String> {
+    let request = SnapshotRequest {
+        environment: &case.environment,
+        applied: case.applied,
+        revoked: &case.revoked,
+    };
+    snapshot(objects, commit, &request).map_err(|error| Chain(&error).to_string())
+}
+
+/// `trust.require = "none"`: whatever the branch points at is taken, and said so loudly elsewhere.
+fn unjudged(objects: &ObjectReader, case: &Case) -> Judged {
+    let commit = Verified::unverified_own_work_tree(case.tip);
+    Judged {
+        tip: case.tip,
+        verified: Some(case.tip),
+        n_accepted: 0,
+        refused: None,
+        waits: None,
+        files: Some(files(objects, case, &commit)),
+    }
+}
+
+/// The files of a commit that this node applied once: it was believed then, and its objects are in
+/// the node's own store.
+pub fn applied_files(
+    objects: &ObjectReader,
+    settings: &Settings,
+    revoked: &RevokedKeys,
+    revision: &Revision,
+) -> Option<Verified<Snapshot>> {
+    let commit = revision.commit()?;
+    let remembered = Remembered::Verified(commit);
+    let case = Case::of(settings, commit, remembered, revoked.clone(), None);
+    judge_now(objects, &case).files?.ok()
+}

@@ -1,0 +1,138 @@
+//! Where triggers come from: files, the engine, signals.
+//!
+//! In: settings. Out: [`Trigger`]s on a channel. Effect: watches, a held connection, signal handlers.
+
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tracing::{debug, warn};
+
+use crate::agent::AgentError;
+use crate::agent::control;
+use crate::agent::pace::backoff;
+use crate::agent::trigger::Trigger;
+use crate::clients::docker::{DockerClient, DockerEvents as _};
+use crate::config::{RemoteUrl, Settings};
+use crate::telemetry::Chain;
+
+/// Triggers that wait for a pass; more of them say nothing new.
+pub const TRIGGERS_MAX: usize = 256;
+/// First wait before the event stream is asked for again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+
+/// Watches that last as long as this lives.
+#[derive(Debug)]
+pub struct Watches {
+    _watchers: Vec<RecommendedWatcher>,
+}
+
+/// Watches the node's configuration, operators' requests, and the repository if it lies here. What
+/// cannot be watched is polled anyway.
+pub fn watch_files(settings: &Settings, config: &Path, to: &mpsc::Sender<Trigger>) -> Watches {
+    let mut watchers = Vec::new();
+    let mut add = |paths: Vec<(PathBuf, RecursiveMode)>, trigger: Trigger, ext: &'static str| {
+        let to = to.clone();
+        let tell = move |event: notify::Result<notify::Event>| {
+            let matters = |event: &notify::Event| {
+                let of_ours = |path: &PathBuf| path.extension().is_some_and(|e| e == ext);
+                !matches!(event.kind, EventKind::Access(_))
+                    && (ext.is_empty() || event.paths.iter().any(of_ours))
+            };
+            // What cannot be told apart wakes: a look is cheap.
+            if event.is_err() || event.as_ref().is_ok_and(matters) {
+                // A full channel wakes the agent all the same.
+                drop(to.try_send(trigger.clone()));
+            }
+        };
+        let mut watcher = match notify::recommended_watcher(tell) {
+            Ok(watcher) => watcher,
+            Err(error) => {
+                return warn!(error = %Chain(&error), "files are not watched, only polled");
+            }
+        };
+        for (path, mode) in paths.into_iter().filter(|(path, _)| path.exists()) {
+            if let Err(error) = watcher.watch(&path, mode) {
+                warn!(error = %Chain(&error), "{} is not watched, only polled", path.display());
+            }
+        }
+        watchers.push(watcher);
+    };
+    if let RemoteUrl::Path(path) = &settings.repository.remote.url {
+        let dir = if path.join(".git").is_dir() { path.join(".git") } else { path.clone() };
+        // Pushes and commits end with a reference that is renamed into place.
+        let refs = dir.join("refs");
+        add(
+            vec![(dir, RecursiveMode::NonRecursive), (refs, RecursiveMode::Recursive)],
+            Trigger::Repository,
+            "",
+        );
+    }
+    let folder = config.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let drop_ins = PathBuf::from(format!("{}.d", config.display()));
+    add(
+        vec![
+            (folder.to_owned(), RecursiveMode::NonRecursive),
+            (drop_ins, RecursiveMode::NonRecursive),
+        ],
+        Trigger::Configuration,
+        "toml",
+    );
+    let requests = control::directory(&settings.state_dir);
+    add(vec![(requests, RecursiveMode::NonRecursive)], Trigger::Operator, "request");
+    Watches { _watchers: watchers }
+}
+
+/// Listens to the engine, for ever; a stream that broke may have missed anything.
+pub async fn listen(docker: DockerClient, to: mpsc::Sender<Trigger>) {
+    let mut n_failures = 0;
+    loop {
+        let mut events = pin!(docker.events());
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    n_failures = 0;
+                    if let Some(trigger) = Trigger::from_event(&event) {
+                        // A full channel wakes the agent all the same.
+                        drop(to.try_send(trigger));
+                    }
+                }
+                Err(error) => {
+                    debug!(error = %Chain(&error), "the engine's events are lost");
+                    break;
+                }
+            }
+        }
+        n_failures += 1;
+        tokio::time::sleep(backoff(LISTEN_AGAIN, n_failures).min(Duration::from_secs(10))).await;
+        drop(to.send(Trigger::EventsLost).await);
+    }
+}
+
+/// SIGTERM and Ctrl-C end the agent; SIGHUP wakes it.
+///
+/// # Errors
+/// When the kernel refuses a handler.
+pub fn signals(to: mpsc::Sender<Trigger>) -> Result<watch::Receiver<bool>, AgentError> {
+    let handler =
+        |kind| signal(kind).map_err(|source| AgentError::System { what: "handle signals", source });
+    let mut terminate = handler(SignalKind::terminate())?;
+    let mut interrupt = handler(SignalKind::interrupt())?;
+    let mut hangup = handler(SignalKind::hangup())?;
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => drop(stop.send(true)),
+                _ = interrupt.recv() => drop(stop.send(true)),
+                _ = hangup.recv() => drop(to.try_send(Trigger::Hangup)),
+            }
+        }
+    });
+    Ok(stopped)
+}

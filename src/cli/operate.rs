@@ -1,0 +1,296 @@
+//! What commands that change a node share: one pass of their own, or a word with the running agent.
+//!
+//! In: settings, a request. Out: a report. Effect: the agent's.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::agent::belief::Origin;
+use crate::agent::control::{self, Answer, AnswerResult, ControlError, Request};
+use crate::agent::effects::nonce;
+use crate::agent::lock::LockError;
+use crate::agent::node::{Ask, Node, Report};
+use crate::agent::run::{self, open_state, whole};
+use crate::agent::{AgentError, answer};
+use crate::cli::context::{Context, block_on};
+use crate::cli::error::{CommandError, ErrorKind, Outcome};
+use crate::cli::output::{Cell, Format, Table, Tone, write_json};
+use crate::clients::docker::DockerErrorKind;
+use crate::clients::host::HostError;
+use crate::config::Settings;
+use crate::model::{EnvironmentName, ServiceName};
+use crate::reconcile::apply::{ServiceOutcome, ServiceResult};
+use crate::reconcile::pass::Intent;
+use crate::reconcile::plan::Overrides;
+use crate::reconcile::report::{Status, TrustLevel};
+
+/// One pass in this process, which takes the locks for it.
+///
+/// # Errors
+/// When another process has the node, its own files do not work, or Ctrl-C came.
+pub fn once(
+    settings: Settings,
+    scope: Option<&EnvironmentName>,
+    overrides: Overrides,
+    work_tree: Option<PathBuf>,
+) -> Result<Report, CommandError> {
+    let ask = whole("operator", overrides, Intent::Apply);
+    block_on(async {
+        let state = open_state(&settings).map_err(|error| agent_error(&error))?;
+        let origin = match work_tree {
+            Some(dir) => Origin::WorkTree(dir),
+            None => Origin::repository(&settings).map_err(|error| agent_error(&error))?,
+        };
+        let mut node = Node::open(settings, origin).map_err(|error| agent_error(&error))?;
+        let report = interruptible(run::once(&mut node, scope, &ask)).await?;
+        drop(state);
+        report.map_err(|error| agent_error(&error))
+    })
+}
+
+/// Time that a pass has to end its step after Ctrl-C.
+const INTERRUPT_GRACE: Duration = Duration::from_secs(15);
+
+/// Ctrl-C and SIGTERM end the work at the end of its step, and the command with 130.
+async fn interruptible<T>(work: impl Future<Output = T>) -> Result<T, CommandError> {
+    let mut work = std::pin::pin!(work);
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .map_err(|error| CommandError::failed(&error))?;
+    let interrupted = tokio::select! {
+        done = &mut work => return Ok(done),
+        _ = tokio::signal::ctrl_c() => true,
+        _ = terminate.recv() => true,
+    };
+    if interrupted {
+        // What was under way is recognised and finished or undone by the next pass.
+        drop(tokio::time::timeout(INTERRUPT_GRACE, &mut work).await);
+    }
+    Err(CommandError::new(ErrorKind::Interrupted, "interrupted")
+        .hint("the next pass finishes or undoes what was under way"))
+}
+
+/// Asks the running agent, or does the same here when none runs.
+///
+/// # Errors
+/// When the node cannot be reached or the request makes no sense.
+pub fn ask_or_do(
+    settings: Settings,
+    request: &Request,
+    timeout: Duration,
+) -> Result<Answer, CommandError> {
+    block_on(async {
+        let state = match open_state(&settings) {
+            Ok(state) => state,
+            Err(AgentError::Lock(LockError::Taken { .. })) => {
+                let nonce = nonce();
+                let asked = control::ask(&settings.state_dir, &nonce, request, timeout);
+                return interruptible(asked).await?.map_err(|error| control_error(&error));
+            }
+            Err(error) => return Err(agent_error(&error)),
+        };
+        let origin = Origin::repository(&settings).map_err(|error| agent_error(&error))?;
+        let mut node = Node::open(settings, origin).map_err(|error| agent_error(&error))?;
+        let wish = answer::before(&mut node, request).map_err(|error| agent_error(&error))?;
+        let said = match (wish, request) {
+            (Err(refusal), _) => refusal,
+            (Ok(ask), Request::Apply { .. }) => pass(&mut node, &ask, request).await?,
+            // The next agent acts on it.
+            (Ok(_), _) => done(request),
+        };
+        drop(state);
+        Ok(said)
+    })
+}
+
+async fn pass(node: &mut Node, ask: &Ask, request: &Request) -> Result<Answer, CommandError> {
+    let report = interruptible(run::once(node, None, ask)).await?;
+    let report = report.map_err(|error| agent_error(&error))?;
+    if let (Request::Apply { services, .. }, Some(desired)) = (request, &node.belief.desired) {
+        let known = |name: &ServiceName| {
+            report.status.services.contains_key(name) || desired.services.contains_key(name)
+        };
+        if let Some(stranger) = services.iter().find(|name| !known(name)) {
+            return Ok(answer::unknown(stranger));
+        }
+    }
+    Ok(answer::after(Some(&report), request))
+}
+
+fn done(request: &Request) -> Answer {
+    let line = match request {
+        Request::Suspend { service, .. } => format!("{service} is suspended"),
+        Request::Resume { service } => format!("{service} is resumed"),
+        Request::Apply { .. } => "applied".to_owned(),
+    };
+    Answer { result: AnswerResult::Done, lines: vec![format!("{line}; no agent is running")] }
+}
+
+#[derive(Serialize)]
+struct AnswerDocument<'a> {
+    schema: &'static str,
+    result: AnswerResult,
+    lines: &'a [String],
+}
+
+/// Prints an answer.
+///
+/// # Errors
+/// When the answer is no.
+pub fn say(answer: &Answer, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+    match ctx.format {
+        Format::Json => write_json(
+            out,
+            &AnswerDocument {
+                schema: "tidegate.answer/1",
+                result: answer.result,
+                lines: &answer.lines,
+            },
+        )?,
+        Format::Table if answer.result != AnswerResult::Refused => {
+            for line in &answer.lines {
+                writeln!(out, "{line}")?;
+            }
+            if answer.lines.is_empty() {
+                writeln!(out, "nothing to do")?;
+            }
+        }
+        Format::Table => {}
+    }
+    match answer.result {
+        AnswerResult::Done => Ok(Outcome::Done),
+        AnswerResult::Failed => {
+            Err(CommandError::new(ErrorKind::Failed, "not everything was done")
+                .hint("`tidegate status` and `tidegate history` say why"))
+        }
+        AnswerResult::Refused => Err(CommandError::usage(answer.lines.join("; "))),
+    }
+}
+
+#[derive(Serialize)]
+struct PassDocument<'a> {
+    schema: &'static str,
+    unverified: bool,
+    outcomes: &'a [ServiceOutcome],
+    status: &'a Status,
+}
+
+/// Prints what one pass did.
+///
+/// # Errors
+/// When something failed, or is refused.
+pub fn tell(report: &Report, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+    let status = &report.status;
+    let unverified = status.trust == TrustLevel::None;
+    if unverified {
+        ctx.notice(&ctx.paint_err.tone(Tone::Bad, "UNVERIFIED: nobody signed what runs here"));
+    }
+    match ctx.format {
+        Format::Json => write_json(
+            out,
+            &PassDocument {
+                schema: "tidegate.pass/1",
+                unverified,
+                outcomes: &report.outcomes,
+                status,
+            },
+        )?,
+        Format::Table => write_outcomes(report, ctx, out)?,
+    }
+    if let Some(refused) = &status.refused {
+        let message = format!("refused {}: {}", refused.commit, refused.reason);
+        return Err(CommandError::refused(message).hint(refused.remedy.clone()));
+    }
+    let troubles = troubles(report);
+    if troubles.is_empty() {
+        return Ok(Outcome::Done);
+    }
+    Err(CommandError::new(ErrorKind::Failed, troubles.join("; ")))
+}
+
+fn troubles(report: &Report) -> Vec<String> {
+    let status = &report.status;
+    let mut troubles = status
+        .configuration
+        .iter()
+        .map(|fault| format!("the revision cannot be used:\n{}", fault.mistakes.join("\n")))
+        .collect::<Vec<_>>();
+    for (what, outage) in [("git", &status.git), ("the engine", &status.engine)] {
+        troubles.extend(outage.as_ref().map(|o| format!("{what} is unreachable: {}", o.reason)));
+    }
+    // A version that failed has been told by its outcome; its way back must not hide it.
+    let failed = report.outcomes.iter().filter_map(|outcome| match &outcome.result {
+        ServiceResult::Failed { reason, .. } => {
+            Some(format!("{} failed: {reason}", outcome.service))
+        }
+        _ => None,
+    });
+    troubles.extend(failed);
+    troubles
+}
+
+fn write_outcomes(report: &Report, ctx: &Context, out: &mut dyn Write) -> Result<(), CommandError> {
+    let mut table = Table::new(&["SERVICE", "RESULT", "TOOK", "WHY"]);
+    for outcome in &report.outcomes {
+        let (result, tone) = match &outcome.result {
+            ServiceResult::Applied => ("applied", Tone::Good),
+            ServiceResult::Repaired => ("repaired", Tone::Good),
+            ServiceResult::Removed => ("removed", Tone::Notice),
+            ServiceResult::Failed { .. } => ("failed", Tone::Bad),
+            ServiceResult::Waiting { .. } => ("waiting", Tone::Notice),
+        };
+        let why = outcome.reasons.first().map(ToString::to_string).unwrap_or_default();
+        table.row([
+            outcome.service.to_string().into(),
+            Cell::toned(result, tone),
+            format!("{:.1}s", outcome.took.as_secs_f64()).into(),
+            why.into(),
+        ]);
+    }
+    if !table.is_empty() {
+        table.write(out, ctx.paint)?;
+    }
+    if report.outcomes.is_empty() && report.status.engine.is_none() {
+        ctx.notice("nothing to do");
+    }
+    Ok(())
+}
+
+/// An agent's error, with what to do.
+pub fn agent_error(error: &AgentError) -> CommandError {
+    let failed = CommandError::failed(error);
+    match error {
+        AgentError::Engine(engine) => match engine.kind {
+            DockerErrorKind::PermissionDenied => {
+                failed.hint("may this user use the engine? try sudo, or the docker group")
+            }
+            _ => {
+                failed.hint("is the engine running? `[engine] socket` says where it is looked for")
+            }
+        },
+        AgentError::Host(HostError::Locked { .. }) => {
+            failed.hint("stop the other agent, or give each its environment with --scope")
+        }
+        AgentError::Lock(LockError::Taken { .. }) => {
+            failed.hint("an agent runs already: use `apply`, which asks it to run a pass")
+        }
+        AgentError::Host(HostError::Io { source, .. })
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            failed.hint("the node's files belong to the agent's user: try sudo")
+        }
+        _ => failed,
+    }
+}
+
+fn control_error(error: &ControlError) -> CommandError {
+    match error {
+        ControlError::Silent { .. } => CommandError::new(ErrorKind::TimedOut, error.to_string())
+            .hint("a rollout may be under way: `tidegate status` shows it"),
+        ControlError::File { .. } => {
+            CommandError::failed(error).hint("only the agent's user may ask it: try sudo")
+        }
+    }
+}
