@@ -16,13 +16,17 @@ use crate::demo::process::{run, start};
 /// An engine starts within a fraction of this.
 const START_SECS_MAX: u64 = 40;
 
-/// Runs inside the new namespaces: its own /run hides the machine's containerd, its own hosts file
-/// names the hub. `$1` folder, `$2` the node's address, `$3` cgroup, `$4` the hub's subnet.
+/// Runs inside the new namespaces: its own /run hides the machine's containerd; /etc is a copy on
+/// write, where the hosts file names the hub, and where neither the settings nor the identity of
+/// the machine's engine are (engine 20.10 keeps its id in /etc/docker). `$1` folder, `$2` the node's address, `$3` cgroup, `$4` the hub's subnet.
 const INSIDE: &str = r#"set -e
 mount --make-rprivate /
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /run
-mount --bind "$1/hosts" /etc/hosts
+mkdir /run/upper /run/work
+mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work /etc
+cp "$1/hosts" /etc/hosts
+rm -rf /etc/docker
 ip link set lo up
 until ip link set eth0 up 2>/dev/null; do sleep 0.02; done
 ip address add "$2/30" dev eth0
