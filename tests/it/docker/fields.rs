@@ -198,8 +198,9 @@ async fn nothing_differs(lab: &Lab, cases: &[Case]) {
             let id = lab.create(&body).await;
             let found = lab.compare(&body, image, &id).await;
             faults.extend(found.iter().map(|d| format!("{case}, created from {name}: {d:?}")));
+            // What is inherited from an image shows at once; what starting fills in is the engine's.
             // A machine that keeps capabilities back cannot start a privileged one.
-            let starts = *case != "privileged";
+            let starts = name == "bare" && *case != "privileged";
             if starts && let Err(error) = lab.client.start(&id).await {
                 faults.push(format!("{case}, {name}: {error}"));
             }

@@ -49,7 +49,8 @@ async fn an_idle_look_is_one_list_call_and_a_changed_one_inspects_what_changed()
     proxy.seen();
 
     let again = look(&lab, &client, Look::Changes, &mut cache).await;
-    assert_eq!(proxy.seen(), ["GET /v1.41/containers/json?all=true HTTP/1.1"]);
+    let list = format!("GET /v{}/containers/json?all=true HTTP/1.1", lab.info.api_version);
+    assert_eq!(proxy.seen(), [list]);
     assert_eq!((names(&again), again.networks.len()), (names(&first), first.networks.len()));
 
     // By hand: stopped, renamed, removed; an update shows in no list, an event tells of it.

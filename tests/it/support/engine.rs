@@ -140,7 +140,9 @@ fn address_pool() -> String {
 
 fn spawn(dir: &Path) -> Child {
     let at = |name: &str| dir.join(name).display().to_string();
-    std::fs::write(dir.join("daemon.json"), "{}").unwrap();
+    // Another engine is tried by putting it first in PATH, with its configuration here.
+    let config = std::env::var("TIDEGATE_TEST_DAEMON_CONFIG").unwrap_or_else(|_| "{}".to_owned());
+    std::fs::write(dir.join("daemon.json"), config).unwrap();
     let log = std::fs::File::create(dir.join("log")).unwrap();
     let space = dir.file_name().unwrap().to_string_lossy().replace('.', "");
     Command::new("setpriv")
