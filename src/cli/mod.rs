@@ -10,7 +10,12 @@ pub mod context;
 pub mod node;
 pub mod operate;
 pub mod repository;
+pub mod place;
 pub mod init;
+pub mod lint;
+pub mod render;
+pub mod ruleset;
+pub mod schema;
 pub mod agent;
 pub mod plan;
 pub mod apply;
@@ -53,6 +58,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::InitArgs),
+    Lint(lint::LintArgs),
+    Render(render::RenderArgs),
+    Ruleset(ruleset::RulesetArgs),
+    Schema(schema::SchemaArgs),
     Agent(agent::AgentArgs),
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
@@ -71,6 +80,10 @@ enum Command {
 fn run(command: Command, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
     match command {
         Command::Init(args) => init::run(&args, ctx, out),
+        Command::Lint(args) => lint::run(&args, ctx, out),
+        Command::Render(args) => render::run(&args, ctx, out),
+        Command::Ruleset(args) => ruleset::run(&args, ctx, out),
+        Command::Schema(args) => schema::run(&args, out),
         Command::Agent(args) => agent::run(&args, ctx, out),
         Command::Plan(args) => plan::run(&args, ctx, out),
         Command::Apply(args) => apply::run(&args, ctx, out),

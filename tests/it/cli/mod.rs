@@ -1,5 +1,6 @@
 //! The command line as people and scripts meet it.
 
 mod help;
+mod node;
 mod usage;
 mod support;

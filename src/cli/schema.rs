@@ -1,0 +1,39 @@
+//! `tidegate schema`.
+
+use std::io::Write;
+
+use crate::cli::error::{CommandError, Outcome};
+use crate::reconcile::desired::schema::{DOCUMENTS, schema_text};
+
+/// Print the JSON Schema of a document, for editors and CI
+///
+/// Without a name the documents are listed.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  tidegate schema\n  tidegate schema service > service.schema.json"
+)]
+pub struct SchemaArgs {
+    /// Which document
+    #[arg(value_name = "DOCUMENT")]
+    document: Option<String>,
+}
+
+/// Prints a schema, or the documents that have one.
+///
+/// # Errors
+/// When there is no such document.
+pub fn run(args: &SchemaArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+    let names = || DOCUMENTS.iter().map(|(name, ..)| *name);
+    let Some(document) = &args.document else {
+        for name in names() {
+            writeln!(out, "{name}")?;
+        }
+        return Ok(Outcome::Done);
+    };
+    let text = schema_text(document).ok_or_else(|| {
+        CommandError::usage(format!("there is no document `{document}`"))
+            .hint(format!("one of {}", names().collect::<Vec<_>>().join(", ")))
+    })?;
+    write!(out, "{text}")?;
+    Ok(Outcome::Done)
+}

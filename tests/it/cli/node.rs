@@ -1,0 +1,95 @@
+//! Commands about a node, without an engine: what they say when something is missing.
+
+use std::fs;
+use std::path::Path;
+
+use crate::cli::support::run;
+
+/// A repository that begins signed, and a node's configuration with an engine that is not there.
+fn node(dir: &Path) {
+    let made =
+        run(dir, ["init", "--keys", "people", "--environments", "dev", "repo", "-o", "json"]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let document: serde_json::Value = serde_json::from_str(&made.out).unwrap();
+    let anchor = document["lines"][0]["anchor"].as_str().unwrap();
+    let text = format!(
+        "node = \"dev1\"\nenvironment = \"dev\"\nstate_dir = \"{0}/state\"\n\
+         [repository]\nurl = \"{0}/repo\"\nid = \"repo\"\nanchor = \"{anchor}\"\n\
+         [engine]\nsocket = \"unix://{0}/no.sock\"\n",
+        dir.display()
+    );
+    fs::write(dir.join("agent.toml"), text).unwrap();
+}
+
+#[test]
+fn without_a_configuration_the_hint_says_where_it_belongs() {
+    let dir = tempfile::tempdir().unwrap();
+    for command in ["status", "plan", "history", "agent", "apply"] {
+        let said = run(dir.path(), [command, "--config", "missing.toml"]);
+        assert_eq!(said.code, 64, "{command}: {}", said.err);
+        assert!(said.err.contains("there is no missing.toml"), "{command}: {}", said.err);
+    }
+}
+
+#[test]
+fn mistakes_in_the_configuration_are_shown_with_their_lines_all_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("agent.toml"), "nod = \"n1\"\nenvironment = \"Prd\"\n").unwrap();
+    let said = run(dir.path(), ["status", "--config", "agent.toml"]);
+    assert_eq!(said.code, 64);
+    for part in ["nod = \"n1\"", "environment = \"Prd\"", "agent.toml:1"] {
+        assert!(said.err.contains(part), "{part}: {}", said.err);
+    }
+}
+
+#[test]
+fn a_gone_engine_is_named_and_git_is_believed_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    node(dir.path());
+    let once = run(dir.path(), ["agent", "--once", "--config", "agent.toml"]);
+    assert_eq!(once.code, 1, "{}", once.err);
+    assert!(once.err.contains("engine"), "{}", once.err);
+    let status = run(dir.path(), ["status", "--config", "agent.toml", "-o", "json"]);
+    assert_eq!(status.code, 2, "{}", status.err);
+    assert!(status.out.starts_with("{\n  \"schema\": \"tidegate.status/1\""), "{}", status.out);
+    let document: serde_json::Value = serde_json::from_str(&status.out).unwrap();
+    assert!(document["revision"]["verified"].is_string() && document["engine"].is_object());
+    let history = run(dir.path(), ["history", "--verify", "--config", "agent.toml"]);
+    assert_eq!(history.code, 0, "{}", history.err);
+    assert!(history.out.contains("verify"), "{}", history.out);
+    let late = run(dir.path(), ["wait", "--timeout", "10ms", "--config", "agent.toml"]);
+    assert_eq!(late.code, 4, "{}", late.err);
+}
+
+#[test]
+fn a_suspension_without_an_agent_is_kept_and_journalled() {
+    let dir = tempfile::tempdir().unwrap();
+    node(dir.path());
+    let config = ["--config", "agent.toml"];
+    let suspend = ["suspend", "hello", "--reason", "looking into it"];
+    assert_eq!(run(dir.path(), suspend.iter().chain(&config)).code, 0);
+    assert_eq!(run(dir.path(), ["resume", "hello"].iter().chain(&config)).code, 0);
+    assert_eq!(run(dir.path(), ["resume", "hello"].iter().chain(&config)).code, 64);
+    let history = run(dir.path(), ["history", "hello"].iter().chain(&config));
+    assert!(history.out.contains("looking into it") && history.out.contains("resume"));
+}
+
+#[test]
+fn lint_outside_a_repository_says_what_to_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = run(dir.path(), ["lint"]);
+    assert_eq!(said.code, 64, "{}", said.err);
+    assert!(said.err.contains("tidegate init"), "{}", said.err);
+}
+
+#[test]
+fn lint_shows_every_mistake_of_a_broken_tree() {
+    let dir = tempfile::tempdir().unwrap();
+    node(dir.path());
+    let service = dir.path().join("repo/services/hello.toml");
+    let text = fs::read_to_string(&service).unwrap();
+    fs::write(&service, format!("imgae = 1\n{text}")).unwrap();
+    let said = run(dir.path(), ["lint", "repo"]);
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    assert!(said.out.contains("services/hello.toml:1:1"), "{}", said.out);
+}
