@@ -16,6 +16,9 @@ use crate::demo::process::{run, start};
 /// An engine starts within a fraction of this.
 const START_SECS_MAX: u64 = 40;
 
+/// Processes that were killed leave their cgroup within a fraction of this.
+const CGROUP_SECS_MAX: u64 = 10;
+
 /// Runs inside the new namespaces: its own /run hides the machine's containerd; /etc is a copy on
 /// write, where the hosts file names the hub, and where neither the settings nor the identity of
 /// the machine's engine are (engine 20.10 keeps its id in /etc/docker). `$1` folder, `$2` the node's address, `$3` cgroup, `$4` the hub's subnet.
@@ -162,14 +165,24 @@ pub(crate) async fn ready(engine: &DemoEngine, log: &Path) -> Result<String, Dem
     }
 }
 
-/// Removes the cgroups that ended containers leave behind.
-pub(crate) fn remove_cgroups(environment: &str) {
+/// Removes the cgroups that ended containers leave behind, as soon as their processes are gone.
+pub(crate) async fn remove_cgroups(environment: &str) {
     let name = cgroup(environment);
     let root = Path::new("/sys/fs/cgroup");
     let mut tops = vec![root.to_owned()];
     tops.extend(std::fs::read_dir(root).into_iter().flatten().flatten().map(|e| e.path()));
-    for top in tops {
-        remove_empty(&top.join(name.trim_start_matches('/')), 0);
+    let since = Instant::now();
+    loop {
+        let mut left = false;
+        for top in &tops {
+            let dir = top.join(name.trim_start_matches('/'));
+            remove_empty(&dir, 0);
+            left |= dir.is_dir();
+        }
+        if !left || since.elapsed() > Duration::from_secs(CGROUP_SECS_MAX) {
+            return;
+        }
+        sleep(Duration::from_millis(50)).await;
     }
 }
 

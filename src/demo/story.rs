@@ -81,7 +81,7 @@ async fn clean(place: &Place) -> Result<(), DemoError> {
         process.end().await;
     }
     for process in recorded.iter().filter(|p| p.name.starts_with("engine ")) {
-        remove_cgroups(process.name.trim_start_matches("engine "));
+        remove_cgroups(process.name.trim_start_matches("engine ")).await;
     }
     place.remove()
 }
