@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::agent::belief::Origin;
 use crate::agent::effects::chance;
-use crate::agent::lock::{StateLock, engine_locks};
+use crate::agent::lock::{LockError, StateLock, engine_locks};
 use crate::agent::node::{Ask, Node, Report};
 use crate::agent::pace::{Bursts, Idle, backoff, jitter};
 use crate::agent::trigger::{Trigger, Wake};
@@ -34,6 +34,12 @@ use crate::telemetry::Chain;
 const PANICS_MAX: u32 = 3;
 /// Time that a pass under way has to come to the end of its step after SIGTERM.
 const STOP_GRACE: Duration = Duration::from_secs(20);
+
+/// Time that a command which has the state directory for a moment, as `status` and `apply` do, is
+/// given to let go of it before the agent does not start.
+const STATE_PATIENCE: Duration = Duration::from_secs(3);
+/// How often is looked whether it has.
+const STATE_LOOK: Duration = Duration::from_millis(50);
 
 /// How the agent was started.
 #[derive(Debug, Clone)]
@@ -55,7 +61,7 @@ pub async fn run(settings: Settings, options: &Options) -> Result<(), AgentError
     loop {
         let events = DockerClient::new(&settings.engine.socket.to_string_lossy())
             .map_err(AgentError::Engine)?;
-        let state = open_state(&settings)?;
+        let state = take_state(&settings).await?;
         let mut agent = Agent::open(settings, options, stop.clone())?;
         let watches = watch_files(&agent.node.settings, &options.config, &to);
         // One thread: nothing needs to be sent anywhere.
@@ -67,6 +73,19 @@ pub async fn run(settings: Settings, options: &Options) -> Result<(), AgentError
         match next {
             Some(reloaded) => settings = reloaded,
             None => return Ok(()),
+        }
+    }
+}
+
+/// As [`open_state`], with patience.
+async fn take_state(settings: &Settings) -> Result<StateLock, AgentError> {
+    let since = Instant::now();
+    loop {
+        match open_state(settings) {
+            Err(AgentError::Lock(LockError::Taken { .. })) if since.elapsed() < STATE_PATIENCE => {
+                tokio::time::sleep(STATE_LOOK).await;
+            }
+            taken => return taken,
         }
     }
 }
