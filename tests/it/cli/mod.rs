@@ -2,5 +2,6 @@
 
 mod help;
 mod node;
-mod usage;
+mod real;
 mod support;
+mod usage;

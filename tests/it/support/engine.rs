@@ -23,7 +23,8 @@ impl PrivateEngine {
     /// Starts an engine and waits until it answers.
     pub(crate) fn start() -> Self {
         let root = rustix::process::geteuid().is_root();
-        let installed = ["dockerd", "setpriv"].iter().all(|program| is_installed(program));
+        let installed =
+            ["dockerd", "setpriv", "unshare"].iter().all(|program| is_installed(program));
         assert!(
             root && installed,
             "tests on a real engine need root and Docker: run `make test` as root, or \
@@ -145,8 +146,13 @@ fn spawn(dir: &Path) -> Child {
     std::fs::write(dir.join("daemon.json"), config).unwrap();
     let log = std::fs::File::create(dir.join("log")).unwrap();
     let space = dir.file_name().unwrap().to_string_lossy().replace('.', "");
+    // Engine 20.10 keeps its id in /etc/docker, whatever its folders: agents would take all of these
+    // engines for one. Each has an /etc/docker of its own, in its own mount namespace.
+    let own =
+        "mkdir -p /etc/docker && mount --bind \"$1\" /etc/docker && shift && exec dockerd \"$@\"";
+    std::fs::create_dir_all(dir.join("etc")).unwrap();
     Command::new("setpriv")
-        .args(["--pdeathsig", "TERM", "dockerd"])
+        .args(["--pdeathsig", "TERM", "unshare", "--mount", "sh", "-c", own, "sh", &at("etc")])
         .args(["--config-file", &at("daemon.json"), "--data-root", &at("data")])
         .args(["--exec-root", &at("exec"), "--pidfile", &at("pid")])
         .args(["--host", &format!("unix://{}", at("d.sock"))])

@@ -2,7 +2,7 @@
 
 mod approvals;
 mod chains;
-mod history;
+pub(crate) mod history;
 mod honest;
 mod policies;
 mod properties;

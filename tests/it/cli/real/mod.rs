@@ -1,0 +1,11 @@
+//! Whole nodes: the program itself, a private engine, a hub, a repository signed with plain git.
+//!
+//! Each test starts one engine and plays several scenes on it, one after the other.
+
+mod changes;
+mod hands;
+mod kills;
+mod outages;
+mod refusals;
+mod secrets;
+mod stage;
