@@ -44,7 +44,7 @@ where
             docker.create_network(body).await.map(drop).map_err(engine)
         }
         Step::CreateVolume { body, .. } => docker.create_volume(body).await.map_err(engine),
-        Step::Rename { id, to, .. } => docker.rename(id, to).await.map_err(engine),
+        Step::Rename { id, to, .. } => rename(docker, id, to).await.map_err(engine),
         Step::Create { .. } => create(hands, plan, step).await,
         Step::Stop { id, grace_secs, .. } => docker.stop(id, *grace_secs).await.map_err(engine),
         Step::Start { container, name, .. } => {
@@ -159,6 +159,27 @@ async fn ours<D: DockerRead, F, R>(
             owned.is_some_and(|owned| &owned.service == service && &owned.key == container)
         })
         .ok_or_else(|| StepError::NotOurs { name: name.to_owned() })
+}
+
+/// Renames a container. Engines fail at one that is between two crashes, whose network is gone just
+/// then: it serves nobody, so it is stopped and renamed after that.
+async fn rename<D: DockerRead + DockerWrite>(
+    docker: &D,
+    id: &ContainerId,
+    to: &str,
+) -> Result<(), DockerError> {
+    match docker.rename(id, to).await {
+        // It is the container's sandbox that is not found, not the container.
+        Err(error) if matches!(error.kind, DockerErrorKind::Engine | DockerErrorKind::NotFound) => {
+            let found = docker.container(id.as_str()).await.ok().flatten();
+            if found.is_none_or(|found| found.restart_count == 0) {
+                return Err(error);
+            }
+            docker.stop(id, 0).await?;
+            docker.rename(id, to).await
+        }
+        result => result,
+    }
 }
 
 /// Starts or resumes a container. An internal error of the engine is given one more chance: it is as

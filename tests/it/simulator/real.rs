@@ -125,6 +125,7 @@ async fn the_same_story_ends_the_same_on_a_real_engine() {
     let check = json!({ "Test": ["CMD", "false"], "Interval": 200_000_000, "Retries": 1 });
     let bad = json!({ "Cmd": sleep, "Healthcheck": check });
     let bad = push(&hub, "app1/web", bad, open()).await;
+    let crashing = push(&hub, "app1/web", json!({ "Cmd": ["false"] }), open()).await;
     let engine = PrivateEngine::start();
     let mut node = Node {
         client: engine.client(),
@@ -163,6 +164,14 @@ async fn the_same_story_ends_the_same_on_a_real_engine() {
     assert!(
         matches!(results(&outcome)[..], [ServiceResult::Failed { .. }, ServiceResult::Repaired]),
         "{:#?}",
+        outcome.outcomes
+    );
+    assert_eq!(node.id().await, id, "the very container of before");
+
+    let outcome = node.pass(vec![app1(&crashing)]).await;
+    assert!(
+        matches!(results(&outcome)[..], [ServiceResult::Failed { .. }, ServiceResult::Repaired]),
+        "one that crashes again and again stands in nobody's way: {:#?}",
         outcome.outcomes
     );
     assert_eq!(node.id().await, id, "the very container of before");
