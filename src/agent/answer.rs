@@ -6,12 +6,12 @@ use crate::agent::AgentError;
 use crate::agent::control::{Answer, AnswerResult, Request};
 use crate::agent::node::{Ask, Node, Report};
 use crate::agent::record;
-use crate::agent::run::whole;
 use crate::model::ServiceName;
 use crate::reconcile::apply::ServiceResult;
 use crate::reconcile::memory::{LocalSuspension, MemoryStore as _};
 use crate::reconcile::pass::Intent;
 use crate::reconcile::plan::Overrides;
+use crate::reconcile::report::Status;
 
 /// Does what comes before the pass, and says which pass to run; or why the request makes no sense.
 ///
@@ -49,27 +49,38 @@ pub fn before(node: &mut Node, request: &Request) -> Result<Result<Ask, Answer>,
             let memory = node.memory.services.get_mut(service);
             if memory.and_then(|memory| memory.suspended.take()).is_none() {
                 let line = format!("{service} is not suspended on this node");
-                return Ok(Err(Answer { result: AnswerResult::Refused, lines: vec![line] }));
+                return Ok(Err(Answer { result: AnswerResult::Senseless, lines: vec![line] }));
             }
             node.store.save(&node.memory).map_err(AgentError::Host)?;
             node.journal_and_log(record::of_operator("resume", Some(service), "resumed"))?;
         }
     }
-    Ok(Ok(whole("operator", overrides, Intent::Apply)))
+    Ok(Ok(Ask::whole("operator", overrides, Intent::Apply)))
 }
 
 /// A service that the node knows of, or is about to.
 fn is_known(node: &Node, service: &ServiceName) -> bool {
     let desired = node.belief.desired.as_ref();
     node.memory.services.contains_key(service)
-        // A process that has not yet read the repository believes the operator.
+        // Without any repository to read, the operator is believed.
         || desired.is_none_or(|desired| desired.services.contains_key(service))
 }
 
+/// Whether the repository must be read to say whether the named services exist.
+pub fn needs_reading(node: &Node, request: &Request) -> bool {
+    let named: Vec<&ServiceName> = match request {
+        Request::Apply { services, .. } => services.iter().collect(),
+        Request::Suspend { service, .. } => vec![service],
+        Request::Resume { .. } => Vec::new(),
+    };
+    let known = |name: &&ServiceName| node.memory.services.contains_key(*name);
+    node.belief.desired.is_none() && !named.iter().all(known)
+}
+
 /// The answer about a service that is not there.
-pub fn unknown(service: &ServiceName) -> Answer {
+fn unknown(service: &ServiceName) -> Answer {
     let line = format!("no service `{service}` runs or should run on this node");
-    Answer { result: AnswerResult::Refused, lines: vec![line] }
+    Answer { result: AnswerResult::Senseless, lines: vec![line] }
 }
 
 fn list(names: &std::collections::BTreeSet<ServiceName>) -> String {
@@ -89,6 +100,13 @@ pub fn after(report: Option<&Report>, request: &Request) -> Answer {
         Request::Resume { service } => lines.push(format!("{service} is resumed")),
         Request::Apply { .. } => {}
     }
+    if matches!(request, Request::Apply { .. }) {
+        let troubles = troubles(&report.status);
+        if !troubles.is_empty() {
+            result = AnswerResult::Failed;
+        }
+        lines.extend(troubles);
+    }
     for outcome in &report.outcomes {
         let line = match &outcome.result {
             ServiceResult::Applied => "applied".to_owned(),
@@ -105,5 +123,21 @@ pub fn after(report: Option<&Report>, request: &Request) -> Answer {
         };
         lines.push(format!("{} {line}", outcome.service));
     }
+    if let (Request::Apply { .. }, Some(refused)) = (request, &report.status.refused) {
+        result = AnswerResult::Refused;
+        lines.push(format!("refused {}: {}", refused.commit, refused.reason));
+        lines.push(format!("what to do: {}", refused.remedy));
+    }
     Answer { result, lines }
+}
+
+/// What keeps the node as a whole from its work, a line each.
+pub fn troubles(status: &Status) -> Vec<String> {
+    let mistakes = status.configuration.iter().flat_map(|fault| &fault.mistakes);
+    let mut lines: Vec<String> =
+        mistakes.map(|mistake| format!("the revision cannot be used: {mistake}")).collect();
+    for (what, outage) in [("git", &status.git), ("the engine", &status.engine)] {
+        lines.extend(outage.as_ref().map(|o| format!("{what} is unreachable: {}", o.reason)));
+    }
+    lines
 }

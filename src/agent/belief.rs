@@ -10,18 +10,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use tracing::{info, warn};
+
 use crate::agent::AgentError;
 use crate::agent::judge::{Case, Judged, applied_files, judge};
 use crate::clients::git::FetchProgram;
 use crate::clients::host::read_bounded;
-use crate::config::Settings;
+use crate::config::{Requirement, Settings};
 use crate::model::diagnostic::line_and_column;
 use crate::model::{CommitId, Diagnostics, Digest, Revision, Severity};
 use crate::reconcile::desired::{DesiredState, ResolveError, resolve};
 use crate::reconcile::memory::{FileMemoryStore, Memory, MemoryStore as _};
 use crate::reconcile::report::Reach;
 use crate::reconcile::source::{Fetch, Snapshot, Source, read_work_tree};
-use crate::reconcile::trust::{Refusal, Remembered, RevokedKeys, Verified};
+use crate::reconcile::trust::{Refusal, Remembered, RevokedKeys, Standing, Verified};
 use crate::telemetry::Chain;
 
 /// A list of revoked keys longer than this is a mistake.
@@ -199,8 +201,25 @@ impl Believer<'_> {
                 fetched.adopt().map_err(AgentError::Source)?;
             }
             self.remember(*commit, digest, memory)?;
+            self.tidy(source, memory).await;
         }
         Ok(news)
+    }
+
+    /// Rewrites the object store as one pack when there are many. It works as well with many.
+    async fn tidy(&self, source: &Source, memory: &Memory) {
+        let applied = memory.services.values().filter_map(|service| service.applied.as_ref());
+        let applied = applied.filter_map(|applied| applied.revision.commit());
+        let needed: BTreeSet<CommitId> =
+            memory.verified.into_iter().chain(self.applied).chain(applied).collect();
+        // What a lost store no longer holds cannot be kept.
+        let held = |commit: &CommitId| source.has(*commit).unwrap_or(false);
+        let roots: Vec<CommitId> = needed.into_iter().filter(held).collect();
+        match source.consolidate(&roots).await {
+            Ok(false) => {}
+            Ok(true) => info!("the object store is one pack again"),
+            Err(error) => warn!(error = %Chain(&error), "the object store keeps its many packs"),
+        }
     }
 
     /// What the memory says, if it was judged by the rules that hold now.
@@ -211,11 +230,23 @@ impl Believer<'_> {
         source: &Source,
     ) -> Result<Remembered, AgentError> {
         let Some(verified) = memory.verified else { return Ok(Remembered::Nothing) };
-        let same = memory.anchor == self.settings.repository.anchor
+        // What was taken unjudged, while nothing was demanded, neither counts nor binds.
+        if memory.anchor.is_none() {
+            return Ok(Remembered::Nothing);
+        }
+        let same = memory.anchor == self.anchor()
             && memory.revoked_keys == Some(revoked)
             // A store that was lost keeps the demand, but not the verdict.
             && source.has(verified).map_err(AgentError::Source)?;
         Ok(if same { Remembered::Verified(verified) } else { Remembered::Demanded(verified) })
+    }
+
+    /// What commits are judged from; none while nothing is demanded, whatever else is configured.
+    fn anchor(&self) -> Option<CommitId> {
+        match self.settings.trust.require {
+            Requirement::Signed => self.settings.repository.anchor,
+            Requirement::None => None,
+        }
     }
 
     fn remember(
@@ -224,7 +255,7 @@ impl Believer<'_> {
         revoked: Digest,
         memory: &mut Memory,
     ) -> Result<(), AgentError> {
-        let anchor = self.settings.repository.anchor;
+        let anchor = self.anchor();
         let same = memory.verified == Some(commit)
             && memory.anchor == anchor
             && memory.revoked_keys == Some(revoked);
@@ -239,7 +270,11 @@ impl Believer<'_> {
 
     fn take_verdict(&self, judged: Judged, belief: &mut Belief) -> News {
         let news = News {
-            verified: judged.verified.map(|commit| (commit, judged.n_accepted)),
+            // What is only kept is no news, and does not move the memory.
+            verified: judged
+                .verified
+                .filter(|_| judged.standing == Standing::Judged)
+                .map(|commit| (commit, judged.n_accepted)),
             refused: judged
                 .refused
                 .clone()

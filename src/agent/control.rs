@@ -71,6 +71,8 @@ pub enum AnswerResult {
     /// It was tried and failed.
     Failed,
     /// It makes no sense.
+    Senseless,
+    /// The branch's tip is refused; what was verified before was worked on.
     Refused,
 }
 

@@ -10,8 +10,8 @@ use crate::config::{RepositoryId, Requirement, Settings};
 use crate::model::{CommitId, EnvironmentName, Revision};
 use crate::reconcile::source::Snapshot;
 use crate::reconcile::trust::{
-    Refusal, Remembered, RevokedKeys, Rule, SnapshotRequest, Verified, VerifyRequest, show,
-    snapshot, verify,
+    Refusal, Remembered, RevokedKeys, Rule, SnapshotRequest, Standing, Verified, VerifyRequest,
+    show, snapshot, verify,
 };
 use crate::telemetry::Chain;
 
@@ -69,6 +69,8 @@ pub struct Judged {
     pub tip: CommitId,
     /// The newest believed commit.
     pub verified: Option<CommitId>,
+    /// Whether that commit was judged now: only then may the memory move.
+    pub standing: Standing,
     /// How many commits were judged good.
     pub n_accepted: usize,
     /// What is not believed.
@@ -108,6 +110,7 @@ pub fn judge_now(objects: &ObjectReader, case: &Case) -> Judged {
     let mut judged = Judged {
         tip: case.tip,
         verified: verdict.verified_id(),
+        standing: verdict.standing,
         n_accepted: verdict.accepted.len(),
         refused: verdict.refused,
         waits: verdict
@@ -159,6 +162,7 @@ fn unjudged(objects: &ObjectReader, case: &Case) -> Judged {
     Judged {
         tip: case.tip,
         verified: Some(case.tip),
+        standing: Standing::Judged,
         n_accepted: 0,
         refused: None,
         waits: None,

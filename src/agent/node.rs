@@ -72,6 +72,14 @@ pub struct Ask {
     pub intent: Intent,
 }
 
+impl Ask {
+    /// Looks at everything.
+    pub fn whole(trigger: &str, overrides: Overrides, intent: Intent) -> Self {
+        let look = Look::Everything;
+        Self { trigger: trigger.to_owned(), fetches: true, look, overrides, intent }
+    }
+}
+
 /// What came of a pass.
 #[derive(Debug)]
 pub struct Report {
@@ -183,6 +191,14 @@ impl Node {
     /// The commit whose every service runs.
     fn applied(&self) -> Option<CommitId> {
         self.status.as_ref().and_then(|status| status.revision.applied)
+    }
+
+    /// Learns what should run without changing or keeping anything.
+    ///
+    /// # Errors
+    /// When this machine's own files do not work.
+    pub async fn read(&mut self) -> Result<(), AgentError> {
+        self.refresh(&Ask::whole("read", Overrides::default(), Intent::Plan)).await
     }
 
     async fn refresh(&mut self, ask: &Ask) -> Result<(), AgentError> {
@@ -336,8 +352,12 @@ impl Node {
             tip: belief.tip,
             verified: belief.verified,
             refused: belief.refused.as_ref().map(|refusal| {
-                let rule = rule_name(refusal.rule);
-                (refusal.commit, rule, refusal.reason.clone(), refusal.remedy.clone())
+                (
+                    refusal.commit,
+                    refusal.rule.name(),
+                    refusal.reason.clone(),
+                    refusal.remedy.clone(),
+                )
             }),
             git: belief.git.clone(),
             engine,
@@ -369,10 +389,4 @@ impl Node {
         }
         self.journal.add(record, &self.key, Timestamp::now()).map_err(AgentError::Report)
     }
-}
-
-/// The rule's name as in JSON: `signature`.
-fn rule_name(rule: crate::reconcile::trust::Rule) -> String {
-    let text = serde_json::to_value(rule).ok();
-    text.as_ref().and_then(serde_json::Value::as_str).unwrap_or("rule").to_owned()
 }

@@ -58,7 +58,7 @@ fn step(step: &StepOutcome) -> String {
     let took = millis(step.took);
     match &step.error {
         None => format!("{} ({took} ms)", step.step),
-        Some(error) => format!("{} ({took} ms): {error}", step.step),
+        Some(error) => format!("! {} ({took} ms): {error}", step.step.words()),
     }
 }
 

@@ -24,7 +24,6 @@ use crate::clients::docker::{DockerClient, DockerRead as _};
 use crate::clients::host::{EngineLock, HostError, create_private_dir};
 use crate::config::Settings;
 use crate::model::EnvironmentName;
-use crate::reconcile::observed::Look;
 use crate::reconcile::pass::Intent;
 use crate::reconcile::plan::Overrides;
 use crate::reconcile::report::{Reach, TrustLevel};
@@ -370,9 +369,4 @@ pub async fn once(
     let scope = scope.or(node.settings.scope.as_ref());
     let _lock = EngineLock::acquire(&engine_locks(), &id, scope).map_err(AgentError::Host)?;
     node.pass(ask).await
-}
-
-/// An ask that looks at everything.
-pub fn whole(trigger: &str, overrides: Overrides, intent: Intent) -> Ask {
-    Ask { trigger: trigger.to_owned(), fetches: true, look: Look::Everything, overrides, intent }
 }

@@ -10,8 +10,8 @@ use tracing::level_filters::LevelFilter;
 use crate::agent::control::Request;
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, Outcome};
-use crate::cli::operate::{ask_or_do, once, say, tell};
-use crate::config::Settings;
+use crate::cli::operate::{ask_or_do, once, say, tell, warn_unverified};
+use crate::config::{Requirement, Settings};
 use crate::model::duration::parse_duration;
 use crate::model::{EnvironmentName, NodeName, ServiceName};
 use crate::reconcile::plan::Overrides;
@@ -71,7 +71,11 @@ pub fn run(args: &ApplyArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outco
         return tell(&report, ctx, out);
     }
     let request = Request::Apply { services, now, allow_removal };
-    say(&ask_or_do(ctx.settings()?, &request, args.timeout)?, ctx, out)
+    let settings = ctx.settings()?;
+    if settings.trust.require == Requirement::None {
+        warn_unverified(ctx);
+    }
+    say(&ask_or_do(settings, &request, args.timeout)?, ctx, out)
 }
 
 /// Settings for a work tree: those of the configuration file where there is one, but with another

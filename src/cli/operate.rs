@@ -13,7 +13,7 @@ use crate::agent::control::{self, Answer, AnswerResult, ControlError, Request};
 use crate::agent::effects::nonce;
 use crate::agent::lock::LockError;
 use crate::agent::node::{Ask, Node, Report};
-use crate::agent::run::{self, open_state, whole};
+use crate::agent::run::{self, open_state};
 use crate::agent::{AgentError, answer};
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
@@ -21,7 +21,7 @@ use crate::cli::output::{Cell, Format, Table, Tone, write_json};
 use crate::clients::docker::DockerErrorKind;
 use crate::clients::host::HostError;
 use crate::config::Settings;
-use crate::model::{EnvironmentName, ServiceName};
+use crate::model::EnvironmentName;
 use crate::reconcile::apply::{ServiceOutcome, ServiceResult};
 use crate::reconcile::pass::Intent;
 use crate::reconcile::plan::Overrides;
@@ -37,7 +37,7 @@ pub fn once(
     overrides: Overrides,
     work_tree: Option<PathBuf>,
 ) -> Result<Report, CommandError> {
-    let ask = whole("operator", overrides, Intent::Apply);
+    let ask = Ask::whole("operator", overrides, Intent::Apply);
     block_on(async {
         let state = open_state(&settings).map_err(|error| agent_error(&error))?;
         let origin = match work_tree {
@@ -93,6 +93,9 @@ pub fn ask_or_do(
         };
         let origin = Origin::repository(&settings).map_err(|error| agent_error(&error))?;
         let mut node = Node::open(settings, origin).map_err(|error| agent_error(&error))?;
+        if answer::needs_reading(&node, request) {
+            interruptible(node.read()).await?.map_err(|error| agent_error(&error))?;
+        }
         let wish = answer::before(&mut node, request).map_err(|error| agent_error(&error))?;
         let said = match (wish, request) {
             (Err(refusal), _) => refusal,
@@ -108,14 +111,6 @@ pub fn ask_or_do(
 async fn pass(node: &mut Node, ask: &Ask, request: &Request) -> Result<Answer, CommandError> {
     let report = interruptible(run::once(node, None, ask)).await?;
     let report = report.map_err(|error| agent_error(&error))?;
-    if let (Request::Apply { services, .. }, Some(desired)) = (request, &node.belief.desired) {
-        let known = |name: &ServiceName| {
-            report.status.services.contains_key(name) || desired.services.contains_key(name)
-        };
-        if let Some(stranger) = services.iter().find(|name| !known(name)) {
-            return Ok(answer::unknown(stranger));
-        }
-    }
     Ok(answer::after(Some(&report), request))
 }
 
@@ -149,15 +144,13 @@ pub fn say(answer: &Answer, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
                 lines: &answer.lines,
             },
         )?,
-        Format::Table if answer.result != AnswerResult::Refused => {
+        Format::Table if answer.result == AnswerResult::Senseless => {}
+        Format::Table if answer.lines.is_empty() => ctx.notice("nothing to do"),
+        Format::Table => {
             for line in &answer.lines {
                 writeln!(out, "{line}")?;
             }
-            if answer.lines.is_empty() {
-                writeln!(out, "nothing to do")?;
-            }
         }
-        Format::Table => {}
     }
     match answer.result {
         AnswerResult::Done => Ok(Outcome::Done),
@@ -165,8 +158,16 @@ pub fn say(answer: &Answer, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
             Err(CommandError::new(ErrorKind::Failed, "not everything was done")
                 .hint("`tidegate status` and `tidegate history` say why"))
         }
-        AnswerResult::Refused => Err(CommandError::usage(answer.lines.join("; "))),
+        AnswerResult::Senseless => Err(CommandError::usage(answer.lines.join("; "))
+            .hint("`tidegate status` lists the services")),
+        AnswerResult::Refused => Err(CommandError::refused("the branch's tip is refused")
+            .hint("what was verified before stays in force; `tidegate status` says since when")),
     }
+}
+
+/// Says loudly that nothing is demanded of commits.
+pub fn warn_unverified(ctx: &Context) {
+    ctx.notice(&ctx.paint_err.tone(Tone::Bad, "UNVERIFIED: nobody signed what runs here"));
 }
 
 #[derive(Serialize)]
@@ -185,7 +186,7 @@ pub fn tell(report: &Report, ctx: &Context, out: &mut dyn Write) -> Result<Outco
     let status = &report.status;
     let unverified = status.trust == TrustLevel::None;
     if unverified {
-        ctx.notice(&ctx.paint_err.tone(Tone::Bad, "UNVERIFIED: nobody signed what runs here"));
+        warn_unverified(ctx);
     }
     match ctx.format {
         Format::Json => write_json(
@@ -211,15 +212,7 @@ pub fn tell(report: &Report, ctx: &Context, out: &mut dyn Write) -> Result<Outco
 }
 
 fn troubles(report: &Report) -> Vec<String> {
-    let status = &report.status;
-    let mut troubles = status
-        .configuration
-        .iter()
-        .map(|fault| format!("the revision cannot be used:\n{}", fault.mistakes.join("\n")))
-        .collect::<Vec<_>>();
-    for (what, outage) in [("git", &status.git), ("the engine", &status.engine)] {
-        troubles.extend(outage.as_ref().map(|o| format!("{what} is unreachable: {}", o.reason)));
-    }
+    let mut troubles = answer::troubles(&report.status);
     // A version that failed has been told by its outcome; its way back must not hide it.
     let failed = report.outcomes.iter().filter_map(|outcome| match &outcome.result {
         ServiceResult::Failed { reason, .. } => {

@@ -6,8 +6,7 @@ use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 
 use crate::agent::belief::Origin;
-use crate::agent::node::{Node, Report};
-use crate::agent::run::whole;
+use crate::agent::node::{Ask, Node, Report};
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
 use crate::cli::operate::agent_error;
@@ -48,7 +47,7 @@ pub fn run(_args: &PlanArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outco
     let report = block_on(async {
         let origin = Origin::repository(&settings).map_err(|error| agent_error(&error))?;
         let mut node = Node::open(settings, origin).map_err(|error| agent_error(&error))?;
-        let ask = whole("plan", Overrides::default(), Intent::Plan);
+        let ask = Ask::whole("plan", Overrides::default(), Intent::Plan);
         node.pass(&ask).await.map_err(|error| agent_error(&error))
     })?;
     let status = &report.status;

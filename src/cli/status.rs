@@ -38,6 +38,8 @@ pub struct StatusArgs {
     watch: bool,
 }
 
+/// What services are selected by.
+const KEYS: [&str; 5] = ["name", "app", "sync", "health", "mode"];
 /// How often a watcher looks.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -46,6 +48,10 @@ const LOOK: Duration = Duration::from_millis(250);
 /// # Errors
 /// When there is none yet, or it cannot be read.
 pub fn run(args: &StatusArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+    if let Some(unknown) = args.selector.keys().find(|key| !KEYS.contains(key)) {
+        return Err(CommandError::usage(format!("services have no `{unknown}` to select by"))
+            .hint(format!("select by one of {}", KEYS.join(", "))));
+    }
     let settings = ctx.settings()?;
     let file = StatusFile::below(&settings.state_dir);
     let status = read(&file)?;
@@ -139,6 +145,11 @@ fn write_tables(status: &Status, ctx: &Context, out: &mut dyn Write) -> Result<(
     ]);
     node.write(out, ctx.paint)?;
     writeln!(out)?;
+    if status.trust == TrustLevel::None {
+        let line =
+            "UNVERIFIED: trust.require is \"none\", so whatever the branch points at runs here";
+        writeln!(out, "{}\n", ctx.paint.tone(Tone::Bad, line))?;
+    }
     for line in troubles(status) {
         writeln!(out, "{}\n", ctx.paint.tone(Tone::Bad, &line))?;
     }

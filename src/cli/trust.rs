@@ -97,7 +97,7 @@ pub fn run(args: &TrustArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outco
 /// The last verified commit of this node, and its objects.
 fn verified(settings: &Settings) -> Result<(CommitId, ObjectReader), CommandError> {
     let (memory, _) = FileMemoryStore::new(&settings.state_dir).load();
-    let commit = memory.verified.ok_or_else(|| {
+    let commit = memory.verified.filter(|_| memory.anchor.is_some()).ok_or_else(|| {
         CommandError::failed(&Nothing).hint("start the agent, or run `tidegate agent --once`")
     })?;
     let source = Source::open(&settings.state_dir, FetchProgram::current());

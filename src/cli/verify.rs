@@ -87,8 +87,7 @@ pub fn run(args: &VerifyArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outc
     match &verdict.refused {
         None => Ok(Outcome::Done),
         Some(refused) => {
-            let message = format!("refused {}: {}", refused.commit, refused.reason);
-            Err(CommandError::refused(message).hint(refused.remedy.clone()))
+            Err(CommandError::refused(refused.reason.clone()).hint(refused.remedy.clone()))
         }
     }
 }
@@ -166,11 +165,11 @@ fn write_verdict(
     }
     if let Some(wait) = &verdict.waits {
         let waits = ctx.paint.tone(Tone::Notice, "waits");
-        writeln!(out, "{waits}  {}  until {}: {}", wait.commit, wait.until, wait.reason)?;
+        writeln!(out, "{waits}     {}  until {}: {}", wait.commit, wait.until, wait.reason)?;
     }
     if let Some(refused) = &verdict.refused {
         let word = ctx.paint.tone(Tone::Bad, "refused");
-        writeln!(out, "{word}  {}  rule {:?}: {}", refused.commit, refused.rule, refused.reason)?;
+        writeln!(out, "{word}   {}  (rule {})", refused.commit, refused.rule.name())?;
     }
     Ok(())
 }

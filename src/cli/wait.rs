@@ -94,9 +94,12 @@ fn too_late(file: &StatusFile) -> CommandError {
                 .services
                 .iter()
                 .filter(|(_, s)| s.sync != Sync::Synced || s.health != Health::Healthy);
-            let lines = late
-                .map(|(name, s)| format!("{name} is {} and {}: {}", s.sync, s.health, s.reason));
-            lines.collect::<Vec<_>>().join("; ")
+            let lines = late.map(|(name, s)| {
+                let reason = if s.reason.is_empty() { "" } else { ": " };
+                format!("{name} is {} and {}{reason}{}", s.sync, s.health, s.reason)
+            });
+            let lines = lines.collect::<Vec<_>>().join("; ");
+            if lines.is_empty() { "the awaited commit is not applied".to_owned() } else { lines }
         }
         _ => "this node has said nothing yet".to_owned(),
     };

@@ -118,7 +118,10 @@ where
         for (step, result, took) in ended {
             let error = result.as_ref().err().map(|error| chain(error));
             if let (Err(cause), Some(text), None) = (&result, &error, &failure) {
-                failure = Some((cause.class(step, plan.is_new_version), format!("{step}: {text}")));
+                failure = Some((
+                    cause.class(step, plan.is_new_version),
+                    format!("{}: {text}", step.words()),
+                ));
             }
             steps.push(StepOutcome { step: step.clone(), error, took });
         }

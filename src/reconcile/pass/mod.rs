@@ -179,8 +179,8 @@ where
         now_plan = make_plan(&input, &effects, &seen, memory, state);
     }
     if input.intent == Intent::Apply {
-        let waiting = state.waiting(&now_plan, &outcomes);
-        outcomes.extend(waiting);
+        let waiting = state.waiting(&now_plan, &outcomes).into_iter();
+        outcomes.extend(waiting.filter(|waiting| input.overrides.choose(&waiting.service)));
         notes.extend(forget(&input, &now_plan, &seen, &effects, memory));
     }
     let requeue = state.requeue(&now_plan, (effects.now)());
@@ -194,6 +194,7 @@ fn due(plan: &Plan, input: &PassInput<'_>, state: &PassState) -> Plan {
     due.services.retain(|service| {
         input.intent == Intent::Apply
             && service.mode == Mode::Apply
+            && input.overrides.choose(&service.service)
             && state.remaining(service).is_none()
     });
     due

@@ -45,6 +45,13 @@ impl fmt::Display for Held {
     }
 }
 
+impl Step {
+    /// What is done, without the sign that says whether something is made, changed or removed.
+    pub fn words(&self) -> String {
+        self.to_string().split_off("+ ".len())
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

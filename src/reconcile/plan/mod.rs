@@ -73,8 +73,15 @@ pub struct Overrides {
     pub allow_removal: BTreeSet<ServiceName>,
     /// Pass windows and freezes, with the reason that the journal keeps.
     pub now: Option<String>,
-    /// Only these services; empty means all.
+    /// Only these services are worked on; empty means all. The plan names the others all the same.
     pub services: BTreeSet<ServiceName>,
+}
+
+impl Overrides {
+    /// Whether a service is worked on.
+    pub fn choose(&self, service: &ServiceName) -> bool {
+        self.services.is_empty() || self.services.contains(service)
+    }
 }
 
 /// Compares desired with observed and lists, per service, the steps between them.
@@ -83,14 +90,11 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     if !input.desired.node_declared {
         return undeclared(input);
     }
-    let chosen = |name: &ServiceName| {
-        input.overrides.services.is_empty() || input.overrides.services.contains(name)
-    };
     let brake = removal::brake(input);
     let braked = |name: &ServiceName, loses: bool| {
         brake.as_ref().filter(|_| loses && !removal::is_allowed(input, name))
     };
-    let wanted = input.desired.services.values().filter(|s| chosen(&s.name)).map(|service| {
+    let wanted = input.desired.services.values().map(|service| {
         let own = input.observed.services.get(&service.name);
         let loses = own.is_some_and(|own| {
             own.iter().any(|container| !service.containers.contains_key(&container.owned.key))
@@ -98,10 +102,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         hold::decide(input, service, braked(&service.name, loses))
     });
     let orphans = removal::orphans(input);
-    let unwanted = orphans
-        .iter()
-        .filter(|name| chosen(name))
-        .map(|name| removal::decide(input, name, braked(name, true)));
+    let unwanted = orphans.iter().map(|name| removal::decide(input, name, braked(name, true)));
     let mut plan = Plan { revision, services: Vec::new(), held: Vec::new() };
     for Decision { plan: service, held } in wanted.chain(unwanted) {
         plan.services.extend(service);

@@ -47,6 +47,14 @@ pub enum Rule {
     Structure,
 }
 
+impl Rule {
+    /// Its name as in JSON: `signature`.
+    pub fn name(self) -> String {
+        let text = serde_json::to_value(self).ok();
+        text.as_ref().and_then(serde_json::Value::as_str).unwrap_or("rule").to_owned()
+    }
+}
+
 /// Why a commit does not count, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refusal {
