@@ -44,7 +44,7 @@ fn place(diagnostic: &Diagnostic, texts: &BTreeMap<String, String>) -> Option<(u
     Some(line_and_column(texts.get(&diagnostic.file)?, span.start))
 }
 
-/// Every mistake with its line, and a last line that counts them.
+/// Every mistake with its line.
 pub fn render(all: &[Diagnostic], texts: &BTreeMap<String, String>, paint: Paint) -> String {
     let renderer = match paint {
         Paint::Ansi => Renderer::styled(),
@@ -56,7 +56,6 @@ pub fn render(all: &[Diagnostic], texts: &BTreeMap<String, String>, paint: Paint
         // Writing to a string cannot fail.
         let _always = writeln!(text, "{}\n", renderer.render(&[group]));
     }
-    let _always = writeln!(text, "{}", count(all));
     text
 }
 
@@ -125,7 +124,6 @@ mod tests {
         warning: no app is declared
         --> tidegate.toml
 
-        1 error, 1 warning
         "#);
     }
 }

@@ -47,6 +47,9 @@ pub fn run(args: &LintArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
     if all.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         return Err(CommandError::new(ErrorKind::Failed, count(&all)));
     }
+    if ctx.format == Format::Table {
+        writeln!(out, "{}", count(&all))?;
+    }
     Ok(Outcome::Done)
 }
 

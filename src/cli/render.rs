@@ -42,7 +42,7 @@ pub fn run(args: &RenderArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outc
             let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
             let texts: BTreeMap<String, String> =
                 files.iter().filter_map(|(path, b)| Some((path.clone(), text(b)?))).collect();
-            CommandError::new(ErrorKind::Failed, "it cannot be resolved")
+            CommandError::new(ErrorKind::Failed, "it cannot be rendered")
                 .detail(render_diagnostics(&found.into_sorted(), &texts, ctx.paint_err))
         }
         error @ ResolveError::TooOld { .. } => CommandError::failed(&error),

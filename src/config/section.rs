@@ -178,11 +178,6 @@ impl<'a> Section<'a> {
         Section::new(&name, table, self.findings)
     }
 
-    /// A section of a table taken from this one, under its full name.
-    pub(crate) fn nested(&mut self, name: &str, table: Fragment) -> Section<'_> {
-        Section::new(name, table, self.findings)
-    }
-
     /// Says by name that `key` is for a later version.
     pub(crate) fn not_yet(&mut self, key: &'static str, what: &str) {
         self.known.insert(key);

@@ -2,13 +2,12 @@
 //!
 //! In: the merged files. Out: [`Settings`], or every mistake at once. Effect: reads the files.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::config::files::read_all;
-use crate::config::fragment::{Fragment, Placed, Value};
+use crate::config::fragment::Fragment;
 use crate::config::policy::read_policy;
 use crate::config::section::Section;
 use crate::config::{BranchName, ConfigError, NodePolicy, Remote, RemoteUrl, RepositoryId};
@@ -41,8 +40,6 @@ pub struct Settings {
     pub scope: Option<EnvironmentName>,
     /// The configuration repository.
     pub repository: RepositorySettings,
-    /// Lower environments that live elsewhere.
-    pub sources: BTreeMap<EnvironmentName, Remote>,
     /// What is demanded of commits.
     pub trust: TrustSettings,
     /// The engine.
@@ -112,8 +109,6 @@ pub struct EngineSettings {
 pub struct HubSettings {
     /// In the format of docker's `config.json`.
     pub credentials: Option<PathBuf>,
-    /// Authorities that are trusted instead of the system's.
-    pub ca: Option<PathBuf>,
 }
 
 /// This node's own keys.
@@ -182,15 +177,15 @@ fn read(main: &str, mut top: Section<'_>) -> Option<Settings> {
     let trust = read_trust(top.section("trust"));
     let branch = environment.as_ref().map(BranchName::of);
     let repository = read_repository(main, top.section("repository"), branch, trust.require);
-    let sources = read_sources(main, &mut top);
     let engine = read_engine(top.section("engine"));
     let mut hub_section = top.section("hub");
-    let hub =
-        HubSettings { credentials: hub_section.path("credentials"), ca: hub_section.path("ca") };
+    let hub = HubSettings { credentials: hub_section.path("credentials") };
+    hub_section.not_yet("ca", "Docker pulls, and reads /etc/docker/certs.d/<hub>/ca.crt");
     hub_section.finish();
     let keys = read_keys(top.section("keys"), &state_dir);
     let policy = read_policy(top.section("policy"));
     let images = read_images(top.section("images"));
+    top.not_yet("sources", "each environment is a branch of this repository");
     top.not_yet("listen", "nothing listens yet; read the status file");
     top.not_yet("collector", "there is no collector yet");
     top.finish();
@@ -200,7 +195,6 @@ fn read(main: &str, mut top: Section<'_>) -> Option<Settings> {
         state_dir,
         scope,
         repository: repository?,
-        sources,
         trust,
         engine,
         hub,
@@ -292,28 +286,6 @@ fn read_remote(
         }
     }
     Some(Remote { url: url?, branch: branch?, known_hosts, identity, credentials, ca, proxy })
-}
-
-fn read_sources(main: &str, top: &mut Section<'_>) -> BTreeMap<EnvironmentName, Remote> {
-    let mut sources = BTreeMap::new();
-    for (name, entry) in top.table("sources").0 {
-        let environment: EnvironmentName = match name.parse() {
-            Ok(environment) => environment,
-            Err(error) => {
-                top.report(entry.key.error(format!("{error}")));
-                continue;
-            }
-        };
-        let Placed { value: Value::Table(table), .. } = entry.value else {
-            top.report(entry.key.error(format!("`sources.{name}` is not a table")));
-            continue;
-        };
-        let mut section = top.nested(&format!("sources.{name}"), table);
-        let remote = read_remote(main, &mut section, Some(BranchName::of(&environment)));
-        section.finish();
-        sources.extend(remote.map(|remote| (environment, remote)));
-    }
-    sources
 }
 
 fn read_engine(mut section: Section<'_>) -> EngineSettings {

@@ -66,6 +66,8 @@ fn what_comes_later_is_refused_by_name() {
     for (more, name) in [
         ("[collector]\nurl = \"https://c\"", "collector"),
         ("[listen]\nmetrics = \"127.0.0.1:1\"", "listen"),
+        ("[sources.tst]\nurl = \"https://c\"", "sources"),
+        ("[hub]\nca = \"/etc/ca.pem\"", "hub.ca"),
         ("[keys]\nsecrets = \"/etc/s\"", "keys.secrets"),
     ] {
         let text = errors(&format!("{SMALL}{more}\n"));
@@ -137,8 +139,7 @@ fn the_policy_is_closed_until_it_is_opened_by_name() {
 fn the_documented_example_parses() {
     let manual = include_str!("../../docs/agent-toml.md");
     let example = manual.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
-    let settings = read(&[example.unwrap()]).unwrap();
-    assert_eq!(settings.sources.len(), 1);
+    read(&[example.unwrap()]).unwrap();
     for key in ["scope", "branch", "proxy", "host_namespaces", "cap_add", "docker_socket", "ca"] {
         assert!(manual.contains(&format!("`{key}`")), "{key}");
     }

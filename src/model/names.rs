@@ -12,7 +12,7 @@ pub const NAME_BYTES_MAX: usize = 63;
 /// A text that is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{input}` is not a {kind} name: use 1 to 63 of a-z, 0-9, `_` and `-`, beginning with a letter or digit"
+    "`{input}` is not a valid {kind} name: use 1 to 63 of a-z, 0-9, `_` and `-`, beginning with a letter or digit"
 )]
 pub struct NameError {
     /// What was to be named.

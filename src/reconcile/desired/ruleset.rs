@@ -56,7 +56,7 @@ impl PinEntry {
         let image_id = literal::<ImageId>(table, "image_id", findings);
         let at = ["digest", "image_id"].iter().find_map(|key| table.get(key)).map(|n| n.at)?;
         if let (Some(ImageId::Short(_)), Some(node)) = (&image_id, table.get("image_id")) {
-            let help = "write all 64 digits; `tidegate pin` does";
+            let help = "write all 64 digits, as `docker push` prints them";
             findings.warning(node.at, "a short image id may fit more than one image", help);
         }
         let version = table.get("version").and_then(Node::as_text).map(str::to_owned);
@@ -73,7 +73,7 @@ fn literal<T: std::str::FromStr<Err: std::fmt::Display>>(
     match node.as_text()?.parse() {
         Ok(value) => Some(value),
         Err(error) => {
-            let help = "a pin is a literal that names one image for ever; `tidegate pin` writes it";
+            let help = "a pin is a literal that names one image for ever";
             findings.error_help(node.at, format!("{error}"), help);
             None
         }

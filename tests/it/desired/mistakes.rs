@@ -156,7 +156,7 @@ fn a_service_names_its_app_its_image_and_at_least_one_container() {
 [containers.A]
 image=\"a\"",
     );
-    assert!(named.contains("x.toml:2:13: `A` is not a container name"), "{named}");
+    assert!(named.contains("x.toml:2:13: `A` is not a valid container name"), "{named}");
 }
 
 #[test]
@@ -261,9 +261,11 @@ fn documents_of_the_environment_are_checked_too() {
         let found = with(environment, text);
         assert!(found.contains(&format!("{environment}{wanted}")), "{text}\n{found}");
     }
-    assert!(with("environments/prd/nodes/N.toml", "").contains("N.toml: `N` is not a node name"));
+    assert!(
+        with("environments/prd/nodes/N.toml", "").contains("N.toml: `N` is not a valid node name")
+    );
     assert!(with("environments/prd/nodes/m.toml", "x=1").contains("m.toml:1:1: unknown key `x`"));
-    assert!(with("services/A.toml", "").contains("A.toml: `A` is not a service name"));
+    assert!(with("services/A.toml", "").contains("A.toml: `A` is not a valid service name"));
     assert!(with("rulesets/a.b.toml", "").contains("`a.b` is not a ruleset's path"));
     assert!(
         with("environments/prd/x.toml", "").contains("Warning environments/prd/x.toml: nothing")

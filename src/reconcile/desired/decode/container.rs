@@ -76,7 +76,7 @@ fn pin(
     let repository = match image.as_text()?.parse::<RepositoryPath>() {
         Ok(repository) => repository,
         Err(error) => {
-            let help = "the tag's place is taken by a pin: `tidegate pin` writes the digest";
+            let help = "the tag's place is taken by a pin: the digest in a ruleset";
             reader.findings.error_help(image.at, error.to_string(), help);
             return None;
         }
@@ -85,7 +85,7 @@ fn pin(
         if !broken {
             let message = format!("container `{name}` has no pin");
             let help = format!(
-                "write its digest into a ruleset, as `[containers.{name}] digest = \"sha256:…\"`; `tidegate pin` does"
+                "write its digest into a ruleset, as `[containers.{name}] digest = \"sha256:…\"`"
             );
             reader.findings.error_help(at, message, help);
         }

@@ -37,7 +37,7 @@ static MATCH: Keys = Keys {
 /// A pin, `[containers.<name>]` of a ruleset.
 static PIN: Keys = Keys {
     name: "pin",
-    doc: "The exact image of a container, written by `tidegate pin`.",
+    doc: "The exact image of a container: its digest in the hub.",
     keys: &[
         Key::new("digest", Kind::Text, "manifest or index digest: what is pulled"),
         Key::new("image_id", Kind::Text, "config digest of this platform's image"),
