@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
+use hyper::http::response::Parts;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -24,7 +25,7 @@ use tokio::sync::Semaphore;
 const CALLS_MAX: usize = 8;
 
 /// Connections that are kept while nothing is asked.
-const IDLE_CONNECTIONS_MAX: usize = 4;
+const IDLE_CONNECTIONS_MAX: usize = CALLS_MAX;
 
 /// Why no answer came.
 #[derive(Debug)]
@@ -62,13 +63,23 @@ impl Connections {
         request: Request<Full<Bytes>>,
         bytes_max: usize,
     ) -> Result<(u16, Vec<u8>), ConnectionError> {
+        let (parts, body) = self.ask(request, bytes_max).await?;
+        Ok((parts.status.as_u16(), body))
+    }
+
+    /// The same, with the answer's headers.
+    pub(crate) async fn ask(
+        &self,
+        request: Request<Full<Bytes>>,
+        bytes_max: usize,
+    ) -> Result<(Parts, Vec<u8>), ConnectionError> {
         // The semaphore is never closed; without a permit the call would merely be unbounded.
         let _permit = self.calls.acquire().await.ok();
         let (response, sender) = self.send(request).await?;
-        let status = response.status().as_u16();
-        let body = read(response.into_body(), bytes_max).await?;
+        let (parts, body) = response.into_parts();
+        let body = read(body, bytes_max).await?;
         self.keep(sender);
-        Ok((status, body))
+        Ok((parts, body))
     }
 
     /// One long call, or one whose answer is a stream, on a connection of its own.

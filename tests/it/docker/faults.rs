@@ -61,6 +61,7 @@ async fn garbage_and_refusals_are_told_apart() {
     let huge = format!("HTTP/1.1 200 X\r\nContent-Length: 99999999\r\n\r\n{}", "x".repeat(1000));
     let progress = "{\"status\":\"Pulling\"}\r\n{\"errorDetail\":{\"message\":\"unexpected EOF\"}}";
     let canned = Canned::start(vec![
+        ("/_ping", answer(200, "OK")),
         ("/version", version),
         ("/containers/json", answer(200, r#"[{"Id":"a","State":"odd","Names":["/x"]}, 7, {}]"#)),
         ("/containers/create?name=taken", answer(409, r#"{"message":"name in use"}"#)),
@@ -105,7 +106,9 @@ async fn an_engine_too_new_or_too_old_is_refused_with_what_to_do() {
         [("1.60", "1.50", "update Tidegate"), ("1.39", "1.12", "20.10 or newer")]
     {
         let body = format!(r#"{{"ApiVersion": "{newest}", "MinAPIVersion": "{oldest}"}}"#);
-        let canned = Canned::start(vec![("/version", answer(200, &body))]);
+        // One that names no version in its answer to a ping is asked further.
+        let ping = ("/_ping", answer(200, "OK"));
+        let canned = Canned::start(vec![ping, ("/version", answer(200, &body))]);
         let error = client(&canned.socket()).containers().await.unwrap_err();
         assert!(error.to_string().contains(wanted), "{error}");
     }
