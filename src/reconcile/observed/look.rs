@@ -7,7 +7,9 @@
 //! * An inspect that hangs or fails makes its own container unknown, and no other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use futures_util::future::{try_join, try_join3};
 use futures_util::{StreamExt, stream};
 
 use crate::clients::docker::{
@@ -56,7 +58,7 @@ pub struct ObservedCache {
 #[derive(Debug)]
 struct Seen {
     summary: ContainerSummary,
-    inspect: ContainerInspect,
+    inspect: Arc<ContainerInspect>,
 }
 
 impl ObservedCache {
@@ -84,15 +86,32 @@ pub async fn observe<D: DockerRead>(
     look: Look,
     cache: &mut ObservedCache,
 ) -> Result<ObservedState, DockerError> {
-    let summaries = docker.containers().await?;
     let whole = look == Look::Everything || cache.engine.is_none();
-    if whole {
-        cache.engine = Some(docker.info().await?);
-        let networks = docker.networks().await?.into_iter();
-        cache.networks = networks.map(|network| (network.name.clone(), network)).collect();
-        let volumes = docker.volumes().await?.into_iter();
-        cache.volumes = volumes.map(|volume| (volume.name.clone(), volume)).collect();
-    }
+    // An engine runs programs to say who it is: the rest is asked meanwhile.
+    let who = async { if whole { docker.info().await.map(Some) } else { Ok(None) } };
+    let rest = Box::pin(objects(docker, viewer, look, whole, cache));
+    let (engine, mut state) = Box::pin(try_join(who, rest)).await?;
+    cache.engine = engine.or(cache.engine.take());
+    state.engine = cache.engine.clone().unwrap_or_default();
+    Ok(state)
+}
+
+async fn objects<D: DockerRead>(
+    docker: &D,
+    viewer: Viewer<'_>,
+    look: Look,
+    whole: bool,
+    cache: &mut ObservedCache,
+) -> Result<ObservedState, DockerError> {
+    let summaries = if whole {
+        let lists = try_join3(docker.containers(), docker.networks(), docker.volumes());
+        let (summaries, networks, volumes) = lists.await?;
+        cache.networks = networks.into_iter().map(|n| (n.name.clone(), n)).collect();
+        cache.volumes = volumes.into_iter().map(|v| (v.name.clone(), v)).collect();
+        summaries
+    } else {
+        docker.containers().await?
+    };
     let mut state = ObservedState::default();
     let mut own = Vec::new();
     for summary in summaries {
@@ -109,7 +128,6 @@ pub async fn observe<D: DockerRead>(
     inspect(docker, own, look, cache, &mut state).await;
     images(docker, viewer, look, cache, &mut state).await;
     disown_copies(&mut state);
-    state.engine = cache.engine.clone().unwrap_or_default();
     state.networks.clone_from(&cache.networks);
     state.volumes.clone_from(&cache.volumes);
     Ok(state)
@@ -134,7 +152,7 @@ async fn inspect<D: DockerRead>(
     for (owned, summary) in known {
         if let Some(seen) = cache.containers.get_mut(summary.id.as_str()) {
             seen.summary = summary;
-            let inspect = seen.inspect.clone();
+            let inspect = Arc::clone(&seen.inspect);
             add(state, ObservedContainer { owned, inspect });
         }
     }
@@ -148,8 +166,8 @@ async fn inspect<D: DockerRead>(
     while let Some((owned, summary, answer)) = answers.next().await {
         match answer {
             Ok(Some(inspect)) => {
-                let id = summary.id.to_string();
-                cache.containers.insert(id, Seen { summary, inspect: inspect.clone() });
+                let (id, inspect) = (summary.id.to_string(), Arc::new(inspect));
+                cache.containers.insert(id, Seen { summary, inspect: Arc::clone(&inspect) });
                 add(state, ObservedContainer { owned, inspect });
             }
             // Gone between list and inspect: the next list will say so, too.

@@ -16,6 +16,7 @@ pub use look::{Look, ObservedCache, Viewer, observe};
 pub use ownership::{ObjectKind, Owned, OwnershipKey, labels};
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::clients::docker::{
     ContainerInspect, ContainerState, ContainerSummary, EngineInfo, ImageInspect, NetworkInspect,
@@ -60,7 +61,7 @@ pub struct ObservedContainer {
     /// What its labels prove.
     pub owned: Owned,
     /// All of it.
-    pub inspect: ContainerInspect,
+    pub inspect: Arc<ContainerInspect>,
 }
 
 impl ObservedContainer {
