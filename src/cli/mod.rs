@@ -7,6 +7,7 @@ pub mod error;
 pub mod output;
 pub mod diagnostics;
 pub mod context;
+pub mod lean;
 pub mod node;
 pub mod operate;
 pub mod repository;
@@ -100,16 +101,26 @@ fn run(command: Command, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, 
     }
 }
 
-/// Runs the program with the process's own arguments.
-pub fn main() -> ExitCode {
-    main_with(std::env::args_os().collect())
+impl Command {
+    /// Whether TLS is spoken by the bounded child alone.
+    fn leaves_tls_to_the_child(&self) -> bool {
+        matches!(self, Self::Agent(_) | Self::Plan(_) | Self::Apply(_))
+    }
 }
 
-fn main_with(args: Vec<OsString>) -> ExitCode {
+/// Runs the program with the process's own arguments.
+pub fn main() -> ExitCode {
+    main_with(&std::env::args_os().collect::<Vec<_>>())
+}
+
+fn main_with(args: &[OsString]) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    if cli.command.leaves_tls_to_the_child() {
+        lean::without_authorities(args);
+    }
     let ctx = cli.global.resolve();
     let mut out = std::io::stdout().lock();
     let result = run(cli.command, &ctx, &mut out)
