@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::agent::belief::Origin;
 use crate::agent::effects::chance;
@@ -259,6 +259,7 @@ impl<'a> Agent<'a> {
         }
         let has_engine = self.engine.is_some();
         let mut stop = self.stop.clone();
+        let began = Instant::now();
         let ended = {
             let node = &mut self.node;
             let work = AssertUnwindSafe(async {
@@ -278,6 +279,11 @@ impl<'a> Agent<'a> {
             None => Ok(None),
             Some(Ok(Ok(report))) => {
                 self.n_panics = 0;
+                let (ms, n) = (began.elapsed().as_secs_f64() * 1e3, report.outcomes.len());
+                debug!(
+                    duration_ms = ms,
+                    "pass by {}: {ms:.1} ms, services changed: {n}", ask.trigger
+                );
                 systemd::status(&line(&report));
                 Ok(Some(report))
             }
