@@ -1,9 +1,9 @@
 #!/bin/bash
 # Tidegate and docker-compose on the same work, side by side, into docs/benchmarks.md:
 #   make bench        (as root: it starts an engine of its own)
-#   ROUNDS=5 CONTAINERS=50 IDLE_SECS=60 bash benches/compare.sh
-# docker-compose 2 is taken from COMPOSE, from PATH, or from Debian's package, unpacked and not
-# installed. Whatever cannot be had is named as missing.
+#   ROUNDS=5 CONTAINERS=50 IDLE_SECS=60 COMMITS=10000 bash benches/compare.sh
+# docker-compose 2 is taken from COMPOSE (a path), from PATH, or from the folders of the docker
+# command line's plugins. Nothing is fetched: a peer that is not there is named as missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
@@ -11,6 +11,8 @@ PATH=$PATH:/usr/sbin:/sbin
 rounds=${ROUNDS:-5}
 n=${CONTAINERS:-50}
 idle_secs=${IDLE_SECS:-60}
+commits=${COMMITS:-10000}
+load_before=$(cut -d' ' -f1 /proc/loadavg)
 tidegate=${TIDEGATE:-$PWD/target/release/tidegate}
 report=${REPORT:-$PWD/docs/benchmarks.md}
 
@@ -59,43 +61,45 @@ ratio() { awk -v a="$1" -v b="$2" 'BEGIN {if (b > 0) printf "%.2f", a/b; else pr
 d() { docker -H "$socket" "$@"; }
 none() { d ps -aq | xargs -r docker -H "$socket" rm -f >/dev/null; }
 
-# started_after T0 NAME: seconds from T0 until the engine started a container called NAME
-started_after() {
-    local t0=$1 name=$2 at="" tries=0
+# when ACTION NAME T0: the time of the first such event after T0, waited for
+when() {
+    local at="" tries=0
     while [ -z "$at" ]; do
-        at=$(awk -v t="$t0" -v n="$name" '$2=="start" && $3==n && $1 > t {print $1; exit}' "$work/events")
+        at=$(awk -v t="$3" -v a="$1" -v n="$2" '$2==a && $3 ~ "^" n "$" && $1 > t {print $1; exit}' "$work/events")
         tries=$((tries + 1))
-        [ $tries -lt 3000 ] || { echo "$name did not start" >&2; exit 1; }
+        [ $tries -lt 3000 ] || { echo "no $1 of $2" >&2; exit 1; }
         [ -n "$at" ] || sleep 0.01
     done
-    awk -v a="$at" -v b="$t0" 'BEGIN {printf "%.3f\n", (a-b)/1e9}'
+    echo "$at"
 }
+
+# started_after T0 NAME: seconds from T0 until the engine started a container called NAME
+started_after() { awk -v a="$(when start "$2" "$1")" -v b="$1" 'BEGIN {printf "%.3f\n", (a-b)/1e9}'; }
 
 # --- what it is measured on -----------------------------------------------------------------------
 
-compose=${COMPOSE:-$(command -v docker-compose || true)}
-case $("$compose" version --short 2>/dev/null || true) in
-    2.*) ;;
-    *) compose="" ;;
-esac
-if [ -z "$compose" ] && command -v apt-get >/dev/null; then
-    apt=$work/apt
-    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/deb"
-    key=/usr/share/keyrings/debian-archive-keyring.gpg
-    echo "deb [signed-by=$key] http://deb.debian.org/debian sid main" >"$apt/sources.list"
-    options=(-o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts=-
-        -o Dir::State::lists="$apt/lists" -o Dir::Cache="$apt/cache" -o APT::Sandbox::User=root)
-    if apt-get "${options[@]}" update -q >"$work/apt.log" 2>&1 &&
-        (cd "$apt/deb" && apt-get "${options[@]}" download docker-compose) >>"$work/apt.log" 2>&1; then
-        dpkg -x "$apt"/deb/docker-compose_*.deb "$apt/root"
-        compose=$(find "$apt/root" -name docker-compose -type f -perm -u+x | head -n 1)
-    fi
-fi
-[ -z "$compose" ] || echo "peer: docker-compose $("$compose" version --short)"
+compose=""
+for candidate in "${COMPOSE:-}" "$(command -v docker-compose || true)" \
+    "${DOCKER_CONFIG:-${HOME:-/root}/.docker}/cli-plugins/docker-compose" \
+    /usr/{local/,}{lib,libexec}/docker/cli-plugins/docker-compose; do
+    [ -x "$candidate" ] || continue
+    case $("$candidate" version --short 2>/dev/null || true) in
+        2.* | v2.*) compose=$candidate; break ;;
+    esac
+done
+version=""
+[ -z "$compose" ] || version=$("$compose" version --short)
+[ -z "$compose" ] || echo "peer: docker-compose $version"
+[ -n "$compose" ] || echo "docker-compose 2 is missing: set COMPOSE to it; only our side is measured"
 
-# No bridge and no packet filter: nothing of the machine's network is touched.
-dockerd --data-root "$work/data" --exec-root "$work/exec" --pidfile "$work/pid" -H "$socket" \
-    --bridge none --iptables=false --ip-forward=false >"$work/engine.log" 2>&1 &
+# No bridge and no packet filter: nothing of the machine's network is touched. Its own /run hides the
+# machine's containerd, its own /etc/docker the machine's settings and identity: engine 20.10 keeps
+# its id there, and one agent works per id.
+mkdir -p /etc/docker
+unshare --mount --propagation private sh -c 'mount -t tmpfs tmpfs /run
+    mount -t tmpfs tmpfs /etc/docker
+    exec dockerd "$@"' sh --data-root "$work/data" --exec-root "$work/exec" --pidfile "$work/pid" \
+    -H "$socket" --bridge none --iptables=false --ip-forward=false >"$work/engine.log" 2>&1 &
 pids+=($!)
 port=$((20000 + RANDOM % 20000))
 cat >"$work/hub.yml" <<HUB
@@ -113,9 +117,9 @@ mkdir -p "$work/root/bin"
 cp "$(command -v busybox)" "$work/root/bin/busybox"
 ln -s busybox "$work/root/bin/sleep"
 declare -a digests=() ids=()
-for version in 1 2; do
-    echo "$version" >"$work/root/version"
-    image=127.0.0.1:$port/bench/app:$version
+for number in 1 2; do
+    echo "$number" >"$work/root/number"
+    image=127.0.0.1:$port/bench/app:$number
     tar -C "$work/root" -c . | d import -c 'CMD ["/bin/sleep","1000000"]' - "$image" >/dev/null
     d push "$image" >/dev/null
     digests+=("$(d inspect --format '{{index .RepoDigests 0}}' "$image" | sed 's/.*@//')")
@@ -175,6 +179,7 @@ at=0
 for round in $(seq "$rounds"); do
     echo "round $round"
     none
+    rm -rf "$work/state"
     timed ours_nothing "$tidegate" agent --once --config "$work/agent.toml"
     all_run tidegate
     for _ in 1 2 3; do timed ours_noop "$tidegate" plan --config "$work/agent.toml"; done
@@ -216,6 +221,7 @@ for round in $(seq "$rounds"); do
     t0=$(now)
     d rm -f "$own" >/dev/null
     started_after "$t0" "$own" >>"$work/ours_drift"
+    started_after "$(when destroy "[^ ]*" "$t0")" "$own" >>"$work/ours_gone"
     sleep 2
     at=$((round % 2))
     sed -i "s/^digest.*/digest = \"${digests[$at]}\"/; s/^image_id.*/image_id = \"${ids[$at]}\"/" \
@@ -226,43 +232,93 @@ for round in $(seq "$rounds"); do
     sleep 3
 done
 ticks() { awk '{print $14+$15}' "/proc/$agent/stat"; }
+sleep 5
 before=$(ticks)
 sleep "$idle_secs"
 idle_cpu=$(awk -v a="$before" -v b="$(ticks)" -v s="$idle_secs" -v hz="$(getconf CLK_TCK)" \
     'BEGIN {printf "%.3f", (b-a)/hz/s*100}')
 pss=$(awk '/^Pss:/ {s+=$2} END {printf "%.1f", s/1024}' "/proc/$agent/smaps_rollup")
 
+# Passes that find nothing to do, told by an agent that tells each call and each pass.
+kill "$agent"
+wait "$agent" || true
+"$tidegate" agent -vv --config "$work/agent.toml" >"$work/agent-vv.log" 2>&1 &
+agent=$!
+pids+=("$agent")
+for _ in $(seq 200); do grep -q 'pass by start' "$work/agent-vv.log" && break; sleep 0.1; done
+sleep 2
+touch "$work/marker"
+for _ in $(seq 15); do
+    touch "$work/config/.git/refs/heads/dev"
+    sleep 0.5
+done
+awk '/engine: / {n++} /pass by / {if (match($0, /pass by repository: [0-9.]+/)) {print n+0, substr($0, RSTART+20, RLENGTH-20)} n=0}' \
+    "$work/agent-vv.log" >"$work/passes"
+pass_calls=$(awk '{print $1}' "$work/passes" | median)
+pass_ms=$(awk '{print $2}' "$work/passes" | median)
+written=$(find "$work/state" -newer "$work/marker" | wc -l)
+
+# What needs no engine: VERIFY and RESOLVE name programs that were built already.
+${VERIFY:-sh .ci/rust cargo bench --quiet --bench verify --} "$commits" >"$work/verify"
+${RESOLVE:-sh .ci/rust cargo bench --quiet --bench resolve} >"$work/resolve"
+ms() { sed -n "s/^$2[^:]*: *\([0-9.]*\) ms.*/\1/p" "$work/$1" | head -n 1; }
+
 # --- the report -----------------------------------------------------------------------------------
 
-pair() {
-    local label=$1 measure=$2 a b=""
-    a=$($measure "$3")
-    [ -z "$compose" ] || b=$($measure "$4")
-    printf '| %s | %.3f | %s | %s |\n' "$label" "$a" "${b:-missing}" "${b:+$(ratio "$a" "$b")}"
+# row WORK OURS PEERS RATIO TO_REACH MEASURED MOST: MEASURED is met when it is at most MOST.
+row() {
+    local met=""
+    [ -z "${7:-}" ] || met=$(awk -v a="$6" -v b="$7" 'BEGIN {print (a == "") ? "not measured" : (a <= b) ? "yes" : "**no**"}')
+    echo "| $1 | ${2:-not measured} | ${3:-–} | ${4:-–} | ${5:-} | $met |"
 }
+# pair WORK MEASURE OURS PEERS TO_REACH MOST: both sides, judged by their ratio.
+pair() {
+    local a b="" r=""
+    a=$($2 "$3")
+    [ -z "$compose" ] || b=$($2 "$4")
+    [ -z "$b" ] || r=$(ratio "$a" "$b")
+    row "$1" "$(printf %.3f "$a")" "${b:-missing}" "$r" "${5:-}" "$r" "${6:-}"
+}
+cpu_model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
+memory=$(awk '/^MemTotal/ {printf "%.0f", $2/1048576}' /proc/meminfo)
+load_after=$(cut -d' ' -f1 /proc/loadavg)
 {
     echo "# Benchmarks"
     echo
-    echo "Written by \`make bench\`: us and the peer on the same work in one run, medians of $rounds rounds;"
-    echo "$n containers with \`network_mode: none\` and \`stop_grace_period: 0s\`, images present; $(nproc) cores,"
-    echo "engine $engine, $("$tidegate" --version), $(date -u +%F). \`cargo bench --bench verify\` measures trust."
-    [ -n "$compose" ] && echo "The peer is docker-compose $("$compose" version --short)." ||
-        echo "The peer, docker-compose 2, could not be had: its column says missing."
+    echo "Written by \`make bench\`: Tidegate and docker-compose on the same work in one run, medians of"
+    echo "$rounds rounds; misses are shown as they are. $n containers with \`network_mode: none\` and"
+    echo "\`stop_grace_period: 0s\`, images present, repositories on the same machine."
     echo
-    echo "| work | Tidegate | docker-compose | ratio |"
-    echo "|---|---|---|---|"
-    pair "nothing to do, whole process (\`plan\` / \`up -d\`): s" wall ours_noop peer_noop
+    echo "* Machine: $(nproc) cores (${cpu_model:-$(uname -m)}), $memory GiB, Linux $(uname -r | cut -d- -f1), engine $engine."
+    echo "* Load average when it began: $load_before, when it ended: $load_after. Over $(nproc), other work"
+    echo "  ran beside: then believe CPU times and ratios rather than wall times."
+    echo "* $("$tidegate" --version), $(date -u +%F); docker-compose ${version:-is missing}."
+    echo
+    echo "| work | Tidegate | docker-compose | ratio | to reach | reached |"
+    echo "|---|---|---|---|---|---|"
+    pair "nothing to do, whole process (\`plan\` / \`up -d\`): s" wall ours_noop peer_noop "ratio ≤ 0.5" 0.5
     pair "same: CPU s" cpu ours_noop peer_noop
-    pair "same: peak MiB" mib ours_noop peer_noop
-    pair "$n containers from nothing: s" wall ours_nothing peer_nothing
+    pair "same: peak MiB" mib ours_noop peer_noop "ratio ≤ 0.33" 0.334
+    row "nothing to do, a pass in the running agent: ms" "$pass_ms" "" "" "≤ 10" "$pass_ms" 10
+    row "same: engine calls" "$pass_calls" "" "" "1" "$pass_calls" 1
+    row "same: files of its state written" "$written" "" "" "0" "$written" 0
+    pair "$n containers from nothing (the chain is verified, too): s" wall ours_nothing peer_nothing "ratio < 1" 0.995
+    pair "same: CPU s of the process" cpu ours_nothing peer_nothing
     pair "same: peak MiB" mib ours_nothing peer_nothing
-    pair "\`docker rm -f\` → replacement started (by event / by \`up -d\`): s" single ours_drift peer_drift
-    pair "1 of $n changed → its container started (commit on, signing included / \`git fetch\` and \`up -d\`): s" single ours_change peer_change
-    echo "| idle agent: PSS MiB | $pss | – | – |"
-    echo "| idle agent: % of a core | $idle_cpu | – | – |"
-    echo
-    echo "\`docker run -d\` of the same container takes $(single run) s until it started; a replacement by event"
-    echo "takes $(ratio "$(single ours_drift)" "$(single run)") times that, \`docker rm -f\` itself included."
+    pair "\`docker rm -f\` begins → replacement started (by event / by \`up -d\` after it): s" single ours_drift peer_drift
+    run=$(single run)
+    gone=$(single ours_gone)
+    row "container gone → replacement started, beside \`docker run -d\` begins → started: s" "$gone" "$run (docker run)" \
+        "$(ratio "$gone" "$run")" "ratio ≤ 1.5" "$(ratio "$gone" "$run")" 1.5
+    pair "1 of $n changed → its container started (\`git commit -S\` included / \`git fetch\` and \`up -d\`): s" \
+        single ours_change peer_change "ratio < 1" 0.995
+    row "idle agent, $n containers, trust required: PSS MiB" "$pss" "" "" "≤ 16" "$pss" 16
+    row "same, over $idle_secs s: % of a core" "$idle_cpu" "" "" "≤ 0.2" "$idle_cpu" 0.2
+    verified=$(ms verify "verify $commits")
+    row "$commits SSH-signed commits verified: ms (beside \`git log --format=%G?\`)" "$verified" "$(ms verify git) (git)" \
+        "$(ratio "$verified" "$(ms verify git)")" "≤ 2000" "$verified" 2000
+    resolved=$(ms resolve "")
+    row "1,000 services × 1,000 rulesets resolved for one node: ms" "$resolved" "" "" "≤ 100" "$resolved" 100
 } >"$work/report.md"
 cp "$work/report.md" "$report"
 cat "$report"

@@ -68,5 +68,6 @@ fn main() {
         })
         .collect();
     rounds.sort();
-    println!("resolve: {N_SERVICES} services x {N_SERVICES} rulesets: {:?}", rounds[ROUNDS / 2]);
+    let ms = rounds[ROUNDS / 2].as_secs_f64() * 1e3;
+    println!("{N_SERVICES} services x {N_SERVICES} rulesets resolved: {ms:.1} ms");
 }
