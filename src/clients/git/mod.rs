@@ -49,7 +49,7 @@ use crate::clients::host::HostError;
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
     /// This machine's own files do not work.
-    #[error("the node's object store does not work")]
+    #[error("a file of this node cannot be used")]
     Host(#[source] HostError),
     /// The child does not start.
     #[error("cannot start the fetch")]
