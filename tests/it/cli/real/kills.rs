@@ -9,7 +9,7 @@ use crate::cli::real::changes::assert_same;
 use crate::cli::real::stage::Stage;
 
 const WEB: &str = "app1.dev-web";
-/// Events of containers and images in one rollout, with some to spare: a run with fewer just ends.
+/// Events of containers and images in one rollout.
 const POINTS: usize = 9;
 
 /// The engine's events, as they come.
@@ -34,6 +34,16 @@ impl Events {
     fn next(&mut self) -> String {
         self.lines.by_ref().map(Result::unwrap).find(|line| !line.contains("exec_")).unwrap()
     }
+
+    /// The first so many of a rollout, which begins with a pull: pull, rename, create, kill, die,
+    /// stop, start, healthy, destroy.
+    fn of_the_rollout(&mut self, count: usize) -> Vec<String> {
+        while self.next() != "image pull" {}
+        std::iter::once("image pull".to_owned())
+            .chain(std::iter::repeat_with(|| self.next()))
+            .take(count)
+            .collect()
+    }
 }
 
 impl Drop for Events {
@@ -53,7 +63,7 @@ async fn an_agent_killed_at_any_event_of_a_rollout_converges_and_loses_nothing()
         let version = format!("2.{point}.0");
         let mut events = Events::listen(&stage);
         let commit = stage.release("web", &version, "good").await;
-        let seen: Vec<String> = (0..point).map(|_| events.next()).collect();
+        let seen: Vec<String> = events.of_the_rollout(point);
         stage.end_agent(Signal::KILL);
         // The old one is there still, or the new one has taken its place and is well.
         let there = stage.running().values().any(|(id, _)| *id == old);
@@ -74,6 +84,13 @@ async fn an_agent_killed_at_any_event_of_a_rollout_converges_and_loses_nothing()
         assert_same(&before, &after, &[WEB]);
         before = after;
     }
+    // Asked to end, it ends with its step, and the next one goes on.
+    let mut events = Events::listen(&stage);
+    let commit = stage.release("web", "3.0.0", "good").await;
+    events.of_the_rollout(3);
+    assert_eq!(stage.end_agent(Signal::TERM), Some(0), "{}", stage.log());
+    stage.start_agent();
+    assert_same(&before, &stage.settled(commit), &[WEB]);
     assert_eq!(stage.end_agent(Signal::TERM), Some(0));
     let said = stage.run(&["history", "--verify"]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);

@@ -79,6 +79,7 @@ async fn secrets_appear_in_no_log_no_report_no_argument_and_no_environment() {
             https.ca.display()
         )
     };
+    assert!(tells(&fs::read(base.join("git.txt")).unwrap()));
     stage.configure("agent.toml", "state", &url("git.txt"));
     stage.start_agent();
     let end = Arc::new(AtomicBool::new(false));
@@ -99,7 +100,12 @@ async fn secrets_appear_in_no_log_no_report_no_argument_and_no_environment() {
     assert!(seen.len() > 2, "no child was seen");
     let leaks = seen.iter().filter(|bytes| tells(bytes)).map(|b| String::from_utf8_lossy(b));
     assert_eq!(leaks.collect::<Vec<_>>(), Vec::<String>::new());
-    // Wrong ones are not shown either.
+    // Unusable ones of the hub are not shown, and do not keep the node from repairing.
+    fs::write(base.join("hub.json"), format!("{{\"auths\": \"{HUB_CANARY}\"}}")).unwrap();
+    stage.docker(&["rm", "-f", "app1.dev-web"]);
+    stage.until("web is back", |stage| stage.version("app1.dev-web"));
+    assert!(stage.log().contains("the hub's credentials, cannot be used"), "{}", stage.log());
+    // Nor are wrong ones of Git.
     secret(&base.join("wrong.txt"), &format!("bob:{GIT_CANARY}\n"));
     assert_eq!(stage.end_agent(Signal::TERM), Some(0));
     stage.configure("agent.toml", "state", &url("wrong.txt"));

@@ -323,7 +323,9 @@ impl Drop for Stage {
         }
         if let Ok(id) = self.try_docker(&["info", "--format", "{{.ID}}"]) {
             let lock = tidegate::model::Digest::of(id.as_bytes()).short();
-            let _ = fs::remove_file(format!("/run/tidegate/{lock}.lock"));
+            for scope in ["", ".dev"] {
+                let _ = fs::remove_file(format!("/run/tidegate/{lock}{scope}.lock"));
+            }
         }
         for (id, _) in self.running().values() {
             let _ = self.try_docker(&["rm", "-f", id]);
