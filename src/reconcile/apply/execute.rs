@@ -46,7 +46,9 @@ where
         Step::CreateVolume { body, .. } => docker.create_volume(body).await.map_err(engine),
         Step::Rename { id, to, .. } => rename(docker, id, to).await.map_err(engine),
         Step::Create { .. } => create(hands, plan, step).await,
-        Step::Stop { id, grace_secs, .. } => docker.stop(id, *grace_secs).await.map_err(engine),
+        Step::Stop { id, grace_secs, .. } => {
+            unless_gone(docker.stop(id, *grace_secs).await).map_err(engine)
+        }
         Step::Start { container, name, .. } => {
             let found = ours(hands, &plan.service, container, name).await?;
             start(docker, &found).await
@@ -80,6 +82,14 @@ where
         }
         Step::Remove { id, .. } => docker.remove_container(id).await.map_err(engine),
         Step::RemoveNetwork { id, .. } => docker.remove_network(id).await.map_err(engine),
+    }
+}
+
+/// A container that somebody removed meanwhile has stopped.
+fn unless_gone(result: Result<(), DockerError>) -> Result<(), DockerError> {
+    match result {
+        Err(error) if error.kind == DockerErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }
 
@@ -171,12 +181,15 @@ async fn rename<D: DockerRead + DockerWrite>(
     match docker.rename(id, to).await {
         // It is the container's sandbox that is not found, not the container.
         Err(error) if matches!(error.kind, DockerErrorKind::Engine | DockerErrorKind::NotFound) => {
-            let found = docker.container(id.as_str()).await.ok().flatten();
-            if found.is_none_or(|found| found.restart_count == 0) {
-                return Err(error);
+            match docker.container(id.as_str()).await {
+                // Somebody removed it meanwhile; `docker rm -f` tells of its death before it is gone.
+                Ok(None) => Ok(()),
+                Ok(Some(found)) if found.restart_count > 0 => {
+                    docker.stop(id, 0).await?;
+                    docker.rename(id, to).await
+                }
+                _ => Err(error),
             }
-            docker.stop(id, 0).await?;
-            docker.rename(id, to).await
         }
         result => result,
     }
