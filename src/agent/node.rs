@@ -230,10 +230,9 @@ impl Node {
     ///
     /// # Errors
     /// When this machine's own files do not work.
-    pub async fn pass_blind(&mut self, ask: &Ask) -> Result<Report, AgentError> {
+    pub async fn pass_blind(&mut self, ask: &Ask, reason: &str) -> Result<Report, AgentError> {
         self.refresh(ask).await?;
-        let reason = "it does not answer at its socket".to_owned();
-        self.say(ask, Some(Err(reason)))
+        self.say(ask, Some(Err(reason.to_owned())))
     }
 
     /// Forgets what a pass that panicked may have left half done.
@@ -388,6 +387,8 @@ impl Node {
         match &record.error {
             None => info!(service.name = %service, revision = %revision, trigger = %trigger,
                 "{what} {about}: {why}"),
+            Some(error) if what == "refuse" => warn!(revision = %revision, trigger = %trigger,
+                "refused {about}: {error}; {why}"),
             Some(error) => warn!(service.name = %service, revision = %revision,
                 trigger = %trigger, "{what} {about} failed: {error} ({why})"),
         }

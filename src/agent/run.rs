@@ -106,6 +106,8 @@ struct Agent<'a> {
     options: &'a Options,
     stop: watch::Receiver<bool>,
     engine: Option<(String, EngineLock)>,
+    /// Why the engine does not answer; said once.
+    silence: String,
     bursts: Bursts,
     idle: Idle,
     n_panics: u32,
@@ -126,6 +128,7 @@ impl<'a> Agent<'a> {
             options,
             stop,
             engine: None,
+            silence: String::new(),
             bursts: Bursts::default(),
             idle: Idle::default(),
             n_panics: 0,
@@ -261,9 +264,9 @@ impl<'a> Agent<'a> {
         let mut stop = self.stop.clone();
         let began = Instant::now();
         let ended = {
-            let node = &mut self.node;
+            let (node, silence) = (&mut self.node, &self.silence);
             let work = AssertUnwindSafe(async {
-                if has_engine { node.pass(ask).await } else { node.pass_blind(ask).await }
+                if has_engine { node.pass(ask).await } else { node.pass_blind(ask, silence).await }
             });
             let mut work = std::pin::pin!(work.catch_unwind());
             tokio::select! {
@@ -311,10 +314,15 @@ impl<'a> Agent<'a> {
         let id = match self.node.docker.info().await {
             Ok(info) => info.id,
             Err(error) => {
-                warn!(error = %error, "the engine does not answer: {error}");
+                let reason = error.message;
+                if self.silence != reason {
+                    warn!("the engine does not answer: {reason}");
+                    self.silence = reason;
+                }
                 return Ok(());
             }
         };
+        self.silence.clear();
         if self.engine.as_ref().is_some_and(|(held, _)| *held == id) {
             return Ok(());
         }
@@ -368,8 +376,7 @@ pub async fn once(
     let id = match node.docker.info().await {
         Ok(info) => info.id,
         Err(error) => {
-            warn!(error = %error, "the engine does not answer: {error}");
-            return node.pass_blind(ask).await;
+            return node.pass_blind(ask, &error.message).await;
         }
     };
     let scope = scope.or(node.settings.scope.as_ref());

@@ -26,9 +26,12 @@ pub fn run(args: &ManArgs, _ctx: &Context, out: &mut dyn Write) -> Result<Outcom
     let command = crate::cli::command();
     match &args.dir {
         None => Man::new(command).render(out)?,
-        Some(dir) => clap_mangen::generate_to(command, dir).map_err(|error| {
-            CommandError::failed(&error).hint(format!("is {} a directory you own?", dir.display()))
-        })?,
+        Some(dir) => std::fs::create_dir_all(dir)
+            .and_then(|()| clap_mangen::generate_to(command, dir))
+            .map_err(|error| {
+                CommandError::failed(&error)
+                    .hint(format!("is {} a directory you own?", dir.display()))
+            })?,
     }
     Ok(Outcome::Done)
 }

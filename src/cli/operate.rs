@@ -269,13 +269,20 @@ pub fn agent_error(error: &AgentError) -> CommandError {
         AgentError::Lock(LockError::Taken { .. }) => {
             failed.hint("an agent runs already: use `apply`, which asks it to run a pass")
         }
-        AgentError::Host(HostError::Io { source, .. })
-            if source.kind() == std::io::ErrorKind::PermissionDenied =>
-        {
+        _ if is_denied(error) => {
             failed.hint("the node's files belong to the agent's user: try sudo")
         }
         _ => failed,
     }
+}
+
+/// Whether somebody's lack of rights is at the bottom of it.
+fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+    })
 }
 
 fn control_error(error: &ControlError) -> CommandError {

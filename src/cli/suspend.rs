@@ -49,7 +49,8 @@ fn parse_until(text: &str) -> Result<Timestamp, String> {
     let from_now = parse_duration(text).map_err(|_| {
         format!("`{text}` is neither a time such as 2026-03-01T06:00:00Z nor a duration such as 2h")
     })?;
-    Timestamp::now().checked_add(from_now).map_err(|error| error.to_string())
+    let until = Timestamp::now().checked_add(from_now);
+    until.and_then(|at| at.round(jiff::Unit::Second)).map_err(|error| error.to_string())
 }
 
 /// Suspends.

@@ -75,6 +75,43 @@ fn a_suspension_without_an_agent_is_kept_and_journalled() {
 }
 
 #[test]
+fn an_unknown_service_is_refused_before_anything_is_done() {
+    let dir = tempfile::tempdir().unwrap();
+    node(dir.path());
+    let config = ["--config", "agent.toml"];
+    for command in [&["apply", "hallo"][..], &["suspend", "hallo", "--reason", "x"]] {
+        let said = run(dir.path(), command.iter().chain(&config));
+        assert_eq!(said.code, 64, "{}", said.err);
+        assert!(said.err.contains("no service `hallo`"), "{}", said.err);
+    }
+    assert!(!dir.path().join("state/status.json").exists(), "no pass was run");
+    let history = run(dir.path(), ["history", "-o", "json"].iter().chain(&config));
+    assert!(!history.out.contains("hallo"), "{}", history.out);
+}
+
+#[test]
+fn what_was_taken_unjudged_is_judged_once_signatures_are_demanded() {
+    let dir = tempfile::tempdir().unwrap();
+    node(dir.path());
+    let git = |args: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command.current_dir(dir.path().join("repo")).args(["-c", "user.name=alice"]);
+        command.args(["-c", "user.email=alice@example.org", "-c", "commit.gpgsign=false"]);
+        assert!(command.args(args).status().unwrap().success());
+    };
+    git(&["commit", "--quiet", "--allow-empty", "--message", "nobody signed this"]);
+    let signed = fs::read_to_string(dir.path().join("agent.toml")).unwrap();
+    fs::write(dir.path().join("loose.toml"), format!("{signed}[trust]\nrequire = \"none\"\n"))
+        .unwrap();
+    let loose = run(dir.path(), ["apply", "--config", "loose.toml"]);
+    assert!(loose.err.contains("UNVERIFIED"), "{}", loose.err);
+    let checkpoint = run(dir.path(), ["trust", "checkpoint", "--config", "loose.toml"]);
+    assert_eq!(checkpoint.code, 1, "an unjudged commit is no anchor: {}", checkpoint.out);
+    let strict = run(dir.path(), ["apply", "--config", "agent.toml"]);
+    assert_eq!(strict.code, 3, "{}", strict.err);
+}
+
+#[test]
 fn lint_outside_a_repository_says_what_to_name() {
     let dir = tempfile::tempdir().unwrap();
     let said = run(dir.path(), ["lint"]);
