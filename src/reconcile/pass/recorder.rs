@@ -52,8 +52,17 @@ impl<S: MemoryStore> Recorder for SavingRecorder<'_, '_, S> {
     fn failed(&self, service: &ServiceName, target: &Target, reason: &str) -> Result<(), String> {
         let (revision, whole) = (target.revision.clone(), target.whole);
         let (reason, at) = (reason.to_owned(), (self.now)());
-        self.change(service, |memory| {
+        let saved = self.change(service, |memory| {
             memory.failed = Some(Failed { revision, whole, reason, at });
-        })
+        });
+        // Without a version to go back to nothing is won by believing what is not durable: what
+        // runs would be stopped for nothing. It is tried again instead.
+        if saved.is_err()
+            && let Some(memory) = self.memory.borrow_mut().services.get_mut(service)
+            && memory.applied.is_none()
+        {
+            memory.failed = None;
+        }
+        saved
     }
 }

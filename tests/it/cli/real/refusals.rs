@@ -79,7 +79,7 @@ async fn refuses_to_go_back(stage: &mut Stage) {
     // Nor does another process, which remembers by file.
     assert_eq!(stage.end_agent(Signal::KILL), None);
     let refusals =
-        |stage: &Stage| stage.log().matches(&format!("refuse dev@sha1:{}", old.short())).count();
+        |stage: &Stage| stage.log().matches(&format!("refused dev@sha1:{}", old.short())).count();
     let known = refusals(stage);
     stage.start_agent();
     stage.until("refused again", |stage| (refusals(stage) > known).then_some(()));
