@@ -2,6 +2,7 @@
 //! it was that failed, shrunk.
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use tidegate::clients::docker::DockerErrorKind;
 
 use crate::simulator::engine::Phase;
@@ -96,8 +97,19 @@ async fn story(events: &[Event]) {
     assert_eq!(ours, ["app1.prd-db db2", "app1.prd-web web2"], "{:#?}", world.sim.log.borrow());
 }
 
+/// The same stories in every run, so that a failure is a change's own; other ones with
+/// `PROPTEST_RNG_SEED=<number>`, which is how new faults are looked for.
+fn config() -> ProptestConfig {
+    let given = ProptestConfig::default();
+    let rng_seed = match given.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(1),
+        fixed @ RngSeed::Fixed(_) => fixed,
+    };
+    ProptestConfig { cases: 48, failure_persistence: None, rng_seed, ..given }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn whatever_happens_a_good_commit_ends_well(events in prop::collection::vec(event(), 1..14)) {
