@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
-use tidegate::clients::git::ObjectStore;
+use tidegate::clients::git::ObjectReader;
 use tidegate::model::CommitId;
 use tidegate::reconcile::trust::{Remembered, RevokedKeys, VerifyRequest, verify};
 
@@ -121,7 +121,7 @@ fn main() {
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         let start = Instant::now();
-        let objects = ObjectStore::open(dir.path()).unwrap();
+        let objects = ObjectReader::open_repository(dir.path()).unwrap();
         let verdict = verify(&objects, &request);
         rounds.push(start.elapsed().as_secs_f64() * 1_000.0);
         assert!(verdict.is_good(), "{:?}", verdict.refused);
@@ -130,7 +130,7 @@ fn main() {
     let ours = median_ms(rounds);
     let next = VerifyRequest { remembered: Remembered::Verified(ids[ids.len() - 2]), ..request };
     let start = Instant::now();
-    let objects = ObjectStore::open(dir.path()).unwrap();
+    let objects = ObjectReader::open_repository(dir.path()).unwrap();
     assert_eq!(verify(&objects, &next).accepted.len(), 1);
     let one = start.elapsed().as_secs_f64() * 1_000.0;
     let gits = git_ms_per_commit(dir.path(), &public_key, tip)

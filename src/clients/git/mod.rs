@@ -20,7 +20,6 @@
 //! * Credentials travel on the child's stdin alone: never in argv, environment or messages.
 //! * Objects are read without replace refs, grafts or alternates, and with their hashes checked.
 
-mod objects;
 pub mod child;
 mod limits;
 mod reader;
@@ -33,7 +32,6 @@ mod write;
 mod tests;
 
 pub use limits::FetchLimits;
-pub use objects::ObjectStore;
 pub use parent::{FetchProgram, FetchWish, consolidate, fetch};
 pub use protocol::{FailureKind, Outcome};
 pub use reader::ObjectReader;

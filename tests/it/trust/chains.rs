@@ -1,6 +1,6 @@
 //! Attacks on the chain: what is offered as the tip, and how it came there.
 
-use tidegate::clients::git::ObjectStore;
+use tidegate::clients::git::ObjectReader;
 use tidegate::reconcile::trust::{Remembered, Rule, verify};
 
 use crate::trust::history::{By, History};
@@ -201,7 +201,7 @@ fn shallow_history() {
     h.git(&["update-ref", "refs/heads/dev", &h.tip.to_string()]);
     let url = format!("file://{}", h.path(".").to_str().unwrap());
     h.git(&["clone", "-q", "--bare", "--depth", "1", "-b", "dev", &url, "home/shallow"]);
-    let objects = ObjectStore::open(&h.path("home/shallow")).unwrap();
+    let objects = ObjectReader::open_repository(&h.path("home/shallow")).unwrap();
     let verdict = verify(&objects, &h.request(Remembered::Nothing));
     assert!(matches!(verdict.refused.unwrap().rule, Rule::History | Rule::Anchor));
     assert!(verdict.verified.is_none());

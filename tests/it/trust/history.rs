@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use jiff::{Timestamp, ToSpan as _};
-use tidegate::clients::git::ObjectStore;
+use tidegate::clients::git::ObjectReader;
 use tidegate::model::{CommitId, EnvironmentName};
 use tidegate::reconcile::trust::approval::{Approval, Statement};
 use tidegate::reconcile::trust::kind::CommitKind;
@@ -309,8 +309,8 @@ impl History {
 
     // Verdicts.
 
-    pub(crate) fn objects(&self) -> ObjectStore {
-        ObjectStore::open(self.dir.path()).unwrap()
+    pub(crate) fn objects(&self) -> ObjectReader {
+        ObjectReader::open_repository(self.dir.path()).unwrap()
     }
 
     pub(crate) fn request(&self, remembered: Remembered) -> VerifyRequest {
