@@ -11,12 +11,14 @@ pub mod lean;
 pub mod node;
 pub mod operate;
 pub mod repository;
+pub mod registry;
 pub mod place;
 pub mod init;
 pub mod lint;
 pub mod render;
 pub mod ruleset;
 pub mod schema;
+pub mod pin;
 pub mod agent;
 pub mod plan;
 pub mod apply;
@@ -63,6 +65,7 @@ enum Command {
     Render(render::RenderArgs),
     Ruleset(ruleset::RulesetArgs),
     Schema(schema::SchemaArgs),
+    Pin(pin::PinArgs),
     Agent(agent::AgentArgs),
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
@@ -85,6 +88,7 @@ fn run(command: Command, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, 
         Command::Render(args) => render::run(&args, ctx, out),
         Command::Ruleset(args) => ruleset::run(&args, ctx, out),
         Command::Schema(args) => schema::run(&args, out),
+        Command::Pin(args) => pin::run(&args, ctx, out),
         Command::Agent(args) => agent::run(&args, ctx, out),
         Command::Plan(args) => plan::run(&args, ctx, out),
         Command::Apply(args) => apply::run(&args, ctx, out),

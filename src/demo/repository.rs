@@ -13,7 +13,7 @@ use crate::clients::registry::{ManifestReference, Platform, RegistryClient};
 use crate::demo::error::{DemoError, io};
 use crate::demo::place::Place;
 use crate::demo::process::run;
-use crate::hub::{PinRequest, Pinned, pin};
+use crate::hub::{ContainerAddress, PinRequest, Pinned, pin};
 use crate::model::{ContainerName, RepositoryPath, ServiceName};
 use crate::promote::{Anchored, Files, InitRequest, init, read_files};
 
@@ -190,13 +190,12 @@ async fn pin_in(root: &Path, hub: &RegistryClient, at: &PinPlace) -> Result<Pinn
     let container: ContainerName = at.container.parse().map_err(|_| unfit(&at.container))?;
     let repository: RepositoryPath = at.repository.parse().map_err(|_| unfit(&at.repository))?;
     let request = PinRequest {
-        service,
-        container,
+        address: ContainerAddress { service, container },
         repository,
         reference: ManifestReference::Tag(at.version.clone()),
         version: None,
         ruleset: Some(at.file.clone()),
-        platform: Platform::own(),
+        platforms: vec![Platform::own()],
     };
     pin(hub, root, &request).await.map_err(DemoError::Pin)
 }

@@ -13,7 +13,7 @@ pub struct Pin {
     pub digest: Digest,
     /// The configuration's digest.
     pub image_id: Digest,
-    /// For people; kept as it was where there is none.
+    /// For people; without one, that of the same image is kept.
     pub version: Option<String>,
 }
 
@@ -61,12 +61,26 @@ pub fn edit(text: &str, container: &ContainerName, pin: &Pin) -> Result<String, 
     let containers = table(document.as_table_mut(), "containers", "containers")?;
     let key = format!("containers.{container}");
     let entry = table(containers, container.as_str(), &key)?;
-    put(entry, "digest", &pin.digest.to_string());
+    let digest = pin.digest.to_string();
+    let before = entry.get("digest").and_then(Item::as_str);
+    // Another image is not called what the one before it was.
+    if pin.version.is_none() && before.is_some_and(|before| before != digest) {
+        entry.remove("version");
+    }
+    put(entry, "digest", &digest);
     put(entry, "image_id", &pin.image_id.to_string());
     if let Some(version) = &pin.version {
         put(entry, "version", version);
     }
     Ok(document.to_string())
+}
+
+/// The digest and the version that `text`, a ruleset or a service, holds for `container`.
+pub fn held_pin(text: &str, container: &ContainerName) -> Option<(Option<String>, Option<String>)> {
+    let document: DocumentMut = text.parse().ok()?;
+    let entry = document.get("containers")?.get(container.as_str())?;
+    let text = |key: &str| entry.get(key).and_then(Item::as_str).map(str::to_owned);
+    Some((text("digest"), text("version")))
 }
 
 /// Which of the ruleset `files` (path → text) holds the pin of `service`'s `container`: the one
@@ -184,6 +198,15 @@ mod tests {
         assert!(inline.contains("version = \"1\""), "{inline}");
         let error = edit("containers = 1\n", &container, &pin(None)).unwrap_err();
         assert!(matches!(error, EditError::NotATable { .. }));
+    }
+
+    #[test]
+    fn another_image_does_not_keep_the_version_of_the_one_before() {
+        let container = "web".parse().unwrap();
+        let once = edit("", &container, &pin(Some("1.0.0"))).unwrap();
+        assert_eq!(edit(&once, &container, &pin(None)).unwrap(), once);
+        let other = Pin { digest: Digest::of(b"other"), ..pin(None) };
+        assert!(!edit(&once, &container, &other).unwrap().contains("version"));
     }
 
     #[test]

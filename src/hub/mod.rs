@@ -4,7 +4,14 @@
 //! that file.
 
 mod edit;
+mod newer;
 mod pin;
+mod work_tree;
 
-pub use edit::{EditError, Pin, edit, ruleset_for};
-pub use pin::{PinError, PinRequest, Pinned, pin};
+pub use edit::{EditError, Pin, edit, held_pin, ruleset_for};
+pub use newer::{Offer, offer};
+pub use pin::{PinError, PinRequest, Pinned, pin, read_files};
+pub use work_tree::{
+    ContainerAddress, ContainerAddressError, Files, FirstHub, PinnedContainer, WorkTreeError,
+    containers, first_hub, hub_of, pin_file,
+};

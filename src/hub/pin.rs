@@ -1,26 +1,21 @@
 //! Pins an image: asks the hub which it is, writes that into the ruleset that is about it.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
+use crate::clients::host::{HostError, read_tree, write_file};
 use crate::clients::registry::{
     ManifestReference, Platform, RegistryError, RegistryRead, ResolvedImage, resolve,
 };
-use crate::hub::edit::{EditError, Pin, edit, ruleset_for};
-use crate::model::{ContainerName, RepositoryPath, ServiceName};
-
-/// Ruleset files read at most; a repository has one or two a service.
-const FILES_MAX: usize = 10_000;
-/// Directory levels below `rulesets/`, as deep as a commit may go.
-const LEVELS_MAX: usize = 32;
+use crate::hub::edit::{EditError, Pin, edit};
+use crate::hub::work_tree::{ContainerAddress, Files, pin_file};
+use crate::model::{RepositoryPath, tag_version};
 
 /// What to pin.
 #[derive(Debug, Clone)]
 pub struct PinRequest {
-    /// The service.
-    pub service: ServiceName,
-    /// Its container.
-    pub container: ContainerName,
+    /// Whose image.
+    pub address: ContainerAddress,
     /// Where its images lie in the hub.
     pub repository: RepositoryPath,
     /// Which of them.
@@ -29,8 +24,8 @@ pub struct PinRequest {
     pub version: Option<String>,
     /// The ruleset file below the work tree; found if absent.
     pub ruleset: Option<String>,
-    /// The nodes' platform, which decides the image id.
-    pub platform: Platform,
+    /// The nodes' platforms: the image must be made for each; the first one's id is pinned.
+    pub platforms: Vec<Platform>,
 }
 
 /// What was written.
@@ -40,6 +35,8 @@ pub struct Pinned {
     pub file: String,
     /// The image.
     pub image: ResolvedImage,
+    /// What it is called.
+    pub version: Option<String>,
     /// Whether the file changed.
     pub changed: bool,
 }
@@ -53,7 +50,13 @@ pub enum PinError {
     /// No file to write it into, or not a good one.
     #[error("cannot write the pin")]
     Edit(#[source] EditError),
-    /// A file could not be read or written.
+    /// The work tree cannot be read.
+    #[error("cannot read the work tree")]
+    Read(#[source] HostError),
+    /// The file cannot be written.
+    #[error("the pin was not written")]
+    Write(#[source] HostError),
+    /// A file could not be read.
     #[error("cannot access `{path}`")]
     File {
         /// The file.
@@ -68,54 +71,49 @@ fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> PinError {
     move |source| PinError::File { path: path.display().to_string(), source }
 }
 
-/// Pins an image in the work tree at `root`.
+/// The files of a work tree.
+pub fn read_files(root: &Path) -> Result<Files, PinError> {
+    read_tree(root, |_| false).map_err(PinError::Read)
+}
+
+/// Pins an image in the work tree at `root`. Nothing is written unless all is found.
 pub async fn pin(
     registry: &impl RegistryRead,
     root: &Path,
     request: &PinRequest,
 ) -> Result<Pinned, PinError> {
-    let image = resolve(registry, &request.repository, &request.reference, &request.platform)
-        .await
-        .map_err(PinError::Registry)?;
+    let mut images = Vec::new();
+    for platform in &request.platforms {
+        let found = resolve(registry, &request.repository, &request.reference, platform).await;
+        images.push(found.map_err(PinError::Registry)?);
+    }
+    let image = match images.first() {
+        Some(image) => image.clone(),
+        None => resolve(registry, &request.repository, &request.reference, &Platform::own())
+            .await
+            .map_err(PinError::Registry)?,
+    };
     let file = match &request.ruleset {
         Some(file) => file.clone(),
-        None => ruleset_for(&rulesets(root)?, &request.service, &request.container)
-            .map_err(PinError::Edit)?,
+        None => pin_file(&read_files(root)?, &request.address).map_err(PinError::Edit)?,
     };
     let version = request.version.clone().or_else(|| match &request.reference {
-        ManifestReference::Tag(tag) => Some(tag.clone()),
+        ManifestReference::Tag(tag) => Some(name_of(tag)),
         ManifestReference::Digest(_) => None,
     });
-    let pin = Pin { digest: image.digest, image_id: image.image_id, version };
+    let pin = Pin { digest: image.digest, image_id: image.image_id, version: version.clone() };
     let path = root.join(&file);
     let before = std::fs::read_to_string(&path).map_err(file_error(&path))?;
-    let after = edit(&before, &request.container, &pin).map_err(PinError::Edit)?;
+    let after = edit(&before, &request.address.container, &pin).map_err(PinError::Edit)?;
     let changed = before != after;
     if changed {
-        std::fs::write(&path, after).map_err(file_error(&path))?;
+        let mode = std::fs::metadata(&path).map_err(file_error(&path))?.permissions().mode();
+        write_file(&path, after.as_bytes(), mode & 0o7777).map_err(PinError::Write)?;
     }
-    Ok(Pinned { file, image, changed })
+    Ok(Pinned { file, image, version, changed })
 }
 
-/// Every ruleset that flows, path → text. An environment's own rulesets set no pins (TRUST.md).
-fn rulesets(root: &Path) -> Result<BTreeMap<String, String>, PinError> {
-    let mut found = BTreeMap::new();
-    let mut waiting: Vec<(PathBuf, usize)> = vec![(root.join("rulesets"), 0)];
-    while let Some((dir, level)) = waiting.pop() {
-        if !dir.is_dir() || level > LEVELS_MAX {
-            continue;
-        }
-        for entry in std::fs::read_dir(&dir).map_err(file_error(&dir))? {
-            let entry = entry.map_err(file_error(&dir))?;
-            let (path, kind) = (entry.path(), entry.file_type().map_err(file_error(&dir))?);
-            if kind.is_dir() {
-                waiting.push((path, level + 1));
-            } else if path.extension().is_some_and(|e| e == "toml") && found.len() < FILES_MAX {
-                let text = std::fs::read_to_string(&path).map_err(file_error(&path))?;
-                let name = path.strip_prefix(root).unwrap_or(&path);
-                found.insert(name.to_string_lossy().into_owned(), text);
-            }
-        }
-    }
-    Ok(found)
+/// A tag as a version is written: without the `v`.
+fn name_of(tag: &str) -> String {
+    tag_version(tag).map_or_else(|| tag.to_owned(), |version| version.to_string())
 }

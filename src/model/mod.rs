@@ -14,6 +14,7 @@ pub mod revision;
 pub mod schedule;
 pub mod selector;
 pub mod size;
+pub mod version;
 
 pub use commit::{CommitId, ObjectId};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -28,3 +29,4 @@ pub use objects::{Objects, ObjectsError};
 pub use revision::Revision;
 pub use schedule::{Freeze, Window};
 pub use selector::Selector;
+pub use version::tag_version;

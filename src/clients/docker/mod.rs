@@ -20,7 +20,7 @@ mod events;
 pub mod credentials;
 
 pub use client::DockerClient;
-pub use credentials::RegistryCredentials;
+pub use credentials::{CredentialsError, RegistryCredentials};
 
 pub use error::{DockerError, DockerErrorKind};
 pub use types::{

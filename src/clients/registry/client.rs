@@ -90,14 +90,14 @@ fn same_authority(a: &Url, b: &Url) -> bool {
 }
 
 /// A request before it is sent.
-struct Request {
-    operation: String,
+pub(in crate::clients::registry) struct Request {
+    pub(in crate::clients::registry) operation: String,
     /// Grants are kept under this.
-    grant: String,
-    method: Method,
-    url: Url,
-    content_type: Option<String>,
-    body: Option<Vec<u8>>,
+    pub(in crate::clients::registry) grant: String,
+    pub(in crate::clients::registry) method: Method,
+    pub(in crate::clients::registry) url: Url,
+    pub(in crate::clients::registry) content_type: Option<String>,
+    pub(in crate::clients::registry) body: Option<Vec<u8>>,
 }
 
 impl RegistryClient {
@@ -127,7 +127,12 @@ impl RegistryClient {
         Ok(Self { hub: hub.clone(), scheme, http, auth, granted: Mutex::default() })
     }
 
-    fn url(
+    /// The hub's name, for messages.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    pub(in crate::clients::registry) fn url(
         &self,
         repository: &RepositoryPath,
         rest: &str,
@@ -163,7 +168,10 @@ impl RegistryClient {
     }
 
     /// Sends a request, answering one challenge; anything but success or 404 is an error.
-    async fn send(&self, request: Request) -> Result<Response, RegistryError> {
+    pub(in crate::clients::registry) async fn send(
+        &self,
+        request: Request,
+    ) -> Result<Response, RegistryError> {
         let known = self.granted.lock().await.get(&request.grant).cloned();
         let first = self.attempt(&request, known.as_deref()).await?;
         if first.status() != StatusCode::UNAUTHORIZED {
@@ -248,7 +256,7 @@ struct Token {
 }
 
 /// Reads a whole body, at most `bytes_max`.
-async fn body(
+pub(in crate::clients::registry) async fn body(
     operation: &str,
     mut answer: Response,
     bytes_max: usize,

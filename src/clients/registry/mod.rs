@@ -13,6 +13,7 @@ mod client;
 mod error;
 mod manifest;
 mod resolve;
+mod tags;
 
 pub use client::{PlainHttp, RegistryClient, RegistryOptions};
 pub use error::{RegistryError, RegistryErrorKind};

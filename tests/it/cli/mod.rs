@@ -2,6 +2,7 @@
 
 mod help;
 mod node;
+mod pin;
 mod real;
 mod support;
 mod usage;

@@ -281,3 +281,11 @@ fn a_newer_repository_is_told_apart_from_a_broken_one() {
     let found = Repo::default().with("tidegate.toml", "requires = \"new\"").findings();
     assert!(found.contains("tidegate.toml:1:12: `new` is not a range of versions"), "{found}");
 }
+
+#[test]
+fn a_range_of_versions_is_one_and_holds_the_pinned_version() {
+    each(&[
+        ("versions = \"newest\"", "5:12", "`versions` is not a semver range"),
+        ("versions = 1", "5:12", "`versions` must be a string"),
+    ]);
+}

@@ -20,7 +20,7 @@ const HTPASSWD: &str = "alice:$2b$04$731RjZca/Bhpv74bXpCb8eBk/FOwIDNTKOi8L6/xYjQ
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-fn options() -> RegistryOptions {
+pub(crate) fn options() -> RegistryOptions {
     RegistryOptions { plain_http: PlainHttp::Loopback, ca: None, auth: None }
 }
 
@@ -32,11 +32,11 @@ fn auth(server: &str, password: &str) -> RegistryAuth {
     }
 }
 
-fn client(hub: &TestHub, options: RegistryOptions) -> RegistryClient {
+pub(crate) fn client(hub: &TestHub, options: RegistryOptions) -> RegistryClient {
     RegistryClient::new(&hub.authority.parse::<Hub>().unwrap(), options).unwrap()
 }
 
-fn web() -> RepositoryPath {
+pub(crate) fn web() -> RepositoryPath {
     "app1/web".parse().unwrap()
 }
 
@@ -50,7 +50,11 @@ fn document(media_type: &str, json: &serde_json::Value) -> Document {
 }
 
 /// Pushes an image whose configuration is `config`; returns its manifest's and its own digest.
-async fn push_image(client: &RegistryClient, config: &str, name: Option<&str>) -> (Digest, Digest) {
+pub(crate) async fn push_image(
+    client: &RegistryClient,
+    config: &str,
+    name: Option<&str>,
+) -> (Digest, Digest) {
     let layer = client.push_blob(&web(), b"layer".to_vec()).await.unwrap();
     let image_id = client.push_blob(&web(), config.as_bytes().to_vec()).await.unwrap();
     let manifest = document(

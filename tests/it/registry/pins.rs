@@ -8,13 +8,12 @@ use crate::registry::{client, options, push_image, tag, web};
 
 fn request(version: &str) -> PinRequest {
     PinRequest {
-        service: "app1".parse().unwrap(),
-        container: "web".parse().unwrap(),
+        address: "app1.web".parse().unwrap(),
         repository: web(),
         reference: tag(version),
         version: None,
         ruleset: None,
-        platform: Platform::own(),
+        platforms: vec![Platform::own()],
     }
 }
 

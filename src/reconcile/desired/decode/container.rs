@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::model::ContainerName;
 use crate::model::NetworkName;
 use crate::model::RepositoryPath;
+use crate::model::tag_version;
 use crate::reconcile::desired::container::Condition;
 use crate::reconcile::desired::container::ContainerSpec;
 use crate::reconcile::desired::container::DesiredContainer;
@@ -91,12 +92,33 @@ fn pin(
         }
         return None;
     };
+    versions(table, entry, reader);
     Some(Pin {
         repository,
         digest: entry.digest,
         image_id: entry.image_id.clone(),
         version: entry.version.clone(),
     })
+}
+
+/// `versions`: it decides nothing here; `pin --check` offers what it allows.
+fn versions(table: &Table, pin: &PinEntry, reader: &mut Reader<'_>) {
+    let Some(node) = table.get("versions") else { return };
+    let read = |text: &str| text.parse::<semver::VersionReq>();
+    let Some(range) = node.as_text().map(read) else { return };
+    let pinned = pin.version.as_deref().and_then(tag_version);
+    match (range, pinned) {
+        (Err(error), _) => {
+            let help = "write for example `^1.4` or `>=1.4, <2`; a literal, without `${…}`";
+            let message = format!("`versions` is not a semver range: {error}");
+            reader.findings.error_help(node.at, message, help);
+        }
+        (Ok(range), Some(pinned)) if !range.matches(&pinned) => {
+            let message = format!("the pinned version {pinned} is outside `{range}`");
+            reader.findings.warning(node.at, message, "pin another one, or widen `versions`");
+        }
+        _ => {}
+    }
 }
 
 /// `depends_on`: without a condition it is "started"; a run-once dependency is made "completed" when

@@ -1,0 +1,50 @@
+//! How a person's commands are let into registries: as their docker is.
+//!
+//! In: `config.json` as `docker login` writes it, `/etc/docker/certs.d`. Out: a client. Effect:
+//! reads these files.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::error::CommandError;
+use crate::clients::docker::{CredentialsError, RegistryAuth, RegistryCredentials};
+use crate::clients::host::read_bounded;
+use crate::clients::registry::{PlainHttp, RegistryClient, RegistryOptions};
+use crate::model::Hub;
+
+/// A few registries' credentials, or a bundle of authorities.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// A client of `hub` with what this user's docker knows of it.
+///
+/// # Errors
+/// When one of docker's files is there and cannot be used.
+pub fn client(hub: &Hub, plain_http: PlainHttp) -> Result<RegistryClient, CommandError> {
+    let options = RegistryOptions { plain_http, ca: authority(hub)?, auth: auth(hub)? };
+    RegistryClient::new(hub, options).map_err(|error| CommandError::failed(&error))
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, CommandError> {
+    read_bounded(path, FILE_BYTES_MAX).map_err(|error| CommandError::failed(&error))
+}
+
+/// The authority that docker trusts for this hub.
+fn authority(hub: &Hub) -> Result<Option<Vec<u8>>, CommandError> {
+    read(&Path::new("/etc/docker/certs.d").join(hub.authority()).join("ca.crt"))
+}
+
+fn auth(hub: &Hub) -> Result<Option<RegistryAuth>, CommandError> {
+    let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+    let folder = folder.or_else(|| std::env::home_dir().map(|home| home.join(".docker")));
+    let Some(path) = folder.map(|folder| folder.join("config.json")) else { return Ok(None) };
+    let Some(bytes) = read(&path)? else { return Ok(None) };
+    let all = match RegistryCredentials::parse(&bytes) {
+        Ok(all) => all,
+        // Many hubs let everybody read; one that does not will say so.
+        Err(CredentialsError::Helper) => return Ok(None),
+        Err(error) => {
+            let hint = format!("mend {}: `docker login`", path.display());
+            return Err(CommandError::failed(&error).hint(hint));
+        }
+    };
+    Ok(all.for_authority(hub.authority()).cloned())
+}

@@ -1,0 +1,87 @@
+//! `tidegate pin` against a real hub.
+
+use std::path::Path;
+
+use crate::cli::support::run;
+use crate::registry::hub::{TestHub, plain};
+use crate::registry::{client, options, push_image};
+
+const RULESET: &str = "rulesets/it/app1.toml";
+
+/// A hub with versions of `app1/web`, and a work tree that pins 1.0.0 of them.
+async fn stage(versions: &[&str]) -> (TestHub, tempfile::TempDir) {
+    let (hub, tree) = (plain(), tempfile::tempdir().unwrap());
+    for version in versions {
+        let config = format!("{{\"version\": \"{version}\"}}");
+        push_image(&client(&hub, options()), &config, Some(version)).await;
+    }
+    let environment = format!("name = \"dev\"\nhub = \"{}\"\n", hub.authority);
+    let service = "app = \"app1\"\n[containers.web]\nimage = \"app1/web\"\nversions = \"^1\"\n";
+    for (path, text) in [
+        ("tidegate.toml", "repository = \"x\"\nenvironments = [\"dev\"]\n[apps.app1]\n"),
+        ("environments/dev/environment.toml", environment.as_str()),
+        ("environments/dev/trust.toml", "version = 1\n"),
+        ("services/app1.toml", service),
+        (RULESET, "# pins\n[match]\nservice = \"app1\"  # alone\n"),
+    ] {
+        let path = tree.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    (hub, tree)
+}
+
+fn text(tree: &Path) -> String {
+    std::fs::read_to_string(tree.join(RULESET)).unwrap()
+}
+
+#[tokio::test]
+async fn a_pin_is_written_checked_and_taken_further_within_its_range() {
+    let (hub, tree) = stage(&["1.0.0", "v1.2.0", "2.0.0", "latest"]).await;
+    let tree = tree.path();
+    let said = run(tree, ["pin", "app1.web", "--version", "1.0.0"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(text(tree).starts_with("# pins\n[match]\nservice = \"app1\"  # alone\n"));
+    assert!(text(tree).contains("version = \"1.0.0\""), "{}", text(tree));
+    let said = run(tree, ["pin", "--check"]);
+    assert_eq!(said.code, 2, "{}", said.err);
+    let rows: Vec<Vec<&str>> =
+        said.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[1], ["app1.web", "1.0.0", "^1", "v1.2.0", "2.0.0"]);
+    let said = run(tree, ["pin", "app1", "--update", "-o", "json"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    let json: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(json["schema"], "tidegate.pin/1");
+    assert_eq!(json["pins"][0]["version"], "1.2.0");
+    assert_eq!(run(tree, ["pin", "--check"]).code, 0);
+    // By whole reference, and by digest, which has no version of its own.
+    let from = format!("{}/app1/web:2.0.0", hub.authority);
+    assert_eq!(run(tree, ["pin", "app1.web", "--from", &from]).code, 0);
+    let digest = json["pins"][0]["digest"].as_str().unwrap().to_owned();
+    assert_eq!(run(tree, ["pin", "app1.web", "--digest", &digest]).code, 0);
+    assert!(text(tree).contains(&digest) && !text(tree).contains("version"), "{}", text(tree));
+}
+
+#[tokio::test]
+async fn a_pin_that_cannot_be_made_changes_nothing_and_says_why() {
+    let (_hub, tree) = stage(&["1.0.0"]).await;
+    let tree = tree.path();
+    let before = text(tree);
+    for (args, code, words) in [
+        (&["app1.web"][..], 64, "which image?"),
+        (&[], 64, "which container?"),
+        (&["app1", "--version", "1.0.0"], 64, "`app1` names no container"),
+        (&["app1.db", "--version", "1.0.0"], 64, "there are app1.web"),
+        (&["app1.web", "--version", "9.9.9"], 1, "no such image"),
+        (&["app1.web", "--version", "../x"], 64, "is not a tag"),
+        (&["app1.web", "--from", "other/web:1.0.0"], 64, "not `other/web`"),
+        (&["app1.web", "--from", "1.0.0", "--check"], 64, "cannot be used with"),
+        (&["app2", "--check"], 64, "there is no container app2"),
+        (&["app1.web", "--version", "1.0.0", "-C", "services"], 64, "no tidegate.toml"),
+    ] {
+        let said = run(tree, [&["pin"], args].concat());
+        assert_eq!(said.code, code, "{args:?}: {}", said.err);
+        assert!(said.err.contains(words), "{args:?}: {}", said.err);
+    }
+    assert_eq!(text(tree), before);
+}
