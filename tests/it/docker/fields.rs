@@ -11,7 +11,7 @@ use tidegate::reconcile::desired::container::{
 };
 use tidegate::reconcile::plan::fields::table;
 
-use crate::docker::lab::{Lab, subnet};
+use crate::docker::lab::{Lab, SUBNET};
 
 type Case = (&'static str, fn(&mut ContainerSpec));
 
@@ -38,7 +38,7 @@ fn endpoints(list: &[(&str, Endpoint)]) -> NetworkAttachment {
 
 /// A name server's or container's address in the lab's own subnet.
 fn fixed() -> std::net::Ipv4Addr {
-    subnet().replace(".0/24", ".77").parse().unwrap()
+    SUBNET.replace(".0/24", ".77").parse().unwrap()
 }
 
 const CONFIG: &[Case] = &[

@@ -172,10 +172,8 @@ fn network(name: &str, subnet: Option<&str>) -> DesiredNetwork {
     }
 }
 
-/// A subnet that no other engine of this machine's tests has.
-pub(crate) fn subnet() -> String {
-    format!("10.{}.{}.0/24", 192 + std::process::id() / 250 % 60, std::process::id() % 250)
-}
+/// The subnet of the network whose addresses are chosen.
+pub(crate) const SUBNET: &str = "10.200.0.0/24";
 
 fn service() -> DesiredService {
     let data = DesiredVolume {
@@ -193,7 +191,7 @@ fn service() -> DesiredService {
         update: UpdatePolicy::default(),
         containers: BTreeMap::new(),
         networks: BTreeMap::from([
-            ("back".parse().unwrap(), network("app1.prd_back", Some(&subnet()))),
+            ("back".parse().unwrap(), network("app1.prd_back", Some(SUBNET))),
             ("default".parse().unwrap(), network("app1.prd", None)),
         ]),
         volumes: BTreeMap::from([("data".parse().unwrap(), data)]),

@@ -5,4 +5,6 @@ pub(crate) mod git;
 pub(crate) mod git_fake;
 pub(crate) mod git_server;
 pub(crate) mod images;
+pub(crate) mod leftovers;
+pub(crate) mod relay;
 pub(crate) mod socket;
