@@ -107,6 +107,7 @@ fn values_that_mean_nothing_are_named() {
         ("extra_hosts = [\"x\"]", "5:16", "`x` names no address"),
         ("environment = [\"A\"]", "5:16", "`A` in `environment` has no value"),
         ("command = \"'\"", "5:11", "`command` has an open quote"),
+        ("command = []", "5:11", "an empty `command` without an `entrypoint` runs nothing"),
         ("cap_add = [\"x y\"]", "5:12", "`x y` is not a capability"),
         ("ulimits = { nofile = { soft = 2, hard = 1 } }", "5:22", "is above the hard limit"),
         ("healthcheck = { test = [\"wget\"] }", "5:24", "must begin with CMD"),
@@ -288,4 +289,12 @@ fn a_range_of_versions_is_one_and_holds_the_pinned_version() {
         ("versions = \"newest\"", "5:12", "`versions` is not a semver range"),
         ("versions = 1", "5:12", "`versions` must be a string"),
     ]);
+}
+
+#[test]
+fn one_mistake_is_told_once() {
+    let found = web("healthcheck = { test = [\"CMD\", \"test $HOME\"] }");
+    assert_eq!(found.lines().count(), 1, "{found}");
+    assert!(found.contains("5:38: a lone `$`"), "{found}");
+    assert_eq!(web("entrypoint = [\"/run\"]\ncommand = []"), "");
 }

@@ -29,6 +29,7 @@ use crate::reconcile::desired::decode::process::is_host_name;
 use crate::reconcile::desired::decode::process::is_signal;
 use crate::reconcile::desired::decode::process::is_user;
 use crate::reconcile::desired::decode::process::restart;
+use crate::reconcile::desired::document::node::Node;
 use crate::reconcile::desired::document::node::Table;
 use crate::reconcile::desired::document::node::Value;
 use crate::reconcile::desired::document::place::Place;
@@ -167,7 +168,7 @@ fn spec(
 ) -> ContainerSpec {
     let absolute: fn(&str) -> bool = |text| text.starts_with('/');
     ContainerSpec {
-        command: reader.words(table, "command"),
+        command: command(table, reader),
         entrypoint: reader.words(table, "entrypoint"),
         environment: environment(table, reader),
         ports: ports(table, reader),
@@ -200,6 +201,19 @@ fn spec(
         tty: reader.boolean(table, "tty"),
         shm_size: reader.size(table, "shm_size"),
     }
+}
+
+/// An empty command is refused where the engine would run the image's own instead.
+fn command(table: &Table, reader: &mut Reader<'_>) -> Option<Vec<String>> {
+    let is_empty = |node: &Node| node.as_list().is_some_and(<[Node]>::is_empty);
+    let node = table.get("command")?;
+    if is_empty(node) && table.get("entrypoint").is_none_or(is_empty) {
+        let help = "remove it to run the image's command, or set `entrypoint` to what runs without \
+                    arguments";
+        let message = "an empty `command` without an `entrypoint` runs nothing";
+        reader.findings.error_help(node.at, message, help);
+    }
+    reader.words(table, "command")
 }
 
 fn environment(table: &Table, reader: &mut Reader<'_>) -> BTreeMap<String, String> {

@@ -18,7 +18,10 @@ pub(crate) fn healthcheck(table: &Table, reader: &mut Reader<'_>) -> Option<Heal
         _ => reader.texts(check, "test"),
     };
     let kind = test.first().map(String::as_str);
+    let written = check.get("test").and_then(Node::as_list).map_or(test.len(), <[Node]>::len);
     let bad = match kind {
+        // What could not be substituted has its own mistake, and this would only follow from it.
+        _ if test.len() < written => None,
         Some("CMD" | "CMD-SHELL") if test.len() < 2 => Some("has no command"),
         Some("CMD-SHELL") if test.len() > 2 => Some("takes one line after CMD-SHELL"),
         Some("NONE") if test.len() > 1 => Some("takes nothing after NONE"),
