@@ -4,20 +4,41 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-/// Where engines' locks lie: one place for a whole machine, since engines are a machine's.
-pub fn engine_locks() -> PathBuf {
-    if rustix::process::geteuid().is_root() {
-        return PathBuf::from("/run/tidegate");
+use crate::model::EnvironmentName;
+
+/// Where the locks of the engine at `socket` lie.
+///
+/// They can only exclude those who look at the same place, so an engine has one agent only if that
+/// agent is of the engine's own user (root, but for a rootless engine). Others, of the `docker` group
+/// for instance, keep to a scope.
+///
+/// # Errors
+/// When the engine is another user's and `scope` is none.
+pub fn engine_locks(socket: &Path, scope: Option<&EnvironmentName>) -> Result<PathBuf, LockError> {
+    let user = rustix::process::geteuid().as_raw();
+    // A socket that cannot be looked at is nobody's engine; calling it fails for its own reason.
+    let owner = fs::metadata(socket).map_or(user, |meta| meta.uid());
+    if !may_have(user, owner, scope) {
+        return Err(LockError::NotOwner { socket: socket.to_owned() });
+    }
+    if user == ROOT {
+        return Ok(PathBuf::from("/run/tidegate"));
     }
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let own = format!("tidegate-{}", rustix::process::geteuid().as_raw());
-    runtime.filter(|dir| dir.is_dir()).unwrap_or_else(|| PathBuf::from("/tmp").join(own))
+    let own = PathBuf::from(format!("/tmp/tidegate-{user}"));
+    Ok(runtime.filter(|dir| dir.is_dir()).unwrap_or(own))
+}
+
+const ROOT: u32 = 0;
+
+fn may_have(user: u32, owner: u32, scope: Option<&EnvironmentName>) -> bool {
+    user == ROOT || user == owner || scope.is_some()
 }
 
 /// A lock that is not to be had.
@@ -28,6 +49,12 @@ pub enum LockError {
     Taken {
         /// Which.
         state_dir: PathBuf,
+    },
+    /// The engine belongs to somebody else.
+    #[error("{socket} is another user's engine: only that user's agent can have it alone")]
+    NotOwner {
+        /// Which.
+        socket: PathBuf,
     },
     /// The lock file cannot be used.
     #[error("cannot lock {path}")]
@@ -79,7 +106,21 @@ fn open(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use crate::agent::lock::{LockError, StateLock};
+    use crate::agent::lock::{LockError, StateLock, may_have};
+
+    #[test]
+    fn a_whole_engine_is_for_its_own_user_and_root() {
+        let scope = "dev".parse().unwrap();
+        for (user, owner, scope, may) in [
+            (0, 0, None, true),
+            (0, 1000, None, true),
+            (1000, 1000, None, true),
+            (1000, 0, None, false),
+            (1000, 0, Some(&scope), true),
+        ] {
+            assert_eq!(may_have(user, owner, scope), may, "{user} {owner} {scope:?}");
+        }
+    }
 
     #[test]
     fn a_state_directory_has_one_writer() {

@@ -327,7 +327,8 @@ impl<'a> Agent<'a> {
             return Ok(());
         }
         let scope = self.options.scope.as_ref().or(self.node.settings.scope.as_ref());
-        let lock = EngineLock::acquire(&engine_locks(), &id, scope);
+        let folder = engine_locks(&self.node.settings.engine.socket, scope);
+        let lock = EngineLock::acquire(&folder.map_err(AgentError::Lock)?, &id, scope);
         let lock = lock.map_err(|error: HostError| AgentError::Host(error))?;
         self.engine = Some((id, lock));
         Ok(())
@@ -380,6 +381,7 @@ pub async fn once(
         }
     };
     let scope = scope.or(node.settings.scope.as_ref());
-    let _lock = EngineLock::acquire(&engine_locks(), &id, scope).map_err(AgentError::Host)?;
+    let folder = engine_locks(&node.settings.engine.socket, scope).map_err(AgentError::Lock)?;
+    let _lock = EngineLock::acquire(&folder, &id, scope).map_err(AgentError::Host)?;
     node.pass(ask).await
 }

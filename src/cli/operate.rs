@@ -269,6 +269,9 @@ pub fn agent_error(error: &AgentError) -> CommandError {
         AgentError::Lock(LockError::Taken { .. }) => {
             failed.hint("an agent runs already: use `apply`, which asks it to run a pass")
         }
+        AgentError::Lock(LockError::NotOwner { .. }) => failed.hint(
+            "run it as the engine's user (sudo), or confine it to an environment: `scope` in agent.toml",
+        ),
         _ if is_denied(error) => {
             failed.hint("the node's files belong to the agent's user: try sudo")
         }
