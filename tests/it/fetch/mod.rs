@@ -1,5 +1,6 @@
 //! Fetching from real servers, and from hostile ones.
 
+mod between;
 mod deadlines;
 mod hostile;
 mod secrets;

@@ -231,6 +231,7 @@ fn nginx_conf(folder: &Path, base: &Path, port: u16, backend: &str) -> String {
          server {{\nlisten 127.0.0.1:{port} ssl;\nssl_certificate {path}/server.pem;\n\
          ssl_certificate_key {path}/server.key;\n\
          location /elsewhere/ {{ return 302 https://localhost:{port}/stolen$request_uri; }}\n\
+         location ~ ^/(https?)/([0-9]+)(/.*)$ {{ return 302 $1://127.0.0.1:$2$3$is_args$args; }}\n\
          location / {{\nauth_basic x;\nauth_basic_user_file {path}/users;\n\
          fastcgi_pass unix:{path}/cgi.sock;\nfastcgi_param SCRIPT_FILENAME {backend}/git-http-backend;\n\
          fastcgi_param GIT_HTTP_EXPORT_ALL 1;\nfastcgi_param GIT_PROJECT_ROOT {base};\n\
