@@ -75,6 +75,9 @@ pub fn run(args: &InitArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
         CommandError::usage("tidegate.toml names no `repository`")
             .hint("write: repository = \"acme-config\"")
     })?;
+    if args.from.is_some() && args.keys.is_none() {
+        listed_key(&files, ctx)?;
+    }
     let request = InitRequest {
         destination: args.dir.clone(),
         files,
@@ -94,6 +97,33 @@ pub fn run(args: &InitArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
         Format::Table => tell(&made, ctx, out)?,
     }
     Ok(Outcome::Done)
+}
+
+/// Says whose trust.toml does not list the key that will sign; refuses when none does, for nobody
+/// could ever add a commit to such lines.
+fn listed_key(files: &Files, ctx: &Context) -> Result<(), CommandError> {
+    // An OpenPGP key is named in too many ways to be compared.
+    let Some(key) = public_key(user_config, std::env::home_dir().as_deref()) else { return Ok(()) };
+    let body = key.split(' ').nth(1).unwrap_or(&key);
+    let policies = files.iter().filter_map(|(path, file)| {
+        let name = path.strip_prefix("environments/")?.strip_suffix("/trust.toml")?;
+        Some((name, String::from_utf8_lossy(&file.bytes).contains(body)))
+    });
+    let (listing, strange): (Vec<_>, Vec<_>) = policies.partition(|(_, lists)| *lists);
+    let names = strange.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    if listing.is_empty() && !strange.is_empty() {
+        return Err(CommandError::refused(format!(
+            "no trust.toml ({names}) lists the key that you sign with, so you could add nothing"
+        ))
+        .hint("add --keys DIR, which makes a key for each of the people there, or list your key"));
+    }
+    if !strange.is_empty() {
+        ctx.notice(&format!(
+            "{} the trust.toml of {names} does not list your key: others go on there",
+            ctx.paint_err.tone(Tone::Notice, "note:")
+        ));
+    }
+    Ok(())
 }
 
 fn explain(error: &InitError) -> CommandError {

@@ -151,3 +151,25 @@ fn without_a_key_it_says_how_to_get_one() {
     assert!(text.contains("gpg.format ssh"), "{text}");
     assert!(!home.path().join("config").exists());
 }
+
+#[test]
+fn lines_are_not_begun_with_a_key_that_nobody_lists() {
+    let home = TempDir::new().unwrap();
+    let home = home.path();
+    configure(home);
+    let key = std::fs::read_to_string(home.join("id_ed25519.pub")).unwrap();
+    let other = "[people.alice]\nkeys = [\"ssh-ed25519 AAAA alice\"]\n";
+    write(home, "example/tidegate.toml", "repository = \"demo\"\n");
+    write(home, "example/environments/dev/trust.toml", other);
+    write(home, "example/environments/tst/trust.toml", other);
+    let refused = tidegate(home, &["--from", "example", "demo"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    assert!(said.contains("(dev, tst) lists the key") && said.contains("--keys DIR"), "{said}");
+    assert!(!home.join("demo").exists());
+    let own = format!("[people.alice]\nkeys = [\"{}\"]\n", key.trim());
+    write(home, "example/environments/dev/trust.toml", &own);
+    let made = tidegate(home, &["--from", "example", "demo"]);
+    let said = String::from_utf8_lossy(&made.stderr).into_owned();
+    assert!(made.status.success() && said.contains("trust.toml of tst does not list"), "{said}");
+}
