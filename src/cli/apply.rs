@@ -89,6 +89,7 @@ fn laptop(
     if !dir.is_dir() {
         return Err(CommandError::usage(format!("{} is no directory", dir.display())));
     }
+    known_node(dir, environment, node)?;
     let state = state_home().join("tidegate").join(format!("worktree-{environment}-{node}"));
     if ctx.config.exists() {
         let settings = ctx.settings()?;
@@ -105,6 +106,50 @@ fn laptop(
     );
     Settings::from_texts(vec![("--worktree".to_owned(), text)])
         .map_err(|error| CommandError::usage(error.to_string()))
+}
+
+/// Refuses a node that the work tree does not have, for which nothing would ever be done.
+fn known_node(
+    dir: &Path,
+    environment: &EnvironmentName,
+    node: &NodeName,
+) -> Result<(), CommandError> {
+    let environments = names(&dir.join("environments"), "");
+    if !environments.contains(environment.as_str()) {
+        return Err(CommandError::usage(format!(
+            "{} has no environment `{environment}`",
+            dir.display()
+        ))
+        .hint(format!("it has: {}", listed(&environments))));
+    }
+    let folder = dir.join(format!("environments/{environment}/nodes"));
+    let nodes = names(&folder, ".toml");
+    if nodes.contains(node.as_str()) {
+        return Ok(());
+    }
+    Err(CommandError::usage(format!("environment `{environment}` has no node `{node}`")).hint(
+        format!(
+            "its nodes are: {}; {}/{node}.toml makes another",
+            listed(&nodes),
+            folder.display()
+        ),
+    ))
+}
+
+/// What lies in a folder and ends so, without the ending.
+fn names(folder: &Path, ending: &str) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let name = |entry: std::fs::DirEntry| {
+        Some(entry.file_name().to_str()?.strip_suffix(ending)?.to_owned())
+    };
+    entries.filter_map(name).collect()
+}
+
+fn listed(names: &BTreeSet<String>) -> String {
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn state_home() -> PathBuf {

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use crate::cli::error::CommandError;
 use crate::cli::repository::{commit, open};
-use crate::clients::git::local_tip;
-use crate::config::BranchName;
+use crate::clients::git::branches;
 use crate::model::EnvironmentName;
 use crate::reconcile::source::{Snapshot, read_work_tree};
 use crate::reconcile::trust::{RevokedKeys, SnapshotRequest, Verified, snapshot};
@@ -26,30 +25,12 @@ pub struct Place {
     /// A repository whose commit is read instead of a directory's files
     #[arg(long, value_name = "PATH")]
     repository: Option<PathBuf>,
-    /// The commit to read: a branch or a whole id (default: each environment's own branch)
+    /// The commit to read, as git names it (default: each environment's own branch)
     #[arg(long, value_name = "REV", requires = "repository")]
     revision: Option<String>,
 }
 
 impl Place {
-    /// Every file: of the directory, or of the one commit that is named.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub fn files(&self) -> Result<Files, CommandError> {
-        match (&self.repository, &self.revision) {
-            (None, _) => self.work_tree(None),
-            // A branch holds its own environment's directory alone, and is read as that.
-            (Some(_), Some(revision)) => {
-                let environment: EnvironmentName = revision.parse().map_err(|_| {
-                    CommandError::usage("--revision names an environment's branch here")
-                })?;
-                Ok(self.environment(&environment)?.into_inner().files)
-            }
-            (Some(_), None) => Err(CommandError::usage("which branch? add --revision")),
-        }
-    }
-
     /// The directory's files; of one environment where only that one's are wanted.
     ///
     /// # Errors
@@ -83,31 +64,52 @@ impl Place {
             .map_err(|error| CommandError::failed(&error))
     }
 
+    /// The commit that was asked for by name.
+    pub fn revision(&self) -> Option<&str> {
+        self.revision.as_deref()
+    }
+
     /// The repository whose commits are read, if not a directory.
     pub fn repository(&self) -> Option<&Path> {
         self.repository.as_deref()
     }
 
-    /// Environments in the order that the directory's `tidegate.toml`, or that of a work tree beside
-    /// the repository, names them; only those that have a branch.
+    /// Environments that have a branch in the repository, in the order that `tidegate.toml` names
+    /// them.
     ///
     /// # Errors
     /// When none has one.
     pub fn branches(&self) -> Result<Vec<EnvironmentName>, CommandError> {
         let repository = self.repository.as_deref().unwrap_or(&self.dir);
-        let files = read_work_tree(repository, None).unwrap_or_default();
-        let text = files.get("tidegate.toml").map(|bytes| String::from_utf8_lossy(bytes));
-        let table: toml::Table =
-            text.and_then(|text| toml::from_str(&text).ok()).unwrap_or_default();
-        let listed = table.get("environments").and_then(toml::Value::as_array);
-        let names = listed.into_iter().flatten().filter_map(|name| name.as_str()?.parse().ok());
-        let found: Vec<EnvironmentName> =
-            names.filter(|name| local_tip(repository, &BranchName::of(name)).is_some()).collect();
+        let names = branches(repository);
+        let names = names.iter().filter_map(|name| name.as_str().parse::<EnvironmentName>().ok());
+        let mut order: Vec<String> = Vec::new();
+        let mut found: Vec<EnvironmentName> = Vec::new();
+        for name in names {
+            let Ok(snapshot) = self.environment(&name) else { continue };
+            let files = &snapshot.get().files;
+            if files.keys().any(|path| path.starts_with("environments/")) {
+                order = if order.is_empty() { listed(files) } else { order };
+                found.push(name);
+            }
+        }
+        let rank = |name: &EnvironmentName| order.iter().position(|other| other == name.as_str());
+        found.sort_by_key(|name| rank(name).unwrap_or(usize::MAX));
         if found.is_empty() {
-            return Err(CommandError::usage("which environments? name them with --environment"));
+            let shown = repository.display();
+            return Err(CommandError::usage(format!("{shown} has no environment's branch"))
+                .hint("an environment `prd` is a branch `prd` that holds `environments/prd/`"));
         }
         Ok(found)
     }
+}
+
+/// The environments that `tidegate.toml` names.
+fn listed(files: &Files) -> Vec<String> {
+    let text = files.get("tidegate.toml").map(|bytes| String::from_utf8_lossy(bytes));
+    let table: toml::Table = text.and_then(|text| toml::from_str(&text).ok()).unwrap_or_default();
+    let names = table.get("environments").and_then(toml::Value::as_array);
+    names.into_iter().flatten().filter_map(|name| Some(name.as_str()?.to_owned())).collect()
 }
 
 fn not_a_repository(dir: &Path) -> CommandError {

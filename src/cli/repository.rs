@@ -2,10 +2,10 @@
 //!
 //! In: a path, a revision. Out: objects, a commit. Effect: reads the repository.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cli::error::CommandError;
-use crate::clients::git::{ObjectReader, local_tip};
+use crate::clients::git::{ObjectReader, local_tip, named_commit, repository_folder};
 use crate::config::BranchName;
 use crate::model::CommitId;
 
@@ -14,20 +14,15 @@ use crate::model::CommitId;
 /// # Errors
 /// When it is none.
 pub fn open(repository: &Path) -> Result<ObjectReader, CommandError> {
-    if !git_dir(repository).join("objects").is_dir() {
+    if !repository_folder(repository).join("objects").is_dir() {
         return Err(CommandError::usage(format!("{} is no git repository", repository.display()))
             .hint("name a clone, or a bare repository"));
     }
-    ObjectReader::open_repository(&git_dir(repository))
-        .map_err(|error| CommandError::failed(&error))
+    ObjectReader::open_repository(repository).map_err(|error| CommandError::failed(&error))
 }
 
-fn git_dir(repository: &Path) -> PathBuf {
-    let inner = repository.join(".git");
-    if inner.is_dir() { inner } else { repository.to_owned() }
-}
-
-/// The commit that a branch or a whole id names.
+/// The commit that a name stands for: a branch (`origin`'s where there is none here), an id, or what
+/// else git understands.
 ///
 /// # Errors
 /// When there is none.
@@ -36,8 +31,14 @@ pub fn commit(repository: &Path, revision: &str) -> Result<CommitId, CommandErro
         return Ok(id);
     }
     let branch: Option<BranchName> = revision.parse().ok();
-    branch.and_then(|branch| local_tip(repository, &branch)).ok_or_else(|| {
-        CommandError::usage(format!("{} has no branch `{revision}`", repository.display()))
-            .hint("write a branch, or all 40 digits of a commit: `git rev-parse REV`")
-    })
+    let folder = repository_folder(repository);
+    branch
+        .and_then(|branch| local_tip(&folder, &branch))
+        .or_else(|| named_commit(repository, &format!("refs/remotes/origin/{revision}")))
+        .or_else(|| named_commit(repository, revision))
+        .ok_or_else(|| {
+            let shown = repository.display();
+            CommandError::usage(format!("{shown} has no branch or commit `{revision}`"))
+                .hint("`git branch --all` lists the branches")
+        })
 }

@@ -8,6 +8,7 @@
 //! protocol.rs  what parent and child say to each other: JSON on stdin and stdout
 //! child/       the re-executed process: limits itself, fetches, checks sizes
 //! parent.rs    starts it, waits within deadlines, ends it
+//! names.rs     where a repository of one's own is, and what its commits are called
 //! tip.rs       the tip of a repository on this machine, without a child
 //! store.rs     the node's object store, quarantines, adoption
 //! objects.rs   reading the objects of a repository as it is
@@ -22,6 +23,7 @@
 
 pub mod child;
 mod limits;
+mod names;
 mod reader;
 mod parent;
 mod protocol;
@@ -32,6 +34,7 @@ mod write;
 mod tests;
 
 pub use limits::FetchLimits;
+pub use names::{branches, named_commit, repository_folder};
 pub use parent::{FetchProgram, FetchWish, consolidate, fetch};
 pub use protocol::{FailureKind, Outcome};
 pub use reader::ObjectReader;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use git2::{ErrorCode, ObjectType, Odb, Oid};
 
+use crate::clients::git::repository_folder;
 use crate::clients::host::HostError;
 use crate::model::{CommitId, ObjectId, Objects, ObjectsError};
 
@@ -50,14 +51,13 @@ impl ObjectReader {
         Ok(Self { odb })
     }
 
-    /// Reads from an engineer's or auditor's own repository in `folder`, bare or a work tree.
+    /// Reads from an engineer's or auditor's own repository in `folder`: bare, a work tree,
+    /// or a linked one.
     ///
     /// # Errors
     /// As [`ObjectReader::open`].
     pub fn open_repository(folder: &Path) -> Result<Self, HostError> {
-        let inner = folder.join(".git");
-        let bare = if inner.is_dir() { inner } else { folder.to_owned() };
-        Self::open(&[bare.join("objects")])
+        Self::open(&[repository_folder(folder).join("objects")])
     }
 
     /// Whether a commit is there.

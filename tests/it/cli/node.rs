@@ -130,3 +130,47 @@ fn lint_shows_every_mistake_of_a_broken_tree() {
     assert_eq!(said.code, 1, "{}{}", said.out, said.err);
     assert!(said.out.contains("services/hello.toml:1:1"), "{}", said.out);
 }
+
+#[test]
+fn a_work_tree_is_applied_for_a_node_that_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    node(dir.path());
+    let apply = |environment: &str, node: &str| {
+        let args = ["--worktree", "repo", "--environment", environment, "--node", node];
+        let said = run(dir.path(), ["apply", "--config", "none.toml"].iter().chain(&args));
+        assert_eq!(said.code, 64, "{}", said.err);
+        said.err
+    };
+    let said = apply("dev", "laptop");
+    assert!(said.contains("no node `laptop`") && said.contains("its nodes are: dev1;"), "{said}");
+    let said = apply("tst", "dev1");
+    assert!(said.contains("no environment `tst`") && said.contains("it has: dev"), "{said}");
+}
+
+#[test]
+fn a_repository_is_linted_branch_by_branch_from_a_clone_or_a_linked_work_tree() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = run(dir.path(), ["init", "--keys", "people", "repo"]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let git = |args: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        assert!(command.current_dir(dir.path()).args(args).status().unwrap().success());
+    };
+    git(&["clone", "--quiet", "repo", "clone"]);
+    git(&["clone", "--quiet", "--bare", "repo", "bare"]);
+    git(&["-C", "repo", "worktree", "add", "--quiet", "../linked", "prd"]);
+    for place in ["repo", "clone", "bare", "linked"] {
+        let said = run(dir.path(), ["lint", "--repository", place]);
+        assert_eq!((said.code, said.out.as_str()), (0, "no mistakes found\n"), "{place}");
+        let tree = run(dir.path(), ["ruleset", "tree", "--repository", place]);
+        let leaves = ["hello.dev   dev@", "hello.tst   tst@", "hello.prd   prd@"];
+        let at = leaves.map(|leaf| tree.out.find(leaf));
+        assert!(at[0].is_some() && at.is_sorted(), "{place}: {}{}", tree.out, tree.err);
+    }
+    let said = run(dir.path(), ["lint", "--repository", "bare", "--revision", "prd~0"]);
+    assert!(said.code == 64 && said.err.contains("--environment"), "{}", said.err);
+    let args = ["lint", "--repository", "bare", "--revision", "prd~0", "--environment", "prd"];
+    assert_eq!(run(dir.path(), args).code, 0);
+    let said = run(dir.path(), ["lint", "--repository", "bare", "--revision", "nobody"]);
+    assert!(said.err.contains("no branch or commit `nobody`"), "{}", said.err);
+}
