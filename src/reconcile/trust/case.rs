@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::model::{CommitId, EnvironmentName, ObjectId};
+use crate::reconcile::trust::claim::Claim;
 use crate::reconcile::trust::commit::Commit;
 use crate::reconcile::trust::facts::Facts;
-use crate::reconcile::trust::kind::{CommitKind, Declared, KindRule, PathClass, Place, Support};
+use crate::reconcile::trust::kind::{CommitKind, Declared, KindRule, PathClass, Place};
 use crate::reconcile::trust::policy::{PersonName, Role, TrustPolicy};
 use crate::reconcile::trust::remedy;
 use crate::reconcile::trust::verdict::{Refusal, Rule, Signatory};
@@ -35,10 +36,12 @@ pub struct Case<'c> {
     pub kind: CommitKind,
     /// What the kind may do.
     pub rule: KindRule,
+    /// What it claims to do.
+    pub claim: Claim,
     /// What its first parent's tree says.
-    pub old: &'c Facts,
+    pub old: Facts,
     /// What its own tree says.
-    pub new: &'c Facts,
+    pub new: Facts,
 }
 
 impl Case<'_> {
@@ -82,10 +85,6 @@ pub fn kind(
             return refuse(format!("`Tidegate: {shown}` is no kind"), remedy::UNKNOWN_KIND);
         }
     };
-    if kind.rule().support == Support::Later {
-        let reason = format!("the kind `{kind}` comes with a later version: this one refuses it");
-        return refuse(reason, remedy::LATER);
-    }
     match (kind.rule().place, policy.is_first_environment()) {
         (Place::First, false) if commit.message.kind().is_none() => {
             let reason = format!(
@@ -103,14 +102,15 @@ pub fn kind(
     }
 }
 
-/// What an approval's line `source:` says.
-pub fn source(commit: &Commit, kind: CommitKind) -> Option<CommitId> {
-    let named = match kind {
-        CommitKind::Pick => commit.message.values("Promoted-From").next(),
-        CommitKind::Rollback => commit.message.values("Rollback-To").next(),
-        _ => return commit.parents.get(1).copied(),
-    };
-    named.and_then(|id| id.parse().ok())
+/// What its trailers say of what its kind does.
+pub fn claim(
+    commit: &Commit,
+    kind: CommitKind,
+    environment: &EnvironmentName,
+) -> Result<Claim, Refusal> {
+    Claim::of(commit, kind, environment).map_err(|error| {
+        Refusal::new(commit.id, Rule::Trailers, error.to_string(), remedy::claim(kind))
+    })
 }
 
 /// 4. Distinct people among signer and approvers who hold `role`.

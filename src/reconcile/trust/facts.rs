@@ -89,7 +89,7 @@ type Cache<T> = HashMap<ObjectId, Result<T, FactsError>>;
 /// Reads facts of one environment.
 pub struct FactsReader<'a, O> {
     objects: &'a O,
-    environment: &'a EnvironmentName,
+    environment: EnvironmentName,
     own_directories: HashMap<ObjectId, Option<ObjectId>>,
     trusts: Cache<Arc<Trust>>,
     repositories: Cache<Arc<str>>,
@@ -98,10 +98,10 @@ pub struct FactsReader<'a, O> {
 
 impl<'a, O: Objects> FactsReader<'a, O> {
     /// A reader that has read nothing yet.
-    pub fn new(objects: &'a O, environment: &'a EnvironmentName) -> Self {
+    pub fn new(objects: &'a O, environment: &EnvironmentName) -> Self {
         Self {
             objects,
-            environment,
+            environment: environment.clone(),
             own_directories: HashMap::new(),
             trusts: HashMap::new(),
             repositories: HashMap::new(),

@@ -8,7 +8,7 @@ use crate::model::{CommitId, EnvironmentName};
 use crate::reconcile::trust::Objects;
 use crate::reconcile::trust::approval::{APPROVALS_MAX, Approval, Statement, TRAILER};
 use crate::reconcile::trust::case::{
-    Base, Case, kind, new_admins, own_by_change, repository, source, threshold,
+    Base, Case, claim, kind, new_admins, own_by_change, repository, threshold,
 };
 use crate::reconcile::trust::commit::{Commit, Header};
 use crate::reconcile::trust::facts::FactsReader;
@@ -47,21 +47,22 @@ pub struct Judge<'a, O> {
     /// Where bytes come from.
     pub objects: &'a O,
     /// Whose chain it is.
-    pub environment: &'a EnvironmentName,
+    pub environment: EnvironmentName,
     /// Checked trees.
     pub trees: Trees<'a, O>,
     /// Policies by tree.
     pub facts: FactsReader<'a, O>,
-    revoked: &'a RevokedKeys,
+    /// Keys that count no more.
+    pub revoked: &'a RevokedKeys,
     before: HashMap<CommitId, HashSet<CommitId>>,
 }
 
 impl<'a, O: Objects> Judge<'a, O> {
     /// A judge who has seen nothing yet.
-    pub fn new(objects: &'a O, environment: &'a EnvironmentName, revoked: &'a RevokedKeys) -> Self {
+    pub fn new(objects: &'a O, environment: &EnvironmentName, revoked: &'a RevokedKeys) -> Self {
         Self {
             objects,
-            environment,
+            environment: environment.clone(),
             trees: Trees::new(objects),
             facts: FactsReader::new(objects, environment),
             revoked,
@@ -75,34 +76,42 @@ impl<'a, O: Objects> Judge<'a, O> {
     /// With the first rule that it breaks.
     pub fn judge(&mut self, candidate: &Candidate, base: Base) -> Result<Accepted, Refusal> {
         let commit = &candidate.commit;
-        let refuse =
-            |rule, reason: String, remedy: &str| Refusal::new(commit.id, rule, reason, remedy);
-        // The parent's facts come first: they are the ones read last.
-        let old = self.facts.of(&self.trees, base.tree);
-        let old = old.map_err(|e| refuse(Rule::Policy, e.to_string(), remedy::FETCH_WHOLE))?;
-        // 2. The tree, and a valid trust.toml in it.
-        let checked = self.trees.check(commit.tree);
-        checked.map_err(|e| refuse(Rule::Tree, e.to_string(), remedy::TREE))?;
-        let new = self.facts.of(&self.trees, commit.tree);
-        let new = new.map_err(|e| refuse(Rule::Policy, e.to_string(), remedy::POLICY))?;
-        // 3. The kind, and what it may do.
-        let Some(_) = &commit.signature else {
+        if commit.signature.is_none() {
             let remedy = remedy::unsigned(base.parent);
             return Err(Refusal::new(commit.id, Rule::Signature, "it is not signed", remedy));
-        };
-        let kind = kind(commit, self.environment, &old.trust.policy)?;
-        let case = Case { commit, base, kind, rule: kind.rule(), old: &old, new: &new };
+        }
+        let case = self.open(commit, base)?;
         // 4. Signed, by enough people.
         let signer = self.signer(&case, candidate)?;
         let approvers = self.approvers(&case)?;
         threshold(&case, case.rule.role, &signer, &approvers)?;
         // 5. Its structure fits the kind.
-        repository(&case)?;
-        self.structure(&case, &signer, &approvers)?;
-        if kind == CommitKind::Admin {
+        self.structure(&case, Some((&signer, &approvers)))?;
+        if case.kind == CommitKind::Admin {
             new_admins(&case, &signer, &approvers)?;
         }
-        Ok(Accepted { commit: commit.id, kind, signer, approvers, time: base.time })
+        let Case { kind, claim, .. } = case;
+        let (commit, time, origin) = (commit.id, base.time, None);
+        Ok(Accepted { commit, kind, signer, approvers, time, claim, origin })
+    }
+
+    /// What a commit is and says: its tree (2), its kind and its claim (3).
+    ///
+    /// # Errors
+    /// With the first rule that it breaks.
+    pub fn open<'c>(&mut self, commit: &'c Commit, base: Base) -> Result<Case<'c>, Refusal> {
+        let refuse =
+            |rule, reason: String, remedy: &str| Refusal::new(commit.id, rule, reason, remedy);
+        // The parent's facts come first: they are the ones read last.
+        let old = self.facts.of(&self.trees, base.tree);
+        let old = old.map_err(|e| refuse(Rule::Policy, e.to_string(), remedy::FETCH_WHOLE))?;
+        let checked = self.trees.check(commit.tree);
+        checked.map_err(|e| refuse(Rule::Tree, e.to_string(), remedy::TREE))?;
+        let new = self.facts.of(&self.trees, commit.tree);
+        let new = new.map_err(|e| refuse(Rule::Policy, e.to_string(), remedy::POLICY))?;
+        let kind = kind(commit, &self.environment, &old.trust.policy)?;
+        let claim = claim(commit, kind, &self.environment)?;
+        Ok(Case { commit, base, kind, rule: kind.rule(), claim, old, new })
     }
 
     fn signer(&mut self, case: &Case, candidate: &Candidate) -> Result<Signatory, Refusal> {
@@ -166,7 +175,7 @@ impl<'a, O: Objects> Judge<'a, O> {
                 environment: self.environment.clone(),
                 kind: case.kind,
                 from: case.base.parent,
-                source: source(case.commit, case.kind),
+                source: case.claim.source,
                 tree: case.commit.tree,
                 expires: approval.expires,
             };
@@ -233,31 +242,38 @@ impl<'a, O: Objects> Judge<'a, O> {
         self.before.get(&until).is_some_and(|found| found.contains(&commit))
     }
 
-    fn structure(
+    /// Whether repository, parents and changed paths fit the kind; of a commit that nobody signed
+    /// yet, as far as that can be said.
+    ///
+    /// # Errors
+    /// With the first thing that does not fit.
+    pub fn structure(
         &self,
         case: &Case,
-        signer: &Signatory,
-        approvers: &[Signatory],
+        people: Option<(&Signatory, &[Signatory])>,
     ) -> Result<(), Refusal> {
+        repository(case)?;
         let (least, most) = case.rule.parents;
         let parents = case.commit.parents.len();
         if !(least..=most).contains(&parents) {
             let reason = format!("it has {parents} parents; `{}` has {least} to {most}", case.kind);
-            return Err(case.refuse(Rule::Structure, reason, remedy::parents(parents)));
+            return Err(case.refuse(Rule::Structure, reason, remedy::parents(case.kind, parents)));
         }
         let paths = self.trees.differences(case.base.tree, case.commit.tree);
         let paths = paths
             .map_err(|error| case.refuse(Rule::Tree, error.to_string(), remedy::FETCH_WHOLE))?;
         let mut classes: BTreeMap<PathClass, &str> = BTreeMap::new();
         for path in &paths {
-            classes.entry(PathClass::of(path, self.environment)).or_insert(path);
+            classes.entry(PathClass::of(path, &self.environment)).or_insert(path);
         }
         for (class, path) in classes {
             if case.rule.may_change.contains(&class) {
                 continue;
             }
             if (case.kind, class) == (CommitKind::Change, PathClass::Own) {
-                own_by_change(case, path, signer, approvers)?;
+                people.map_or(Ok(()), |(signer, approvers)| {
+                    own_by_change(case, path, signer, approvers)
+                })?;
                 continue;
             }
             let reason = format!("it changes `{path}`, which `{}` may not", case.kind);

@@ -40,15 +40,6 @@ pub enum Place {
     Any,
 }
 
-/// Whether this version judges a kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Support {
-    /// It does.
-    Now,
-    /// A later one does; until then it is refused by name.
-    Later,
-}
-
 /// Where a path lies, from the point of view of one environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PathClass {
@@ -73,8 +64,6 @@ pub struct KindRule {
     pub parents: (usize, usize),
     /// What may differ from the first parent.
     pub may_change: &'static [PathClass],
-    /// Whether this version judges it.
-    pub support: Support,
 }
 
 impl CommitKind {
@@ -89,26 +78,20 @@ impl CommitKind {
         Self::Admin,
     ];
 
-    /// The kind's row. A change may touch own paths too if its people hold `local`.
+    /// The kind's row. A change may touch own paths too if its people hold `local`; a rollback
+    /// those that it lists.
     pub fn rule(self) -> KindRule {
         use PathClass::{Flow, Foreign, Own, Trust};
         use Place::{Any, First, Others};
-        use Support::{Later, Now};
-        let row = |role, place, parents, may_change, support| KindRule {
-            role,
-            place,
-            parents,
-            may_change,
-            support,
-        };
+        let row = |role, place, parents, may_change| KindRule { role, place, parents, may_change };
         match self {
-            Self::Change => row(Role::Change, First, (1, 2), &[Flow, Foreign], Now),
-            Self::Promote => row(Role::Promote, Others, (2, 2), &[Flow, Foreign], Later),
-            Self::Pick => row(Role::Promote, Others, (1, 1), &[Flow], Later),
-            Self::Local => row(Role::Local, Any, (1, 1), &[Own], Now),
-            Self::Hotfix => row(Role::Hotfix, Others, (1, 1), &[Flow], Later),
-            Self::Rollback => row(Role::Rollback, Any, (1, 1), &[Flow, Own], Later),
-            Self::Admin => row(Role::Admin, Any, (1, 1), &[Trust], Now),
+            Self::Change => row(Role::Change, First, (1, 2), &[Flow, Foreign]),
+            Self::Promote => row(Role::Promote, Others, (2, 2), &[Flow, Foreign]),
+            Self::Pick => row(Role::Promote, Others, (1, 1), &[Flow]),
+            Self::Local => row(Role::Local, Any, (1, 1), &[Own]),
+            Self::Hotfix => row(Role::Hotfix, Others, (1, 1), &[Flow]),
+            Self::Rollback => row(Role::Rollback, Any, (1, 1), &[Flow, Own]),
+            Self::Admin => row(Role::Admin, Any, (1, 1), &[Trust]),
         }
     }
 }

@@ -10,29 +10,44 @@
 pub mod approval;
 pub mod case;
 pub mod chain;
+pub mod claim;
 pub mod commit;
+pub mod draft;
 pub mod facts;
 pub mod history;
 pub mod judge;
 pub mod keys;
 pub mod kind;
+pub mod ledger;
+pub mod lineage;
 pub mod load;
 pub mod message;
 pub mod place;
 pub mod policy;
+mod promotion;
+mod read;
 pub mod remedy;
 pub mod revoked;
 pub mod show;
 pub mod signature;
 pub mod snapshot;
+mod source;
 pub mod tree;
 pub mod verdict;
+mod walk;
 
 pub use chain::{Remembered, VerifyRequest, verify};
+pub use claim::{Claim, Scope};
+pub use draft::{Draft, DraftRequest, draft};
+pub use kind::CommitKind;
+pub use ledger::{Hotfix, Ledger, Taken};
+pub use read::{ledger, live_hotfixes};
 pub use revoked::RevokedKeys;
 pub use show::{PersonSummary, PromotionSummary, TrustSummary, check_anchor, show};
 pub use snapshot::{ReadError, SnapshotRequest, snapshot};
-pub use verdict::{Accepted, Refusal, Rule, Signatory, Standing, Verdict, VerifyDocument, Wait};
+pub use verdict::{
+    Accepted, Origin, Refusal, Rule, Signatory, Standing, Verdict, VerifyDocument, Wait,
+};
 
 pub use crate::model::{Objects, ObjectsError};
 

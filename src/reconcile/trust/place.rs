@@ -4,10 +4,10 @@
 
 use crate::model::CommitId;
 use crate::reconcile::trust::Objects;
-use crate::reconcile::trust::chain::WRAPPERS_NESTED_MAX;
 use crate::reconcile::trust::history::{
     CHAIN_COMMITS_MAX, WRAPPED_COMMITS_MAX, first_parents, header, signed_hash, wrapped,
 };
+use crate::reconcile::trust::walk::WRAPPERS_NESTED_MAX;
 
 /// Commits that wrappers may land while a remembered tip is looked for among them.
 const EXPANDED_COMMITS_MAX: usize = 200_000;

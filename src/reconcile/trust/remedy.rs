@@ -3,7 +3,7 @@
 //! In: what was refused. Out: text. Pure.
 
 use crate::model::CommitId;
-use crate::reconcile::trust::kind::PathClass;
+use crate::reconcile::trust::kind::{CommitKind, PathClass};
 use crate::reconcile::trust::signature::SignatureError;
 
 /// The history is shallow or damaged.
@@ -46,11 +46,30 @@ pub const FOREIGN_TRAILER: &str = "a cherry-pick or merge carried the trailer al
 pub const ANCHOR_IN_CHAIN: &str = "a new anchor counts when each node's operator sets it in the \
     node's configuration; else drop the commit from the branch";
 /// No kind.
-pub const UNKNOWN_KIND: &str =
-    "write `Tidegate: <kind> <environment>`, kind one of change, local, admin, and sign again";
-/// A kind that is not judged yet.
-pub const LATER: &str = "drop the commit from the branch (push back to the last good tip), or \
-    bring the content with a new anchor until then";
+pub const UNKNOWN_KIND: &str = "write `Tidegate: <kind> <environment>`, kind one of change (first environment), promote, pick, \
+    hotfix (others), local, rollback, admin, and sign again";
+/// A trailer that the policy demands.
+pub const REQUIRED: &str = "amend the message with that trailer, sign, push";
+/// A draft on another tip.
+pub const OVERTAKEN: &str = "somebody else's commit came first: make it again on top of that one";
+/// A source that does not verify.
+pub const SOURCE: &str = "promote a commit of the environment below that `tidegate verify` accepts \
+    there, from the anchor that trust.toml names";
+/// An environment that promotes into itself.
+pub const CIRCLE: &str = "the `from` of the environments must form a line that ends: mend it with an \
+    `admin` commit";
+/// A source that was overtaken.
+pub const ORDER: &str = "promote a commit that has the last one taken on its first-parent chain; to \
+    go back on purpose, use a rollback";
+/// Content that is not the source's.
+pub const COMPOSITION: &str = "take what flows from the source as it is: `git restore --source \
+    <source> -SW -- <paths>`, commit, sign; a change of its own is a `hotfix`";
+/// A hotfix that would be lost.
+pub const SUPERSEDE: &str = "bring the hotfix into the first environment and promote that; or name it, \
+    if it is no longer wanted: `Supersedes: <its id>`";
+/// A rollback to elsewhere.
+pub const ROLLBACK: &str = "name a commit of this branch's own first-parent history, not older than \
+    its trust.toml: `git log --first-parent`";
 /// No trailer where one is needed.
 pub const SQUASH: &str = "squash and rebase merges lose the trailer and the signature: land the \
     signed commit itself with a merge, or say its kind with `Tidegate: <kind> <environment>`";
@@ -92,9 +111,29 @@ pub fn signature(error: &SignatureError) -> &'static str {
     }
 }
 
+/// For trailers that do not say what the kind needs.
+pub fn claim(kind: CommitKind) -> &'static str {
+    match kind {
+        CommitKind::Pick => {
+            "amend the message: one `Promoted-From: <id>`, and `Promoted-Path: <file or directory>` \
+             for each path, never `.`; sign, push"
+        }
+        CommitKind::Hotfix => "amend the message: one `Hotfix: <reason>`; sign, push",
+        CommitKind::Rollback => {
+            "amend the message: one `Rollback-To: <id>`, and `Rollback-Path: <file or directory>` \
+             for each path if not all that flows goes back; sign, push"
+        }
+        _ => "amend the message: `Supersedes: <id>` with whole ids; sign, push",
+    }
+}
+
 /// For a number of parents that does not fit.
-pub fn parents(count: usize) -> &'static str {
+pub fn parents(kind: CommitKind, count: usize) -> &'static str {
     match count {
+        0 | 1 if kind == CommitKind::Promote => {
+            "a promote is a merge whose second parent is its source; squash and rebase merges lose \
+             it: land the signed commit itself with a merge"
+        }
         0 | 1 => "make it with the parents that its kind has",
         2 => "this kind is no merge: put the change on the branch as one commit (rebase), and sign",
         _ => "an octopus merge is refused: merge one branch at a time",

@@ -47,6 +47,9 @@ pub struct RevokedKey {
 pub struct RevokedKeys(Vec<RevokedKey>);
 
 impl RevokedKeys {
+    /// No key at all.
+    pub const NONE: &'static Self = &Self(Vec::new());
+
     /// Reads the file: a line is `<key> [<commit id>]`; empty lines and those after `#` are skipped.
     ///
     /// # Errors

@@ -8,16 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use crate::model::{CommitId, EnvironmentName, ObjectId, Revision, ServiceName};
 use crate::reconcile::source::{Snapshot, SnapshotError};
-use crate::reconcile::trust::chain::Walk;
 use crate::reconcile::trust::commit::{Commit, Header};
 use crate::reconcile::trust::history::header;
 use crate::reconcile::trust::judge::Judge;
 use crate::reconcile::trust::revoked::RevokedKeys;
 use crate::reconcile::trust::tree::{FILE_BYTES_MAX, Mode, TreeError, Trees};
+use crate::reconcile::trust::walk::Walk;
 use crate::reconcile::trust::{Objects, ObjectsError, Verified};
 
 /// Bytes of all files of a snapshot: configuration, not content.
@@ -125,7 +123,7 @@ fn removals<O: Objects>(
 ) -> BTreeSet<ServiceName> {
     let objects = judge.objects;
     // The commits were judged already: no clock is needed to judge a wrapper's again.
-    let mut walk = Walk::new(judge, Timestamp::MAX);
+    let mut walk = Walk::new(judge, None);
     let mut services = BTreeSet::new();
     let mut at = tip;
     for _ in 0..REMOVAL_COMMITS_MAX {

@@ -208,6 +208,19 @@ impl<'a, O: Objects> Trees<'a, O> {
         Ok(Some(at))
     }
 
+    /// Whether two trees hold the same outside the directory `environments`.
+    ///
+    /// # Errors
+    /// When one is missing or malformed.
+    pub fn same_flow(&self, one: ObjectId, other: ObjectId) -> Result<bool, TreeError> {
+        let flow = |root| {
+            let mut entries = self.entries(root)?;
+            entries.retain(|e| e.name != b"environments" || e.mode != Mode::Directory);
+            Ok(entries)
+        };
+        Ok(one == other || flow(one)? == flow(other)?)
+    }
+
     /// Paths of files that differ between two trees, walking only the subtrees that differ.
     ///
     /// # Errors

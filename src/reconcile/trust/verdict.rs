@@ -5,8 +5,9 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::model::CommitId;
+use crate::model::{CommitId, EnvironmentName};
 use crate::reconcile::trust::Verified;
+use crate::reconcile::trust::claim::Claim;
 use crate::reconcile::trust::keys::Key;
 use crate::reconcile::trust::kind::CommitKind;
 use crate::reconcile::trust::policy::PersonName;
@@ -45,6 +46,18 @@ pub enum Rule {
     Threshold,
     /// Parents or changed paths do not fit the kind.
     Structure,
+    /// A trailer that the kind or the policy needs is missing, twice, or not what it must be.
+    Trailers,
+    /// A promote's or pick's source does not verify on its environment's chain.
+    Source,
+    /// A source older than, or beside, one that was taken before.
+    Order,
+    /// The content is not the source's.
+    Composition,
+    /// A live hotfix would be lost, and is not named.
+    Hotfix,
+    /// `Rollback-To` is not on the chain.
+    Rollback,
 }
 
 impl Rule {
@@ -123,6 +136,25 @@ pub struct Accepted {
     pub approvers: Vec<Signatory>,
     /// Its time (TRUST.md, "Time").
     pub time: Timestamp,
+    /// What it claims to do; all of it was checked.
+    pub claim: Claim,
+    /// Where a promote or pick comes from.
+    pub origin: Option<Origin>,
+}
+
+/// The chain on which the source of a promote or pick was verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// The environment below.
+    pub environment: EnvironmentName,
+    /// Where judging began there.
+    pub anchor: CommitId,
+    /// The source.
+    pub commit: CommitId,
+    /// The source's time.
+    pub time: Timestamp,
+    /// How long a source rests there first.
+    pub soak_secs: u64,
 }
 
 /// What verification says.

@@ -1,5 +1,6 @@
 //! Builds honest and hostile histories with plain git, ssh-keygen and gpg, in a temporary folder.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -33,6 +34,8 @@ pub(crate) struct History {
     pub(crate) clock: Timestamp,
     pub(crate) revoked: String,
     has_gpg: bool,
+    /// Anchors and tips of the environments that the work tree does not show.
+    others: BTreeMap<String, (CommitId, CommitId)>,
 }
 
 /// alice: change, admin. bob: change, local. carol: local, admin.
@@ -66,6 +69,7 @@ impl History {
             clock: "2026-01-01T00:00:00Z".parse().unwrap(),
             revoked: String::new(),
             has_gpg: false,
+            others: BTreeMap::new(),
         };
         std::fs::create_dir(history.path("home")).unwrap();
         history.git(&["init", "-q", "-b", environment, "."]);
@@ -74,12 +78,43 @@ impl History {
         }
         history.write("tidegate.toml", "repository = \"acme-config\"\n");
         history.write("services/app1.toml", "app = \"app1\"\n");
-        history.write_policy(&history.people(), roles, promotion);
-        let message = format!("Begin\n\nTidegate: anchor {environment}");
-        let tree = history.tree();
-        history.anchor = history.make(&tree, &[], By::Ssh("alice"), &message);
-        history.tip = history.anchor;
+        history.anchor(roles, promotion);
         history
+    }
+
+    /// The anchor of the environment, with the work tree's content.
+    fn anchor(&mut self, roles: &str, promotion: &str) {
+        self.write_policy(&self.people(), roles, promotion);
+        let message = format!("Begin\n\nTidegate: anchor {}", self.environment);
+        let tree = self.tree();
+        self.anchor = self.make(&tree, &[], By::Ssh("alice"), &message);
+        self.tip = self.anchor;
+    }
+
+    // Several environments.
+
+    /// Begins another environment with what flows in the work tree.
+    pub(crate) fn begin(&mut self, environment: &str, roles: &str, promotion: &str) {
+        let here = self.environment.to_string();
+        self.others.insert(here, (self.anchor, self.tip));
+        self.environment = environment.parse().unwrap();
+        std::fs::remove_dir_all(self.path("environments")).unwrap();
+        self.anchor(roles, promotion);
+    }
+
+    /// Shows another environment's branch in the work tree.
+    pub(crate) fn on(&mut self, environment: &str) {
+        let here = self.environment.to_string();
+        self.others.insert(here, (self.anchor, self.tip));
+        let (anchor, tip) = self.others[environment];
+        self.environment = environment.parse().unwrap();
+        self.anchor = anchor;
+        self.go_to(tip);
+    }
+
+    /// The tip of an environment's branch.
+    pub(crate) fn tip_of(&self, environment: &str) -> CommitId {
+        if self.environment.as_str() == environment { self.tip } else { self.others[environment].1 }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -194,6 +229,7 @@ impl History {
 
     /// Makes the work tree that of a commit.
     pub(crate) fn go_to(&mut self, commit: CommitId) {
+        self.git(&["add", "-A", "--", ".", ":!home", ":!gpg"]);
         self.git(&["read-tree", "--reset", "-u", &commit.to_string()]);
         self.tip = commit;
     }

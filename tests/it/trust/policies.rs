@@ -125,11 +125,11 @@ fn a_trust_file_that_is_not_understood() {
 }
 
 #[test]
-fn kinds_that_come_later_are_refused_by_name() {
-    for kind in ["promote", "pick", "hotfix", "rollback"] {
-        let mut h = History::prd("local = { people = [\"bob\"] }");
-        h.commit(By::Ssh("bob"), &format!("Later\n\nTidegate: {kind} prd"));
-        h.assert_refused(Rule::Kind, &format!("`{kind}` comes with a later version"), h.anchor);
+fn kinds_of_promotion_on_a_first_environment() {
+    for kind in ["promote", "pick", "hotfix"] {
+        let mut h = History::dev();
+        h.commit(By::Ssh("bob"), &format!("Promote\n\nTidegate: {kind} dev"));
+        h.assert_refused(Rule::Kind, "not for a first environment", h.anchor);
     }
 }
 

@@ -223,6 +223,11 @@ impl TrustPolicy {
         self.promotion.is_none()
     }
 
+    /// Where promotions come from, and the anchor there.
+    pub fn origin(&self) -> Option<(EnvironmentName, CommitId)> {
+        self.promotion.as_ref().map(|promotion| (promotion.from.clone(), promotion.anchor))
+    }
+
     /// Every OpenPGP fingerprint that is listed.
     pub fn openpgp_keys(&self) -> impl Iterator<Item = &str> {
         self.people.values().flat_map(|person| &person.keys).filter_map(|key| match key {
