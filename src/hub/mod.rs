@@ -1,8 +1,9 @@
-//! What lies in the registries: pins now, copies later.
+//! What lies in the registries: pins, and copies from hub to hub.
 //!
-//! In: a hub and a repository's files. Out: a changed ruleset file. Effect: asks the hub, writes
-//! that file.
+//! In: hubs, a repository's files. Out: a changed ruleset file; images in a hub. Effect: asks hubs,
+//! writes that file, copies.
 
+pub mod copy;
 mod edit;
 mod newer;
 mod pin;

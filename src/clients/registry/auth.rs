@@ -9,11 +9,33 @@ pub(crate) enum Challenge {
     Bearer {
         /// The token server's address.
         realm: String,
-        /// Who the token is for.
+        /// Who the token is for. What it allows is for us to say, not for the challenge.
         service: Option<String>,
-        /// What it allows.
-        scope: Option<String>,
     },
+}
+
+/// What a request needs to be allowed; no more is ever asked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Grant {
+    /// Read this repository.
+    Pull(String),
+    /// Read and write it.
+    Push(String),
+    /// Read and write the first, read the second.
+    Mount(String, String),
+}
+
+impl Grant {
+    /// The scopes of a token for it (distribution token spec).
+    pub(crate) fn scopes(&self) -> Vec<String> {
+        match self {
+            Self::Pull(name) => vec![format!("repository:{name}:pull")],
+            Self::Push(name) => vec![format!("repository:{name}:pull,push")],
+            Self::Mount(name, from) => {
+                vec![format!("repository:{name}:pull,push"), format!("repository:{from}:pull")]
+            }
+        }
+    }
 }
 
 impl Challenge {
@@ -26,16 +48,15 @@ impl Challenge {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return None;
         }
-        let (mut realm, mut service, mut scope) = (None, None, None);
+        let (mut realm, mut service) = (None, None);
         for (key, value) in parameters(rest) {
             match key.to_ascii_lowercase().as_str() {
                 "realm" => realm = Some(value),
                 "service" => service = Some(value),
-                "scope" => scope = Some(value),
                 _ => {}
             }
         }
-        Some(Self::Bearer { realm: realm?, service, scope })
+        Some(Self::Bearer { realm: realm?, service })
     }
 }
 
@@ -72,10 +93,20 @@ pub(crate) fn may_get_credentials(hub: &Place, realm: &Place) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::clients::registry::auth::{Challenge, Place, may_get_credentials};
+    use crate::clients::registry::auth::{Challenge, Grant, Place, may_get_credentials};
 
     #[test]
-    fn a_challenge_names_realm_service_and_scope() {
+    fn no_more_is_asked_for_than_a_request_needs() {
+        let (web, base) = ("app1/web".to_owned(), "base".to_owned());
+        assert_eq!(Grant::Pull(web.clone()).scopes(), ["repository:app1/web:pull"]);
+        assert_eq!(
+            Grant::Mount(web, base).scopes(),
+            ["repository:app1/web:pull,push", "repository:base:pull"]
+        );
+    }
+
+    #[test]
+    fn a_challenge_names_realm_and_service() {
         let header =
             r#"Bearer realm="https://hub/token",service="hub",scope="repository:a/b:pull,push""#;
         assert_eq!(
@@ -83,7 +114,6 @@ mod tests {
             Some(Challenge::Bearer {
                 realm: "https://hub/token".to_owned(),
                 service: Some("hub".to_owned()),
-                scope: Some("repository:a/b:pull,push".to_owned()),
             })
         );
         assert_eq!(Challenge::parse("basic realm=x"), Some(Challenge::Basic));

@@ -19,7 +19,16 @@ const MANIFEST_TYPES: [&str; 2] = [
 pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, \
      application/vnd.oci.image.manifest.v1+json, \
-     application/vnd.docker.distribution.manifest.v2+json";
+     application/vnd.docker.distribution.manifest.v2+json, \
+     application/vnd.oci.artifact.manifest.v1+json";
+
+pub(crate) fn is_index_type(media_type: &str) -> bool {
+    INDEX_TYPES.contains(&media_type)
+}
+
+pub(crate) fn is_manifest_type(media_type: &str) -> bool {
+    MANIFEST_TYPES.contains(&media_type)
+}
 
 /// A manifest or an index as the registry stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,12 +148,10 @@ impl Manifest {
             return Err(format!("served as {}, but calls itself otherwise", document.media_type));
         }
         match (document.media_type.as_str(), raw.config, raw.manifests) {
-            (kind, Some(config), None) if MANIFEST_TYPES.contains(&kind) => {
+            (kind, Some(config), None) if is_manifest_type(kind) => {
                 Ok(Self::Image { config, layers: raw.layers })
             }
-            (kind, None, Some(manifests)) if INDEX_TYPES.contains(&kind) => {
-                Ok(Self::Index(manifests))
-            }
+            (kind, None, Some(manifests)) if is_index_type(kind) => Ok(Self::Index(manifests)),
             (kind, _, _) => Err(format!("`{kind}` is not an image manifest or index")),
         }
     }

@@ -9,16 +9,30 @@
 //! * Every call has a deadline; every body a cap; bytes asked for by digest have that digest.
 
 mod auth;
+mod blob;
 mod client;
 mod error;
+mod grant;
 mod manifest;
+mod pace;
+mod read;
+mod references;
+mod referrers;
 mod resolve;
+mod send;
 mod tags;
+mod upload;
+mod write;
 
+pub use blob::BlobReader;
 pub use client::{PlainHttp, RegistryClient, RegistryOptions};
 pub use error::{RegistryError, RegistryErrorKind};
 pub use manifest::{Descriptor, Document, Manifest, Platform};
+pub use references::References;
+pub use referrers::{Referrer, read_referrers};
 pub use resolve::{ResolvedImage, resolve};
+pub(crate) use send::pause;
+pub use upload::{Begun, Part, Upload};
 
 use crate::model::{Digest, RepositoryPath};
 
@@ -49,12 +63,38 @@ pub trait RegistryRead {
         repository: &RepositoryPath,
         reference: &ManifestReference,
     ) -> Result<Option<Document>, RegistryError>;
+    /// Which manifest is there under a name, without bringing it.
+    async fn manifest_digest(
+        &self,
+        repository: &RepositoryPath,
+        reference: &ManifestReference,
+    ) -> Result<Option<Digest>, RegistryError>;
+    /// Whether the repository holds a blob.
+    async fn has_blob(
+        &self,
+        repository: &RepositoryPath,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError>;
+    /// A blob of `size` bytes, from the byte `from` on; its digest is for the reader to check.
+    async fn blob(
+        &self,
+        repository: &RepositoryPath,
+        digest: &Digest,
+        size: u64,
+        from: u64,
+    ) -> Result<Option<BlobReader>, RegistryError>;
+    /// What is about `subject`; `None` where the hub keeps no such list, but the tag schema.
+    async fn referrers(
+        &self,
+        repository: &RepositoryPath,
+        subject: &Digest,
+    ) -> Result<Option<Vec<Referrer>>, RegistryError>;
 }
 
 /// What changes a hub.
 #[expect(async_fn_in_trait, reason = "callers run on one thread and never send these futures")]
 pub trait RegistryWrite {
-    /// Stores a blob; returns its digest.
+    /// Stores a small blob; returns its digest.
     async fn push_blob(
         &self,
         repository: &RepositoryPath,
@@ -67,4 +107,28 @@ pub trait RegistryWrite {
         document: &Document,
         tag: Option<&str>,
     ) -> Result<(), RegistryError>;
+    /// Asks to store a blob: taken from the repository `mount` if the hub finds it there.
+    async fn begin_upload(
+        &self,
+        repository: &RepositoryPath,
+        digest: &Digest,
+        mount: Option<&RepositoryPath>,
+    ) -> Result<Begun, RegistryError>;
+    /// Finds a session again; `None` if it is over.
+    async fn resume_upload(
+        &self,
+        repository: &RepositoryPath,
+        session: &str,
+    ) -> Result<Option<Upload>, RegistryError>;
+    /// Sends one part, which the hub acknowledges.
+    async fn send_part(&self, upload: &mut Upload, part: Part) -> Result<(), RegistryError>;
+    /// Ends a session, with the last part if some is left; the hub checks the digest.
+    async fn finish_upload(
+        &self,
+        upload: Upload,
+        digest: &Digest,
+        last: Option<Part>,
+    ) -> Result<(), RegistryError>;
+    /// Gives a session up.
+    async fn cancel_upload(&self, upload: Upload) -> Result<(), RegistryError>;
 }

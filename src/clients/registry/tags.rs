@@ -1,8 +1,9 @@
 //! The tags of a repository.
 
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 
-use crate::clients::registry::client::{Request, body};
+use crate::clients::registry::auth::Grant;
+use crate::clients::registry::send::{Request, body};
 use crate::clients::registry::{RegistryClient, RegistryError, RegistryErrorKind};
 use crate::model::RepositoryPath;
 
@@ -38,21 +39,13 @@ impl RegistryClient {
             if let Some(last) = tags.last() {
                 url.query_pairs_mut().append_pair("last", last);
             }
-            let answer = self
-                .send(Request {
-                    operation: operation.clone(),
-                    grant: format!("pull {repository}"),
-                    method: Method::GET,
-                    url,
-                    content_type: None,
-                    body: None,
-                })
-                .await?;
-            if answer.status() == StatusCode::NOT_FOUND {
+            let grant = Grant::Pull(self.name(repository));
+            let mut answer = self.send(&Request::new(&operation, grant, Method::GET, url)).await?;
+            if !answer.is_found() {
                 return Ok(None);
             }
-            let more = answer.headers().contains_key("link");
-            let bytes = body(&operation, answer, PAGE_BYTES_MAX).await?;
+            let more = answer.header("link").is_some();
+            let bytes = body(&operation, &mut answer.response, PAGE_BYTES_MAX).await?;
             let page: Page = serde_json::from_slice(&bytes)
                 .map_err(|_| malformed("the list of tags is unreadable"))?;
             let page = page.tags.unwrap_or_default();

@@ -1,6 +1,7 @@
 //! What several areas' tests start and stop.
 
 pub(crate) mod engine;
+pub(crate) mod front;
 pub(crate) mod git;
 pub(crate) mod git_fake;
 pub(crate) mod git_server;

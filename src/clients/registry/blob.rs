@@ -1,0 +1,196 @@
+//! Reading a blob piece by piece, from any place in it, wherever the registry keeps it.
+//!
+//! In: a digest, a size, where to begin. Out: [`BlobReader`]. Effect: HTTP.
+//!
+//! # Guarantees
+//! * Redirects are followed a few times, without our credentials, and never out of TLS.
+//! * No more and no less than the blob's size is ever read; a source that hangs or drips is left.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_RANGE, HeaderValue, LOCATION, RANGE};
+use reqwest::{Method, StatusCode, Url};
+use tokio::time::{Instant, timeout};
+
+use crate::clients::registry::auth::Grant;
+use crate::clients::registry::send::{Answer, Body, Request, slow, unreachable};
+use crate::clients::registry::{RegistryClient, RegistryError, RegistryErrorKind};
+use crate::model::{Digest, RepositoryPath};
+
+/// Registries keep blobs in object stores, perhaps behind a CDN.
+const REDIRECTS_MAX: usize = 5;
+/// Time between two pieces.
+const PIECE_SECS_MAX: u64 = 30;
+/// Over so much time of waiting, a source must bring …
+const DRIP_SECS: u64 = 30;
+/// … so much: less would take a day for a small image.
+const DRIP_BYTES_MIN: u64 = 32 << 10;
+
+/// A blob on its way from a hub.
+#[derive(Debug)]
+pub struct BlobReader {
+    operation: String,
+    answer: AnswerBody,
+    /// Bytes to pass over, if the registry began before the place asked for.
+    n_skip: u64,
+    n_left: u64,
+    waited: Duration,
+    n_got: u64,
+}
+
+struct AnswerBody(Answer);
+
+impl std::fmt::Debug for AnswerBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AnswerBody").finish_non_exhaustive()
+    }
+}
+
+impl BlobReader {
+    fn malformed(&self, message: &str) -> RegistryError {
+        RegistryError::new(RegistryErrorKind::Malformed, &self.operation, message)
+    }
+
+    /// The next piece; none at the end, which is exactly where it must be.
+    ///
+    /// # Errors
+    /// When the source breaks off, hangs, drips, or goes on too long.
+    pub async fn piece(&mut self) -> Result<Option<Bytes>, RegistryError> {
+        loop {
+            let began = Instant::now();
+            let deadline = Duration::from_secs(PIECE_SECS_MAX);
+            let piece = timeout(deadline, self.answer.0.response.chunk())
+                .await
+                .map_err(|_| slow(&self.operation))?
+                .map_err(|error| unreachable(&self.operation, &error))?;
+            let Some(mut piece) = piece else {
+                if self.n_left > 0 {
+                    let message = format!("it ended {} bytes too early", self.n_left);
+                    let kind = RegistryErrorKind::Unreachable;
+                    return Err(RegistryError::new(kind, &self.operation, message));
+                }
+                return Ok(None);
+            };
+            self.measure(began.elapsed(), piece.len() as u64)?;
+            let n_skip = usize::try_from(self.n_skip).unwrap_or(usize::MAX).min(piece.len());
+            self.n_skip -= n_skip as u64;
+            drop(piece.split_to(n_skip));
+            if piece.is_empty() {
+                continue;
+            }
+            let n_left = self.n_left.checked_sub(piece.len() as u64);
+            self.n_left = n_left.ok_or_else(|| self.malformed("it is longer than its size"))?;
+            return Ok(Some(piece));
+        }
+    }
+
+    /// Only time spent waiting counts: the reader may be slow for reasons of its own.
+    fn measure(&mut self, waited: Duration, n_bytes: u64) -> Result<(), RegistryError> {
+        self.waited += waited;
+        self.n_got += n_bytes;
+        if self.waited.as_secs() >= DRIP_SECS {
+            if self.n_got < DRIP_BYTES_MIN {
+                let message = format!("only {} bytes came in {DRIP_SECS} s", self.n_got);
+                let kind = RegistryErrorKind::Timeout;
+                return Err(RegistryError::new(kind, &self.operation, message));
+            }
+            (self.waited, self.n_got) = (Duration::ZERO, 0);
+        }
+        Ok(())
+    }
+}
+
+impl RegistryClient {
+    pub(crate) async fn open_blob(
+        &self,
+        repository: &RepositoryPath,
+        digest: &Digest,
+        size: u64,
+        from: u64,
+    ) -> Result<Option<BlobReader>, RegistryError> {
+        let operation = format!("blob {digest} of {repository} in {}", self.hub);
+        let url = self.url(repository, &format!("blobs/{digest}"), &operation)?;
+        let grant = Grant::Pull(self.name(repository));
+        let mut request = Request::new(&operation, grant, Method::GET, url);
+        if from > 0
+            && let Ok(range) = HeaderValue::from_str(&format!("bytes={from}-"))
+        {
+            request.headers.insert(RANGE, range);
+        }
+        let mut answer = self.send_for(&request, Body::Streamed).await?;
+        for n_redirects in 0.. {
+            if !answer.response.status().is_redirection() {
+                break;
+            }
+            if n_redirects >= REDIRECTS_MAX {
+                let message = "it is redirected again and again";
+                let kind = RegistryErrorKind::Malformed;
+                return Err(RegistryError::new(kind, &operation, message));
+            }
+            answer = self.follow(&request, answer).await?;
+        }
+        if !answer.is_found() {
+            return Ok(None);
+        }
+        let n_skip = match answer.response.status() {
+            StatusCode::PARTIAL_CONTENT => {
+                let begins = answer.header(CONTENT_RANGE.as_str()).and_then(first_byte);
+                match begins {
+                    Some(at) if at <= from => from - at,
+                    _ => {
+                        let message = "it sent another part than was asked for";
+                        let kind = RegistryErrorKind::Malformed;
+                        return Err(RegistryError::new(kind, &operation, message));
+                    }
+                }
+            }
+            _ => from,
+        };
+        Ok(Some(BlobReader {
+            operation,
+            answer: AnswerBody(answer),
+            n_skip,
+            n_left: size.saturating_sub(from),
+            waited: Duration::ZERO,
+            n_got: 0,
+        }))
+    }
+
+    /// Goes where a redirect leads. Our credentials stay here.
+    async fn follow(&self, request: &Request, from: Answer) -> Result<Answer, RegistryError> {
+        let operation = &request.operation;
+        let base = from.response.url().clone();
+        let target = from.header(LOCATION.as_str()).and_then(|text| base.join(text).ok());
+        let encrypted = |url: &Url| url.scheme() == "https";
+        let allowed = |url: &Url| encrypted(url) || (url.scheme() == "http" && !encrypted(&base));
+        let Some(target) = target.filter(allowed) else {
+            let message = "it is redirected to nowhere, or out of TLS";
+            return Err(RegistryError::new(RegistryErrorKind::Malformed, operation, message));
+        };
+        let builder = self.http.get(target).headers(request.headers.clone());
+        let sent = timeout(Duration::from_secs(PIECE_SECS_MAX), builder.send()).await;
+        let response = sent.map_err(|_| slow(operation))?;
+        let response = response.map_err(|error| unreachable(operation, &error))?;
+        let answer = Answer { response, turn: from.turn };
+        self.judged(operation, answer, 1).await
+    }
+}
+
+/// `bytes 100-199/200` → 100.
+fn first_byte(content_range: &str) -> Option<u64> {
+    content_range.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::clients::registry::blob::first_byte;
+
+    #[test]
+    fn a_part_says_where_it_begins() {
+        assert_eq!(first_byte("bytes 100-199/200"), Some(100));
+        for bad in ["", "bytes */200", "items 1-2/3"] {
+            assert_eq!(first_byte(bad), None, "{bad}");
+        }
+    }
+}
