@@ -16,6 +16,7 @@ pub mod place;
 pub mod init;
 pub mod lint;
 pub mod render;
+pub mod explain;
 pub mod ruleset;
 pub mod schema;
 pub mod pin;
@@ -63,6 +64,7 @@ enum Command {
     Init(init::InitArgs),
     Lint(lint::LintArgs),
     Render(render::RenderArgs),
+    Explain(explain::ExplainArgs),
     Ruleset(ruleset::RulesetArgs),
     Schema(schema::SchemaArgs),
     Pin(pin::PinArgs),
@@ -86,6 +88,7 @@ fn run(command: Command, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, 
         Command::Init(args) => init::run(&args, ctx, out),
         Command::Lint(args) => lint::run(&args, ctx, out),
         Command::Render(args) => render::run(&args, ctx, out),
+        Command::Explain(args) => explain::run(&args, ctx, out),
         Command::Ruleset(args) => ruleset::run(&args, ctx, out),
         Command::Schema(args) => schema::run(&args, out),
         Command::Pin(args) => pin::run(&args, ctx, out),

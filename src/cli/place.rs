@@ -64,6 +64,11 @@ impl Place {
             .map_err(|error| CommandError::failed(&error))
     }
 
+    /// The directory, where no repository is named.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The commit that was asked for by name.
     pub fn revision(&self) -> Option<&str> {
         self.revision.as_deref()

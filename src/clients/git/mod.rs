@@ -8,6 +8,7 @@
 //! protocol.rs  what parent and child say to each other: JSON on stdin and stdout
 //! child/       the re-executed process: limits itself, fetches, checks sizes
 //! parent.rs    starts it, waits within deadlines, ends it
+//! blame.rs     which commit brought a line
 //! names.rs     where a repository of one's own is, and what its commits are called
 //! tip.rs       the tip of a repository on this machine, without a child
 //! store.rs     the node's object store, quarantines, adoption
@@ -21,6 +22,7 @@
 //! * Credentials travel on the child's stdin alone: never in argv, environment or messages.
 //! * Objects are read without replace refs, grafts or alternates, and with their hashes checked.
 
+mod blame;
 pub mod child;
 mod limits;
 mod names;
@@ -33,6 +35,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use blame::line_commits;
 pub use limits::FetchLimits;
 pub use names::{branches, named_commit, repository_folder};
 pub use parent::{FetchProgram, FetchWish, consolidate, fetch};

@@ -126,6 +126,25 @@ fn take_unset(base: &mut Table, over: &mut Table, prefix: &str, findings: &mut F
     }
 }
 
+/// Where an overlay's `unset` lists name `path`, or a table around it.
+pub(crate) fn unset_places(overlay: &Table, path: &[String]) -> Vec<Place> {
+    let mut lists = vec![(overlay, 0)];
+    if let [containers, name, _, ..] = path
+        && containers == "containers"
+    {
+        lists.extend(overlay.table(containers).and_then(|t| t.table(name)).map(|t| (t, 2)));
+    }
+    let items = lists.into_iter().flat_map(|(table, skipped)| {
+        let items = table.get("unset").and_then(Node::as_list).unwrap_or_default();
+        items.iter().map(move |item| (item, skipped))
+    });
+    let names = |text: &str, skipped: usize| {
+        (skipped + 1..=path.len()).any(|end| path[skipped..end].join(".") == text)
+    };
+    let named = items.filter(|(item, skipped)| item.as_text().is_some_and(|t| names(t, *skipped)));
+    named.map(|(item, _)| item.at).collect()
+}
+
 fn unknown_path(path: &str, at: Place, findings: &mut Findings) {
     let message = format!("there is no `{path}` to unset; this is ignored");
     findings.warning(at, message, "remove it, or correct the path");

@@ -13,6 +13,7 @@ pub mod container;
 mod cross;
 mod decode;
 pub mod document;
+pub mod explain;
 mod merge;
 mod repository;
 mod resolve;

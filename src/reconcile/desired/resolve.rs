@@ -184,7 +184,7 @@ impl<'a> Reading<'a> {
 }
 
 /// A node's labels, which are literals.
-fn labels(table: &Table) -> BTreeMap<String, String> {
+pub(crate) fn labels(table: &Table) -> BTreeMap<String, String> {
     let entries = table.table("labels").into_iter().flat_map(|labels| labels.0.iter());
     let text = |node: &Node| {
         crate::reconcile::desired::substitute::scalar(&node.value).map(std::borrow::Cow::into_owned)

@@ -43,10 +43,13 @@ pub(crate) struct PinEntry {
     pub(crate) image_id: Option<ImageId>,
     /// For people.
     pub(crate) version: Option<String>,
+    /// Where digest, image id and version stand.
+    pub(crate) places: [Option<Place>; 3],
 }
 
 impl PinEntry {
-    fn same(&self, other: &Self) -> bool {
+    /// Whether both name the same image.
+    pub(crate) fn same(&self, other: &Self) -> bool {
         self.digest == other.digest && self.image_id == other.image_id
     }
 
@@ -60,7 +63,8 @@ impl PinEntry {
             findings.warning(node.at, "a short image id may fit more than one image", help);
         }
         let version = table.get("version").and_then(Node::as_text).map(str::to_owned);
-        Some(Self { at, digest, image_id, version })
+        let places = ["digest", "image_id", "version"].map(|key| table.get(key).map(|n| n.at));
+        Some(Self { at, digest, image_id, version, places })
     }
 }
 
@@ -240,7 +244,7 @@ pub(crate) fn pin<'a>(
 }
 
 /// Candidates that have none of the others inside them.
-fn innermost<'a, T>(all: &[(&'a Ruleset, &'a T)]) -> Vec<(&'a Ruleset, &'a T)> {
+pub(crate) fn innermost<'a, T>(all: &[(&'a Ruleset, &'a T)]) -> Vec<(&'a Ruleset, &'a T)> {
     let outer = |ruleset: &Ruleset| all.iter().any(|(other, _)| ruleset.is_around(other));
     all.iter().filter(|(ruleset, _)| !outer(ruleset)).copied().collect()
 }

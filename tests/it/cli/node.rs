@@ -174,3 +174,46 @@ fn a_repository_is_linted_branch_by_branch_from_a_clone_or_a_linked_work_tree() 
     let said = run(dir.path(), ["lint", "--repository", "bare", "--revision", "nobody"]);
     assert!(said.err.contains("no branch or commit `nobody`"), "{}", said.err);
 }
+
+#[test]
+fn a_value_is_explained_with_the_commit_that_brought_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    node(dir.path());
+    let repo = dir.path().join("repo");
+    let git = |args: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command.current_dir(&repo).args([
+            "-c",
+            "user.name=alice",
+            "-c",
+            "user.email=a@example.org",
+        ]);
+        let output = command.args(["-c", "commit.gpgsign=false"]).args(args).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let change = |from: &str, to: &str| {
+        let path = repo.join("services/hello.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from));
+        fs::write(path, text.replace(from, to)).unwrap();
+    };
+    let first = git(&["rev-parse", "HEAD"]);
+    change("8080:80", "8081:80");
+    git(&["commit", "--quiet", "--all", "--message", "another port"]);
+    let second = git(&["rev-parse", "HEAD"]);
+    change("60s", "90s");
+    let commit = |args: &[&str]| {
+        let said = run(dir.path(), ["explain", "hello.dev", "-o", "json"].iter().chain(args));
+        assert_eq!(said.code, 0, "{}", said.err);
+        let document: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        assert_eq!(document["schema"], "tidegate.explain/1");
+        document["nodes"][0]["keys"][0]["candidates"][0]["commit"].clone()
+    };
+    assert_eq!(commit(&["containers.web.image", "repo"]), first);
+    assert_eq!(commit(&["containers.web.ports", "repo"]), second);
+    assert!(commit(&["update.health_timeout", "repo"]).is_null(), "it is in no commit yet");
+    assert_eq!(commit(&["containers.web.ports", "--repository", "repo"]), second);
+    let said = run(dir.path(), ["explain", "hello.dev", "containers.web.port", "repo"]);
+    assert!(said.code == 64 && said.err.contains("containers.web.ports"), "{}", said.err);
+}
