@@ -138,10 +138,11 @@ pub(crate) fn unset_places(overlay: &Table, path: &[String]) -> Vec<Place> {
         let items = table.get("unset").and_then(Node::as_list).unwrap_or_default();
         items.iter().map(move |item| (item, skipped))
     });
-    let names = |text: &str, skipped: usize| {
+    let leads_here = |text: &str, skipped: usize| {
         (skipped + 1..=path.len()).any(|end| path[skipped..end].join(".") == text)
     };
-    let named = items.filter(|(item, skipped)| item.as_text().is_some_and(|t| names(t, *skipped)));
+    let named =
+        items.filter(|(item, skipped)| item.as_text().is_some_and(|t| leads_here(t, *skipped)));
     named.map(|(item, _)| item.at).collect()
 }
 

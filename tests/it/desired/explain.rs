@@ -1,5 +1,7 @@
 //! Who says what a value is: every candidate, and the winner that resolving takes.
 
+use std::fmt::Write as _;
+
 use tidegate::reconcile::desired::explain::ExplainError;
 use tidegate::reconcile::desired::explain::explain;
 
@@ -15,12 +17,12 @@ fn told(repo: &Repo, key: &str) -> String {
     let mut text = String::new();
     for explanation in all.unwrap() {
         let value = explanation.value.unwrap_or_else(|| "(not set)".to_owned());
-        text += &format!("{} = {value}\n", explanation.key);
+        writeln!(text, "{} = {value}", explanation.key).unwrap();
         for candidate in explanation.candidates {
             let bytes = &snapshot.get().files[&candidate.file];
             assert!(candidate.span.end <= bytes.len() && !candidate.span.is_empty());
             let standing = format!("{:?}", candidate.standing).to_lowercase();
-            text += &format!("  {standing}  {}  {}\n", candidate.file, candidate.written);
+            writeln!(text, "  {standing}  {}  {}", candidate.file, candidate.written).unwrap();
         }
     }
     text

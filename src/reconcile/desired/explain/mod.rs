@@ -10,7 +10,7 @@ mod keys;
 mod sources;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde::Serialize;
@@ -140,8 +140,8 @@ pub fn explain(
         let used = used.iter().filter(|used| known.contains(used));
         told.extend(used.map(|used| sources.explain(used)));
     }
-    let mut seen = BTreeMap::new();
-    told.retain(|explanation| seen.insert(explanation.key.clone(), ()).is_none());
+    let mut seen = BTreeSet::new();
+    told.retain(|explanation| seen.insert(explanation.key.clone()));
     Ok(told)
 }
 
