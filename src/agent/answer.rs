@@ -116,6 +116,7 @@ pub fn after(report: Option<&Report>, request: &Request) -> Answer {
                 result = AnswerResult::Failed;
                 format!("failed: {reason}")
             }
+            ServiceResult::Interrupted => "was set aside for what is wanted now".to_owned(),
             ServiceResult::Waiting { remaining } => {
                 result = AnswerResult::Failed;
                 format!("failed lately, is tried again in {} s", remaining.as_secs())

@@ -120,6 +120,7 @@ pub async fn ask(
     let path = dir.join(format!("{nonce}.request"));
     write_whole(&path, request)?;
     let answer = dir.join(format!("{nonce}.answer"));
+    let _left = Left([&path, &answer]);
     let waited = tokio::time::timeout(timeout, async {
         loop {
             if let Some(found) = read_whole::<Answer>(&answer) {
@@ -129,10 +130,19 @@ pub async fn ask(
         }
     })
     .await;
-    // What is left of a request that is over must not be taken up later.
-    drop(fs::remove_file(&path));
-    drop(fs::remove_file(&answer));
     waited.map_err(|_| ControlError::Silent { seconds: timeout.as_secs() })
+}
+
+/// What is left of a request that is over, or that nobody waits for, must not be taken up later.
+struct Left<'a>([&'a Path; 2]);
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        for path in self.0 {
+            // Usually the agent took it.
+            drop(fs::remove_file(path));
+        }
+    }
 }
 
 /// A request and how to answer it.

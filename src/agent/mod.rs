@@ -3,9 +3,10 @@
 //! In: settings. Out: passes. Effect: locks, signals, file watches, systemd; calls the stages.
 //!
 //! ```text
-//! run.rs      the loop                     wakes.rs, trigger.rs, pace.rs   what wakes it, and when
-//! node.rs     one pass, and its report     belief.rs, judge.rs             source → trust → desired
-//! control.rs  what operators ask           answer.rs                       and what they get
+//! run.rs      the loop                     wakes.rs, inbox.rs, pace.rs   what wakes it, and when
+//! node.rs     one pass                     belief.rs, judge.rs             source → trust → desired
+//! say.rs      what is said about it
+//! control.rs  what operators ask           answer.rs, desk.rs              and what they get
 //! ```
 //!
 //! # Guarantees
@@ -25,7 +26,11 @@ pub mod belief;
 pub mod effects;
 pub mod record;
 pub mod node;
+mod say;
 pub mod answer;
+pub mod desk;
+pub mod inbox;
+pub mod state;
 pub mod wakes;
 pub mod run;
 

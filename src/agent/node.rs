@@ -9,6 +9,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -19,21 +20,20 @@ use crate::agent::belief::{Belief, Believer, Keep, News, Origin};
 use crate::agent::effects::{HostFiles, hub_credentials, nonce};
 use crate::agent::images;
 use crate::agent::record;
+use crate::agent::trigger::Trigger;
 use crate::clients::docker::{DockerClient, DockerWrite as _};
 use crate::clients::host::NodeKey;
 use crate::config::{Requirement, Settings};
 use crate::model::{CommitId, ServiceName};
-use crate::reconcile::apply::{ServiceOutcome, ServiceResult};
+use crate::reconcile::apply::ServiceOutcome;
 use crate::reconcile::memory::{FileMemoryStore, Memory, MemoryStore as _};
-use crate::reconcile::observed::{Look, ObservedState, OwnershipKey};
+use crate::reconcile::observed::{Look, OwnershipKey};
 use crate::reconcile::pass::{
     Effects, Intent, PassError, PassInput, PassOutcome, PassState, reconcile_once,
 };
 use crate::reconcile::plan::body::image_name;
 use crate::reconcile::plan::{Overrides, Plan};
-use crate::reconcile::report::{
-    Facts, Journal, Reach, Record, Status, StatusFile, TrustLevel, next_status,
-};
+use crate::reconcile::report::{Journal, Status, StatusFile, TrustLevel};
 use crate::telemetry::Chain;
 
 /// Everything that passes need, and what they keep between them.
@@ -45,16 +45,16 @@ pub struct Node {
     pub belief: Belief,
     /// What it remembers.
     pub memory: Memory,
-    pub(crate) docker: DockerClient,
+    pub(crate) docker: Rc<DockerClient>,
     pub(crate) store: FileMemoryStore,
     origin: Origin,
-    key: NodeKey,
+    pub(crate) key: NodeKey,
     ownership: OwnershipKey,
     pub(crate) state: PassState,
-    status_file: StatusFile,
-    status: Option<Status>,
-    journal: Journal,
-    failures: BTreeMap<ServiceName, String>,
+    pub(crate) status_file: StatusFile,
+    pub(crate) status: Option<Status>,
+    pub(crate) journal: Journal,
+    pub(crate) failures: BTreeMap<ServiceName, String>,
 }
 
 /// What a pass is asked to do.
@@ -122,7 +122,7 @@ impl Node {
             failures: BTreeMap::new(),
             settings,
             memory,
-            docker,
+            docker: Rc::new(docker),
             store,
             origin,
             key,
@@ -141,13 +141,18 @@ impl Node {
         }
     }
 
-    /// One pass: refresh what is believed, make what runs match, say so.
+    /// One pass: refresh what is believed, make what runs match, say so. It ends with `until` at the
+    /// latest, though services are still under way; then [`Node::work`] lets them go on.
     ///
     /// # Errors
     /// When this machine's own files do not work. A silent remote or engine is part of the report.
-    pub async fn pass(&mut self, ask: &Ask) -> Result<Report, AgentError> {
+    pub async fn pass(
+        &mut self,
+        ask: &Ask,
+        until: impl Future<Output = ()>,
+    ) -> Result<Report, AgentError> {
         self.refresh(ask).await?;
-        let passed = self.make_it_so(ask).await?;
+        let passed = self.make_it_so(ask, until).await?;
         let report = self.say(ask, passed)?;
         if ask.intent == Intent::Apply && !report.outcomes.is_empty() {
             self.tidy_images(&report.outcomes).await?;
@@ -214,7 +219,12 @@ impl Node {
             applied: self.applied(),
         };
         let before = self.belief.verified.or(self.memory.verified);
-        let news = believer.refresh(&mut self.belief, &mut self.memory).await?;
+        let news = tokio::select! {
+            biased;
+            news = believer.refresh(&mut self.belief, &mut self.memory) => news?,
+            // A remote that is slow holds up nothing that is under way.
+            never = self.state.work_unwritten() => match never {},
+        };
         let news = News { verified: news.verified.filter(|(id, _)| Some(*id) != before), ..news };
         if ask.intent == Intent::Plan {
             return Ok(());
@@ -235,6 +245,52 @@ impl Node {
         self.say(ask, Some(Err(reason.to_owned())))
     }
 
+    /// Works on what is under way until one of it has ended; for ever if nothing is.
+    pub async fn work(&mut self) {
+        self.state.work(&mut self.memory, &self.store, &Timestamp::now).await;
+    }
+
+    /// Lets everything under way end with its step, at most for `grace`, and journals what ended.
+    /// What has not ended then is dropped: the next process recognises it.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub async fn finish(&mut self, grace: Duration) -> Result<(), AgentError> {
+        self.state.end_works();
+        let ended = async {
+            while self.state.under_way().next().is_some() {
+                self.state.work(&mut self.memory, &self.store, &Timestamp::now).await;
+            }
+        };
+        let late = tokio::time::timeout(grace, ended).await.is_err();
+        if late {
+            warn!("a step takes longer than {} s; the next process goes on", grace.as_secs());
+        }
+        let ended = self.state.take_ended();
+        for record in record::of_outcomes(&ended, &self.failures) {
+            self.journal_and_log(record)?;
+        }
+        Ok(())
+    }
+
+    /// Whether anything is under way.
+    pub fn is_working(&self) -> bool {
+        self.state.under_way().next().is_some()
+    }
+
+    /// Tells events that only say what a service does that is being worked on.
+    pub fn own_events(&self) -> impl Fn(&Trigger) -> bool + use<> {
+        let environment = self.settings.environment.clone();
+        let names = self.state.names_under_way();
+        move |trigger| {
+            let Trigger::Engine { name, .. } = trigger else { return false };
+            names.borrow().iter().any(|service| {
+                let rest = name.strip_prefix(&format!("{service}.{environment}"));
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
+            })
+        }
+    }
+
     /// Forgets what a pass that panicked may have left half done.
     pub fn forget(&mut self) {
         self.state = PassState::default();
@@ -245,6 +301,7 @@ impl Node {
     async fn make_it_so(
         &mut self,
         ask: &Ask,
+        until: impl Future<Output = ()>,
     ) -> Result<Option<Result<PassOutcome, String>>, AgentError> {
         let Some(desired) = &self.belief.desired else { return Ok(None) };
         let believer = Believer {
@@ -270,128 +327,22 @@ impl Node {
             auth: auth.as_ref(),
             look: ask.look,
             intent: ask.intent,
+            trigger: &ask.trigger,
         };
+        let (files, now): (_, Rc<dyn Fn() -> Timestamp>) =
+            (Rc::new(HostFiles), Rc::new(Timestamp::now));
         let effects = Effects {
             docker: &self.docker,
-            files: &HostFiles,
+            files: &files,
             store: &self.store,
-            now: &Timestamp::now,
+            now: &now,
             nonce: &nonce,
         };
-        let passed = reconcile_once(input, effects, &mut self.memory, &mut self.state).await;
-        match passed {
+        let (memory, state) = (&mut self.memory, &mut self.state);
+        match reconcile_once(input, effects, memory, state, until).await {
             Ok(outcome) => Ok(Some(Ok(outcome))),
             Err(error @ PassError::Engine { .. }) => Ok(Some(Err(Chain(&error).to_string()))),
             Err(error) => Err(AgentError::Pass(error)),
         }
-    }
-
-    /// Status and journal.
-    fn say(
-        &mut self,
-        ask: &Ask,
-        passed: Option<Result<PassOutcome, String>>,
-    ) -> Result<Report, AgentError> {
-        let (outcome, engine) = match passed {
-            None => (None, Reach::Answers),
-            Some(Ok(outcome)) => (Some(outcome), Reach::Answers),
-            Some(Err(reason)) => (None, Reach::Silent(reason)),
-        };
-        let outcomes = outcome.as_ref().map_or(&[][..], |outcome| &outcome.outcomes);
-        for record in record::of_outcomes(outcomes, &ask.trigger, &self.failures) {
-            self.journal_and_log(record)?;
-        }
-        self.learn(outcome.as_ref());
-        let facts = self.facts(
-            engine,
-            outcome.as_ref().map(|outcome| &outcome.left),
-            outcome.as_ref().map(|outcome| &outcome.observed),
-        );
-        let status = next_status(self.status.as_ref(), &facts);
-        if ask.intent == Intent::Apply && self.status.as_ref() != Some(&status) {
-            self.status_file.write(&status).map_err(AgentError::Report)?;
-            self.status = Some(status.clone());
-        }
-        for note in outcome.iter().flat_map(|outcome| &outcome.notes) {
-            warn!("{note}");
-        }
-        Ok(match outcome {
-            None => Report { status, plan: None, outcomes: Vec::new(), requeue: None },
-            Some(PassOutcome { plan, outcomes, requeue, .. }) => {
-                Report { status, plan: Some(plan), outcomes, requeue }
-            }
-        })
-    }
-
-    /// Keeps why services could not be changed until they could.
-    fn learn(&mut self, outcome: Option<&PassOutcome>) {
-        for outcome in outcome.iter().flat_map(|outcome| &outcome.outcomes) {
-            match &outcome.result {
-                ServiceResult::Failed { reason, .. } => {
-                    self.failures.insert(outcome.service.clone(), reason.clone());
-                }
-                ServiceResult::Waiting { .. } => {}
-                _ => drop(self.failures.remove(&outcome.service)),
-            }
-        }
-        if let Some(outcome) = outcome {
-            let left =
-                |name: &ServiceName| outcome.left.services.iter().any(|s| s.service == *name);
-            self.failures.retain(|name, _| left(name));
-        }
-    }
-
-    fn facts<'a>(
-        &'a self,
-        engine: Reach,
-        left: Option<&'a Plan>,
-        observed: Option<&'a ObservedState>,
-    ) -> Facts<'a> {
-        let belief = &self.belief;
-        Facts {
-            node: &self.settings.node,
-            environment: &self.settings.environment,
-            trust: self.trust(),
-            tip: belief.tip,
-            verified: belief.verified,
-            refused: belief.refused.as_ref().map(|refusal| {
-                (
-                    refusal.commit,
-                    refusal.rule.name(),
-                    refusal.reason.clone(),
-                    refusal.remedy.clone(),
-                )
-            }),
-            git: belief.git.clone(),
-            engine,
-            mistakes: belief.mistakes.clone(),
-            desired: belief.desired.as_ref(),
-            plan: left,
-            observed,
-            failures: self.failures.clone(),
-            memory: &self.memory,
-            now: Timestamp::now(),
-        }
-    }
-
-    /// Adds to the journal, and says it where the agent's own events go.
-    ///
-    /// # Errors
-    /// When the journal cannot be written.
-    pub fn journal_and_log(&mut self, record: Record) -> Result<(), AgentError> {
-        let revision = record.revision.as_ref().map(ToString::to_string).unwrap_or_default();
-        let service = record.service.as_ref().map(ToString::to_string).unwrap_or_default();
-        let why = record.why.first().map_or("", String::as_str);
-        let (what, trigger) = (&record.what, &record.trigger);
-        let about = if service.is_empty() { &revision } else { &service };
-        match &record.error {
-            None => info!(service.name = %service, revision = %revision, trigger = %trigger,
-                "{what} {about}: {why}"),
-            Some(error) if what == "refuse" => warn!(revision = %revision, trigger = %trigger,
-                "refused {about}: {error}; {why}"),
-            Some(error) => warn!(service.name = %service, revision = %revision,
-                trigger = %trigger, "{what} {about} failed: {error} ({why})"),
-        }
-        self.journal.add(record, &self.key, Timestamp::now()).map_err(AgentError::Report)
     }
 }

@@ -15,12 +15,13 @@ use crate::reconcile::report::Record;
 /// `known` holds the last ones, by service.
 pub fn of_outcomes(
     outcomes: &[ServiceOutcome],
-    trigger: &str,
     known: &BTreeMap<ServiceName, String>,
 ) -> Vec<Record> {
     let told = outcomes.iter().filter_map(|outcome| {
         let error = match &outcome.result {
             ServiceResult::Waiting { .. } => return None,
+            // It had not begun.
+            ServiceResult::Interrupted if outcome.steps.is_empty() => return None,
             ServiceResult::Failed { reason, .. } => Some(reason.clone()),
             _ => None,
         };
@@ -34,7 +35,7 @@ pub fn of_outcomes(
             why: outcome.reasons.iter().map(ToString::to_string).collect(),
             steps: outcome.steps.iter().map(step).collect(),
             error,
-            trigger: trigger.to_owned(),
+            trigger: outcome.trigger.clone(),
             duration_ms: millis(outcome.took),
         })
     });
@@ -44,6 +45,7 @@ pub fn of_outcomes(
 fn what(outcome: &ServiceOutcome) -> &'static str {
     let is_rollback = matches!(outcome.reasons.first(), Some(Reason::Rollback { .. }));
     match outcome.result {
+        ServiceResult::Interrupted => "set aside",
         _ if is_rollback => "rollback",
         ServiceResult::Repaired => "repair",
         ServiceResult::Removed => "remove",

@@ -1,7 +1,10 @@
 //! The loop: wait for a trigger, collect what comes with it, run a pass, answer operators.
 //!
-//! Expected flow: locks → watches → `READY` → pass, wait, pass, … → a signal → the step under way
-//! ends → `STOPPING`.
+//! Expected flow: locks → watches → `READY` → pass, wait, pass, … → a signal → `STOPPING` → the
+//! steps under way end.
+//!
+//! A pass is over when nothing is under way any more or when there is news, whatever comes first;
+//! while it waits for news, the agent works on what is under way.
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -13,15 +16,18 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::agent::belief::Origin;
+use crate::agent::desk::{self, Desk};
 use crate::agent::effects::chance;
-use crate::agent::lock::{LockError, StateLock, engine_locks};
+use crate::agent::inbox::Inbox;
+use crate::agent::lock::engine_locks;
 use crate::agent::node::{Ask, Node, Report};
 use crate::agent::pace::{Bursts, Idle, backoff, jitter};
+use crate::agent::state::take_state;
 use crate::agent::trigger::{Trigger, Wake};
 use crate::agent::wakes::{TRIGGERS_MAX, listen, signals, watch_files};
 use crate::agent::{AgentError, answer, control, systemd};
 use crate::clients::docker::{DockerClient, DockerRead as _};
-use crate::clients::host::{EngineLock, HostError, create_private_dir};
+use crate::clients::host::{EngineLock, HostError};
 use crate::config::Settings;
 use crate::model::EnvironmentName;
 use crate::reconcile::pass::Intent;
@@ -31,14 +37,9 @@ use crate::telemetry::Chain;
 
 /// Passes in a row that may panic before the agent gives up and lets systemd start it anew.
 const PANICS_MAX: u32 = 3;
-/// Time that a pass under way has to come to the end of its step after SIGTERM.
-const STOP_GRACE: Duration = Duration::from_secs(20);
-
-/// Time that a command which has the state directory for a moment, as `status` and `apply` do, is
-/// given to let go of it before the agent does not start.
-const STATE_PATIENCE: Duration = Duration::from_secs(3);
-/// How often is looked whether it has.
-const STATE_LOOK: Duration = Duration::from_millis(50);
+/// Time that steps under way have to end after SIGTERM; those that take longer by nature do not
+/// wait for their end. What is left then is recognised by the next process.
+pub const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// How the agent was started.
 #[derive(Debug, Clone)]
@@ -54,7 +55,8 @@ pub struct Options {
 /// # Errors
 /// When this machine's own files do not work, another agent has the engine, or passes keep panicking.
 pub async fn run(settings: Settings, options: &Options) -> Result<(), AgentError> {
-    let (to, mut triggers) = mpsc::channel(TRIGGERS_MAX);
+    let (to, triggers) = mpsc::channel(TRIGGERS_MAX);
+    let mut inbox = Inbox::new(triggers);
     let stop = signals(to.clone())?;
     let mut settings = settings;
     loop {
@@ -67,38 +69,13 @@ pub async fn run(settings: Settings, options: &Options) -> Result<(), AgentError
         let local = tokio::task::LocalSet::new();
         local.spawn_local(listen(events, to.clone()));
         local.spawn_local(systemd::watchdog());
-        let next = local.run_until(agent.work(&mut triggers)).await?;
+        let next = local.run_until(agent.work(&mut inbox)).await?;
         drop((watches, state));
         match next {
             Some(reloaded) => settings = reloaded,
             None => return Ok(()),
         }
     }
-}
-
-/// As [`open_state`], with patience.
-async fn take_state(settings: &Settings) -> Result<StateLock, AgentError> {
-    let since = Instant::now();
-    loop {
-        match open_state(settings) {
-            Err(AgentError::Lock(LockError::Taken { .. })) if since.elapsed() < STATE_PATIENCE => {
-                tokio::time::sleep(STATE_LOOK).await;
-            }
-            taken => return taken,
-        }
-    }
-}
-
-/// Takes the state directory, and throws away what earlier processes left in it.
-///
-/// # Errors
-/// When another process has it.
-pub fn open_state(settings: &Settings) -> Result<StateLock, AgentError> {
-    create_private_dir(&settings.state_dir).map_err(AgentError::Host)?;
-    let lock = StateLock::take(&settings.state_dir).map_err(AgentError::Lock)?;
-    control::clear(&settings.state_dir);
-    create_private_dir(&control::directory(&settings.state_dir)).map_err(AgentError::Host)?;
-    Ok(lock)
 }
 
 struct Agent<'a> {
@@ -113,6 +90,7 @@ struct Agent<'a> {
     n_panics: u32,
     n_git_failures: u32,
     last_pass: Option<Instant>,
+    desk: Desk,
 }
 
 impl<'a> Agent<'a> {
@@ -134,14 +112,12 @@ impl<'a> Agent<'a> {
             n_panics: 0,
             n_git_failures: 0,
             last_pass: None,
+            desk: Desk::default(),
         })
     }
 
     /// Works until a signal, or until the configuration changed: then the new one is returned.
-    async fn work(
-        &mut self,
-        triggers: &mut mpsc::Receiver<Trigger>,
-    ) -> Result<Option<Settings>, AgentError> {
+    async fn work(&mut self, inbox: &mut Inbox) -> Result<Option<Settings>, AgentError> {
         if self.node.trust() == TrustLevel::None {
             warn!("trust.require is \"none\": whatever the branch points at runs here, UNVERIFIED");
         }
@@ -150,31 +126,37 @@ impl<'a> Agent<'a> {
         let mut wake = Wake::by(Trigger::Start);
         let mut next_poll = Instant::now();
         loop {
-            if wake.fetches {
-                next_poll = Instant::now();
-            }
             if wake.reloads
                 && let Some(settings) = self.reload()
             {
+                self.finish().await?;
                 return Ok(Some(settings));
             }
-            let requeue = self.pass(&wake).await?;
-            if *self.stop.borrow() {
-                systemd::stopping();
-                info!("stopped");
-                return Ok(None);
-            }
             if wake.fetches {
-                next_poll += self.poll_interval();
+                next_poll = Instant::now() + self.node.settings.repository.interval;
+            }
+            let requeue = self.pass(&wake, inbox, next_poll).await?;
+            if wake.fetches {
+                next_poll = Instant::now() + self.poll_interval();
             }
             let due = requeue.map_or(next_poll, |after| next_poll.min(Instant::now() + after));
-            let Some(next) = self.wait(triggers, due, next_poll).await else {
+            let next =
+                if *self.stop.borrow() { None } else { self.wait(inbox, due, next_poll).await };
+            let Some(next) = next else {
                 systemd::stopping();
+                self.finish().await?;
                 info!("stopped");
                 return Ok(None);
             };
             wake = next;
         }
+    }
+
+    /// Ends what is under way with its step; nobody gets an answer after that.
+    async fn finish(&mut self) -> Result<(), AgentError> {
+        let ended = self.node.finish(STOP_GRACE).await;
+        self.desk.give_up(&self.node.settings.state_dir);
+        ended
     }
 
     fn poll_interval(&mut self) -> Duration {
@@ -186,35 +168,43 @@ impl<'a> Agent<'a> {
         jitter(backoff(interval, self.n_git_failures.max(1)), chance())
     }
 
-    /// Sleeps until something happens; none when the agent is to stop.
-    async fn wait(
-        &mut self,
-        triggers: &mut mpsc::Receiver<Trigger>,
-        due: Instant,
-        next_poll: Instant,
-    ) -> Option<Wake> {
+    /// Works on what is under way until something happens; none when the agent is to stop.
+    async fn wait(&mut self, inbox: &mut Inbox, due: Instant, next_poll: Instant) -> Option<Wake> {
         let timer = if due < next_poll { Trigger::Time } else { Trigger::Poll };
+        let is_own = self.node.own_events();
+        // What came from the works themselves is looked at when they have ended.
+        let came = !self.node.is_working() && !inbox.is_empty();
+        let mut stop = self.stop.clone();
         let first = tokio::select! {
-            _ = self.stop.changed() => return None,
-            Some(trigger) = triggers.recv() => trigger,
-            () = tokio::time::sleep_until(due) => timer,
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return None,
+            () = inbox.news(&is_own), if !came => None,
+            () = std::future::ready(()), if came => None,
+            () = self.node.work() => Some(Trigger::Ended),
+            () = tokio::time::sleep_until(due) => Some(timer),
         };
-        let mut wake = Wake::by(first);
         let delay = self.bursts.delay(self.last_pass.map(|at| at.elapsed()));
-        if !delay.is_zero() {
-            tokio::select! {
-                _ = self.stop.changed() => return None,
-                () = tokio::time::sleep(delay) => {}
+        if !delay.is_zero() && first != Some(Trigger::Ended) {
+            let over = tokio::time::sleep(delay);
+            let mut over = std::pin::pin!(over);
+            loop {
+                tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => return None,
+                    () = &mut over => break,
+                    () = self.node.work() => {}
+                }
             }
         }
-        while let Ok(trigger) = triggers.try_recv() {
-            wake.add(&trigger);
-        }
-        Some(wake)
+        inbox.take(first)
     }
 
     /// The passes that a wake asks for: one, and one more for each operator's wish.
-    async fn pass(&mut self, wake: &Wake) -> Result<Option<Duration>, AgentError> {
+    async fn pass(
+        &mut self,
+        wake: &Wake,
+        inbox: &mut Inbox,
+        next_poll: Instant,
+    ) -> Result<Option<Duration>, AgentError> {
         if wake.events_lost {
             // Another engine may answer at the same socket now.
             self.take_engine().await?;
@@ -235,72 +225,77 @@ impl<'a> Agent<'a> {
                 overrides: Overrides::default(),
                 intent: Intent::Apply,
             };
-            requeue = self.guarded(&ask).await?.and_then(|report| report.requeue);
+            requeue = self.guarded(&ask, inbox, next_poll).await?;
         }
         for asked in asked {
-            let wish = answer::before(&mut self.node, &asked.request)?;
-            let said = match wish {
-                Err(refusal) => refusal,
+            match answer::before(&mut self.node, &asked.request)? {
+                Err(refusal) => desk::say(&self.node.settings.state_dir, &asked, &refusal),
                 Ok(ask) => {
-                    let report = self.guarded(&ask).await?;
-                    requeue = report.as_ref().and_then(|report| report.requeue);
-                    answer::after(report.as_ref(), &asked.request)
+                    self.desk.put(asked);
+                    requeue = self.guarded(&ask, inbox, next_poll).await?;
                 }
-            };
-            if let Err(error) = control::answer(&self.node.settings.state_dir, &asked, &said) {
-                warn!(error = %Chain(&error), "an operator's request cannot be answered");
             }
         }
         self.last_pass = Some(Instant::now());
         Ok(requeue)
     }
 
-    /// A pass that may panic, and that ends with its step when the agent is to stop.
-    async fn guarded(&mut self, ask: &Ask) -> Result<Option<Report>, AgentError> {
+    /// A pass that may panic, and that is over when there are news, or the agent is to stop. Says
+    /// when to look again.
+    async fn guarded(
+        &mut self,
+        ask: &Ask,
+        inbox: &mut Inbox,
+        next_poll: Instant,
+    ) -> Result<Option<Duration>, AgentError> {
         if self.engine.is_none() {
             self.take_engine().await?;
         }
         let has_engine = self.engine.is_some();
         let mut stop = self.stop.clone();
         let began = Instant::now();
-        let ended = {
-            let (node, silence) = (&mut self.node, &self.silence);
-            let work = AssertUnwindSafe(async {
-                if has_engine { node.pass(ask).await } else { node.pass_blind(ask, silence).await }
-            });
-            let mut work = std::pin::pin!(work.catch_unwind());
+        let is_own = self.node.own_events();
+        let over = async {
             tokio::select! {
-                ended = &mut work => Some(ended),
-                _ = stop.wait_for(|stop| *stop) => {
-                    info!("stopping when the step under way has ended");
-                    tokio::time::timeout(STOP_GRACE, &mut work).await.ok()
-                }
+                () = inbox.news(&is_own) => {}
+                () = tokio::time::sleep_until(next_poll) => {}
             }
         };
-        match ended {
-            // Every state in between is recognised and finished by the next process.
-            None => Ok(None),
-            Some(Ok(Ok(report))) => {
-                self.n_panics = 0;
-                let (ms, n) = (began.elapsed().as_secs_f64() * 1e3, report.outcomes.len());
-                debug!(
-                    duration_ms = ms,
-                    "pass by {}: {ms:.1} ms, services changed: {n}", ask.trigger
-                );
-                systemd::status(&line(&report));
-                Ok(Some(report))
+        let (node, silence) = (&mut self.node, &self.silence);
+        let work = AssertUnwindSafe(async {
+            if has_engine {
+                node.pass(ask, over).await
+            } else {
+                node.pass_blind(ask, silence).await
             }
-            Some(Ok(Err(error @ (AgentError::Config(_) | AgentError::Lock(_))))) => Err(error),
-            Some(Ok(Err(error))) => {
+        });
+        let ended = tokio::select! {
+            ended = work.catch_unwind() => ended,
+            // What is under way is in the node, and ends with its step.
+            _ = stop.wait_for(|stop| *stop) => return Ok(None),
+        };
+        let report = match ended {
+            Ok(Ok(report)) => report,
+            Ok(Err(error @ (AgentError::Config(_) | AgentError::Lock(_)))) => return Err(error),
+            Ok(Err(error)) => {
                 error!(error = %Chain(&error), "the pass failed: {}", Chain(&error));
-                Ok(None)
+                self.desk.give_up(&self.node.settings.state_dir);
+                return Ok(None);
             }
-            Some(Err(_)) => self.panicked(),
-        }
+            Err(_) => return self.panicked(),
+        };
+        self.n_panics = 0;
+        let (ms, n) = (began.elapsed().as_secs_f64() * 1e3, report.outcomes.len());
+        debug!(duration_ms = ms, "pass by {}: {ms:.1} ms, services changed: {n}", ask.trigger);
+        systemd::status(&line(&report));
+        let under_way: Vec<_> = self.node.state.under_way().collect();
+        self.desk.settle(&self.node.settings.state_dir, &report, &under_way);
+        Ok(report.requeue)
     }
 
-    fn panicked(&mut self) -> Result<Option<Report>, AgentError> {
+    fn panicked(&mut self) -> Result<Option<Duration>, AgentError> {
         self.n_panics += 1;
+        self.desk.give_up(&self.node.settings.state_dir);
         error!("a pass panicked; what it knew is forgotten");
         self.node.forget();
         if self.n_panics >= PANICS_MAX {
@@ -365,7 +360,8 @@ fn line(report: &Report) -> String {
     format!("applied {applied}, {n_synced} of {} services in sync{trouble}", status.services.len())
 }
 
-/// One pass by hand, in a process of its own.
+/// One pass by hand, in a process of its own, with everything that it begins; none when `stop` came
+/// first.
 ///
 /// # Errors
 /// When this machine's own files do not work, or another agent has the engine.
@@ -373,15 +369,22 @@ pub async fn once(
     node: &mut Node,
     scope: Option<&EnvironmentName>,
     ask: &Ask,
-) -> Result<Report, AgentError> {
+    stop: impl Future<Output = ()>,
+) -> Result<Option<Report>, AgentError> {
     let id = match node.docker.info().await {
         Ok(info) => info.id,
         Err(error) => {
-            return node.pass_blind(ask, &error.message).await;
+            return node.pass_blind(ask, &error.message).await.map(Some);
         }
     };
     let scope = scope.or(node.settings.scope.as_ref());
     let folder = engine_locks(&node.settings.engine.socket, scope).map_err(AgentError::Lock)?;
     let _lock = EngineLock::acquire(&folder, &id, scope).map_err(AgentError::Host)?;
-    node.pass(ask).await
+    let report = tokio::select! {
+        biased;
+        report = node.pass(ask, std::future::pending()) => return report.map(Some),
+        () = stop => None,
+    };
+    node.finish(STOP_GRACE).await?;
+    Ok(report)
 }

@@ -34,8 +34,8 @@ pub enum Trigger {
     Hangup,
     /// A window opened, a freeze or a suspension ended.
     Time,
-    /// Something that failed is tried again.
-    Retry,
+    /// What was under way has ended.
+    Ended,
     /// An operator asks.
     Operator,
 }
@@ -62,7 +62,7 @@ impl Trigger {
             | Self::Hangup
             | Self::Operator
             | Self::Configuration => Look::Everything,
-            Self::Poll | Self::Repository | Self::Time | Self::Retry | Self::Engine { .. } => {
+            Self::Poll | Self::Repository | Self::Time | Self::Ended | Self::Engine { .. } => {
                 Look::Changes
             }
         }
@@ -112,7 +112,7 @@ impl fmt::Display for Trigger {
             Self::EventsLost => f.write_str("events lost"),
             Self::Hangup => f.write_str("SIGHUP"),
             Self::Time => f.write_str("time"),
-            Self::Retry => f.write_str("retry"),
+            Self::Ended => f.write_str("end of a rollout"),
             Self::Operator => f.write_str("operator"),
         }
     }
@@ -152,6 +152,18 @@ impl Wake {
         wake.add(&first);
         wake.first = first;
         wake
+    }
+
+    /// Answers everything that another wake answers as well.
+    pub fn join(&mut self, other: Self) {
+        self.fetches |= other.fetches;
+        if other.look == Look::Everything {
+            self.look = Look::Everything;
+        }
+        self.reloads |= other.reloads;
+        self.events_lost |= other.events_lost;
+        self.changed.extend(other.changed);
+        self.networks_changed |= other.networks_changed;
     }
 
     /// Answers another trigger as well.

@@ -13,7 +13,8 @@ use crate::agent::control::{self, Answer, AnswerResult, ControlError, Request};
 use crate::agent::effects::nonce;
 use crate::agent::lock::LockError;
 use crate::agent::node::{Ask, Node, Report};
-use crate::agent::run::{self, open_state};
+use crate::agent::run;
+use crate::agent::state::open_state;
 use crate::agent::{AgentError, answer};
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
@@ -45,31 +46,50 @@ pub fn once(
             None => Origin::repository(&settings).map_err(|error| agent_error(&error))?,
         };
         let mut node = Node::open(settings, origin).map_err(|error| agent_error(&error))?;
-        let report = interruptible(run::once(&mut node, scope, &ask)).await?;
+        let report = whole_pass(&mut node, scope, &ask).await;
         drop(state);
-        report.map_err(|error| agent_error(&error))
+        report
     })
 }
 
-/// Time that a pass has to end its step after Ctrl-C.
-const INTERRUPT_GRACE: Duration = Duration::from_secs(15);
+/// One pass with all that it begins; Ctrl-C and SIGTERM end it with its steps.
+async fn whole_pass(
+    node: &mut Node,
+    scope: Option<&EnvironmentName>,
+    ask: &Ask,
+) -> Result<Report, CommandError> {
+    let mut failed = None;
+    let stop = async {
+        if let Err(error) = signalled().await {
+            failed = Some(error);
+        }
+    };
+    let report = run::once(node, scope, ask, stop).await.map_err(|error| agent_error(&error))?;
+    report.ok_or_else(|| failed.unwrap_or_else(interrupted))
+}
 
-/// Ctrl-C and SIGTERM end the work at the end of its step, and the command with 130.
+/// Ctrl-C and SIGTERM end what only reads or waits at once, and the command with 130.
 async fn interruptible<T>(work: impl Future<Output = T>) -> Result<T, CommandError> {
-    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        signal = signalled() => Err(signal.err().unwrap_or_else(interrupted)),
+    }
+}
+
+async fn signalled() -> Result<(), CommandError> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .map_err(|error| CommandError::failed(&error))?;
-    let interrupted = tokio::select! {
-        done = &mut work => return Ok(done),
-        _ = tokio::signal::ctrl_c() => true,
-        _ = terminate.recv() => true,
-    };
-    if interrupted {
-        // What was under way is recognised and finished or undone by the next pass.
-        drop(tokio::time::timeout(INTERRUPT_GRACE, &mut work).await);
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
     }
-    Err(CommandError::new(ErrorKind::Interrupted, "interrupted")
-        .hint("the next pass finishes or undoes what was under way"))
+    Ok(())
+}
+
+fn interrupted() -> CommandError {
+    CommandError::new(ErrorKind::Interrupted, "interrupted")
+        .hint("the next pass finishes or undoes what was under way")
 }
 
 /// Asks the running agent, or does the same here when none runs.
@@ -109,8 +129,7 @@ pub fn ask_or_do(
 }
 
 async fn pass(node: &mut Node, ask: &Ask, request: &Request) -> Result<Answer, CommandError> {
-    let report = interruptible(run::once(node, None, ask)).await?;
-    let report = report.map_err(|error| agent_error(&error))?;
+    let report = whole_pass(node, None, ask).await?;
     Ok(answer::after(Some(&report), request))
 }
 
@@ -232,6 +251,7 @@ fn write_outcomes(report: &Report, ctx: &Context, out: &mut dyn Write) -> Result
             ServiceResult::Repaired => ("repaired", Tone::Good),
             ServiceResult::Removed => ("removed", Tone::Notice),
             ServiceResult::Failed { .. } => ("failed", Tone::Bad),
+            ServiceResult::Interrupted => ("set aside", Tone::Notice),
             ServiceResult::Waiting { .. } => ("waiting", Tone::Notice),
         };
         let why = outcome.reasons.first().map(ToString::to_string).unwrap_or_default();

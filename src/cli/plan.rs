@@ -48,7 +48,7 @@ pub fn run(_args: &PlanArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outco
         let origin = Origin::repository(&settings).map_err(|error| agent_error(&error))?;
         let mut node = Node::open(settings, origin).map_err(|error| agent_error(&error))?;
         let ask = Ask::whole("plan", Overrides::default(), Intent::Plan);
-        node.pass(&ask).await.map_err(|error| agent_error(&error))
+        node.pass(&ask, std::future::pending()).await.map_err(|error| agent_error(&error))
     })?;
     let status = &report.status;
     let Some(plan) = &report.plan else { return Err(nothing_to_plan(&report)) };

@@ -9,7 +9,7 @@ use crate::agent::belief::Origin;
 use crate::agent::lock::LockError;
 use crate::agent::node::Node;
 use crate::agent::record;
-use crate::agent::run::open_state;
+use crate::agent::state::open_state;
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, Outcome};
 use crate::cli::operate::agent_error;

@@ -24,16 +24,17 @@ const START_AGAIN_AFTER: Duration = Duration::from_millis(500);
 pub(crate) async fn execute<D, F, R>(
     step: &Step,
     plan: &ServicePlan,
-    hands: &Hands<'_, D, F, R>,
+    hands: &Hands<D, F, R>,
 ) -> Result<(), StepError>
 where
     D: DockerRead + DockerWrite,
     F: ConfigFiles,
     R: Recorder,
 {
-    let docker = hands.docker;
+    let docker = &*hands.docker;
     let engine = |source| StepError::Engine { source };
     let remember = |reason| StepError::Memory { reason };
+    let clock = || (hands.now)();
     match step {
         Step::Pull { image, pin } => pull(hands, image, pin).await,
         Step::WriteFile { path, content, mode } => hands
@@ -54,15 +55,15 @@ where
             start(docker, &found).await
         }
         Step::Await { name, condition, timeout, .. } => {
-            watch::condition(docker, name, *condition, *timeout).await
+            watch::condition(docker, &clock, name, *condition, *timeout).await
         }
         Step::RunOnce { container, name, spec, timeout } => {
             let found = ours(hands, &plan.service, container, name).await?;
             if found.state == ContainerState::Created {
                 start(docker, &found).await?;
             }
-            watch::completed(docker, name, *timeout).await?;
-            hands.recorder.completed(&plan.service, container, *spec).map_err(remember)
+            watch::completed(docker, &clock, name, *timeout).await?;
+            hands.recorder.completed(&plan.service, container, *spec).await.map_err(remember)
         }
         Step::Update { id, body, .. } => docker.update(id, body).await.map_err(engine),
         Step::Connect { id, network, endpoint, .. } => {
@@ -72,10 +73,10 @@ where
             docker.disconnect(network, id).await.map_err(engine)
         }
         Step::Gate(gate) => {
-            watch::gate(docker, gate).await?;
+            watch::gate(docker, &clock, gate).await?;
             match &plan.target {
                 Some(target) if plan.is_new_version => {
-                    hands.recorder.applied(&plan.service, target).map_err(remember)
+                    hands.recorder.applied(&plan.service, target).await.map_err(remember)
                 }
                 _ => Ok(()),
             }
@@ -94,7 +95,7 @@ fn unless_gone(result: Result<(), DockerError>) -> Result<(), DockerError> {
 }
 
 async fn pull<D, F, R>(
-    hands: &Hands<'_, D, F, R>,
+    hands: &Hands<D, F, R>,
     image: &ImageReference,
     pin: &Pin,
 ) -> Result<(), StepError>
@@ -102,7 +103,7 @@ where
     D: DockerRead + DockerWrite,
 {
     let engine = |source| StepError::Engine { source };
-    let auth = hands.auth.filter(|auth| auth.server == image.hub.authority());
+    let auth = hands.auth.as_ref().filter(|auth| auth.server == image.hub.authority());
     hands.docker.pull(image, auth).await.map_err(engine)?;
     let found = hands.docker.image(&image.to_string()).await.map_err(engine)?;
     if found.as_ref().is_some_and(|found| image_matches(pin, &found.id, Some(found))) {
@@ -115,7 +116,7 @@ where
 /// Makes a container, and connects it. Where the call may have had its effect although it failed,
 /// the container is looked for by its nonce.
 async fn create<D, F, R>(
-    hands: &Hands<'_, D, F, R>,
+    hands: &Hands<D, F, R>,
     plan: &ServicePlan,
     step: &Step,
 ) -> Result<(), StepError>
@@ -140,7 +141,7 @@ where
 
 /// The container that carries our proof for this place with this nonce.
 async fn find<D: DockerRead, F, R>(
-    hands: &Hands<'_, D, F, R>,
+    hands: &Hands<D, F, R>,
     service: &ServiceName,
     container: &ContainerName,
     nonce: &str,
@@ -156,7 +157,7 @@ async fn find<D: DockerRead, F, R>(
 
 /// The container of this name, if its proof says that it is the one meant.
 async fn ours<D: DockerRead, F, R>(
-    hands: &Hands<'_, D, F, R>,
+    hands: &Hands<D, F, R>,
     service: &ServiceName,
     container: &ContainerName,
     name: &str,

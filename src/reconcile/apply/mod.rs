@@ -1,7 +1,7 @@
-//! Executes a plan's steps and waits for health.
+//! Executes one service's plan and waits for health.
 //!
-//! In: [`crate::reconcile::plan::Plan`]. Out: an outcome per service and step.
-//! Effect: changes the engine, writes configs' contents, and what was reached into the memory.
+//! In: a [`ServicePlan`]. Out: a [`ServiceOutcome`]. Effect: changes the engine, writes configs'
+//! contents, and what was reached into the memory.
 //!
 //! # Guarantees
 //! * Stages one after the other; a failed step ends its service's plan after its stage, no other's.
@@ -9,6 +9,9 @@
 //! * A create is never blindly repeated: after a call that may have had its effect, the container is
 //!   looked for by its nonce.
 //! * A container is started by id, after its proof was checked.
+//! * A [`Halt`] ends the work at once where it only waits or pulls, else with the step that is under
+//!   way. Then nothing is known against the version: the next plan goes on from there, as after a
+//!   crash.
 
 mod outcome;
 mod execute;
@@ -16,22 +19,23 @@ mod watch;
 
 pub use outcome::{FailureClass, ServiceOutcome, ServiceResult, StepError, StepOutcome};
 
+use std::fmt;
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, watch as signal};
 use tokio::time::Instant;
 
 use crate::clients::docker::{DockerRead, DockerWrite, RegistryAuth};
-use crate::model::{ContainerName, Digest, Mode, ServiceName};
+use crate::model::{ContainerName, Digest, ServiceName};
 use crate::reconcile::apply::execute::execute;
 use crate::reconcile::apply::outcome::chain;
 use crate::reconcile::observed::OwnershipKey;
-use crate::reconcile::plan::{Plan, ServicePlan, Step, Target};
-
-/// Services that are worked on at once. Mostly waiting: the engine is the limit.
-const SERVICES_AT_ONCE_MAX: usize = 32;
+use crate::reconcile::plan::{ServicePlan, Step, Target};
 
 /// Steps of one stage that run at once.
 const STEPS_AT_ONCE_MAX: usize = 8;
@@ -46,12 +50,13 @@ pub trait ConfigFiles {
 }
 
 /// Remembers what was reached; each call is durable when it returns.
+#[expect(async_fn_in_trait, reason = "the agent runs on one thread and never sends these futures")]
 pub trait Recorder {
     /// A run-once container has exited 0.
     ///
     /// # Errors
     /// When it cannot be made durable.
-    fn completed(
+    async fn completed(
         &self,
         service: &ServiceName,
         container: &ContainerName,
@@ -61,46 +66,58 @@ pub trait Recorder {
     ///
     /// # Errors
     /// When it cannot be made durable.
-    fn applied(&self, service: &ServiceName, target: &Target) -> Result<(), String>;
+    async fn applied(&self, service: &ServiceName, target: &Target) -> Result<(), String>;
     /// A new version has failed.
     ///
     /// # Errors
     /// When it cannot be made durable; it still counts until the process ends.
-    fn failed(&self, service: &ServiceName, target: &Target, reason: &str) -> Result<(), String>;
+    async fn failed(
+        &self,
+        service: &ServiceName,
+        target: &Target,
+        reason: &str,
+    ) -> Result<(), String>;
+}
+
+/// Whether work on a service is to end before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Halt {
+    /// It goes on.
+    No,
+    /// Something else is wanted of the service now. What runs once is not left alone half-way.
+    Replaced,
+    /// The process ends; what runs once goes on without it.
+    Ending,
 }
 
 /// Everything that steps act on.
-#[derive(Debug)]
-pub struct Hands<'a, D, F, R> {
+pub struct Hands<D, F, R> {
     /// The engine.
-    pub docker: &'a D,
+    pub docker: Rc<D>,
     /// The node's store of configs' contents.
-    pub files: &'a F,
+    pub files: Rc<F>,
     /// The memory.
-    pub recorder: &'a R,
+    pub recorder: R,
     /// Checks proofs.
-    pub key: &'a OwnershipKey,
+    pub key: OwnershipKey,
     /// Credentials for the environment's hub.
-    pub auth: Option<&'a RegistryAuth>,
+    pub auth: Option<RegistryAuth>,
+    /// The wall clock, to be compared with the engine's words alone; waiting goes by tokio's.
+    pub now: Rc<dyn Fn() -> Timestamp>,
+    /// How many steps of all services change the engine at once; those that wait are not counted.
+    pub slots: Rc<Semaphore>,
+    /// Whether the work is to end.
+    pub halt: signal::Receiver<Halt>,
 }
 
-/// Executes a plan: services at the same time, each one's stages in order. Services in report mode
-/// are left out.
-pub async fn apply<D, F, R>(plan: &Plan, hands: &Hands<'_, D, F, R>) -> Vec<ServiceOutcome>
-where
-    D: DockerRead + DockerWrite,
-    F: ConfigFiles,
-    R: Recorder,
-{
-    let due = plan.services.iter().filter(|service| service.mode == Mode::Apply);
-    let work = due.map(|service| apply_service(service, hands));
-    let mut outcomes: Vec<ServiceOutcome> =
-        stream::iter(work).buffer_unordered(SERVICES_AT_ONCE_MAX).collect().await;
-    outcomes.sort_by(|a, b| a.service.cmp(&b.service));
-    outcomes
+impl<D, F, R> fmt::Debug for Hands<D, F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hands").field("halt", &self.halt).finish_non_exhaustive()
+    }
 }
 
-async fn apply_service<D, F, R>(plan: &ServicePlan, hands: &Hands<'_, D, F, R>) -> ServiceOutcome
+/// Executes one service's plan, its stages in order.
+pub async fn apply_service<D, F, R>(plan: &ServicePlan, hands: &Hands<D, F, R>) -> Work
 where
     D: DockerRead + DockerWrite,
     F: ConfigFiles,
@@ -109,46 +126,95 @@ where
     let began = Instant::now();
     let mut steps = Vec::new();
     let mut failure = None;
+    let mut halted = false;
     for stage in &plan.stages {
+        halted |= *hands.halt.borrow() != Halt::No;
+        if failure.is_some() || halted {
+            break;
+        }
         let work = stage.steps.iter().map(|step| async move {
             let began = Instant::now();
-            (step, execute(step, plan, hands).await, began.elapsed())
+            (step, unless_halted(step, plan, hands).await, began.elapsed())
         });
         let ended: Vec<_> = stream::iter(work).buffer_unordered(STEPS_AT_ONCE_MAX).collect().await;
         for (step, result, took) in ended {
             let error = result.as_ref().err().map(|error| chain(error));
-            if let (Err(cause), Some(text), None) = (&result, &error, &failure) {
-                failure = Some((
-                    cause.class(step, plan.is_new_version),
-                    format!("{}: {text}", step.words()),
-                ));
+            match (&result, &error) {
+                (Err(StepError::Halted), _) => halted = true,
+                (Err(cause), Some(text)) if failure.is_none() => {
+                    failure = Some((
+                        cause.class(step, plan.is_new_version),
+                        format!("{}: {text}", step.words()),
+                    ));
+                }
+                _ => {}
             }
             steps.push(StepOutcome { step: step.clone(), error, took });
         }
-        if failure.is_some() {
-            break;
-        }
     }
     let result = match failure {
-        Some((class, reason)) => fail(plan, hands, &steps, class, reason),
+        Some((class, reason)) => fail(plan, hands, &steps, class, reason).await,
+        None if halted => ServiceResult::Interrupted,
         None if plan.target.is_none() => ServiceResult::Removed,
         None if plan.is_new_version => ServiceResult::Applied,
         None => ServiceResult::Repaired,
     };
-    ServiceOutcome {
-        service: plan.service.clone(),
-        target: plan.target.clone(),
-        reasons: plan.reasons.clone(),
-        steps,
-        result,
-        took: began.elapsed(),
+    Work { steps, result, took: began.elapsed() }
+}
+
+/// What came of one service's plan.
+#[derive(Debug)]
+pub struct Work {
+    /// Every step that was begun, in the order in which they ended.
+    pub steps: Vec<StepOutcome>,
+    /// How it ended.
+    pub result: ServiceResult,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// A step, which ends before its end if it only waits or fetches and nobody wants it any more.
+async fn unless_halted<D, F, R>(
+    step: &Step,
+    plan: &ServicePlan,
+    hands: &Hands<D, F, R>,
+) -> Result<(), StepError>
+where
+    D: DockerRead + DockerWrite,
+    F: ConfigFiles,
+    R: Recorder,
+{
+    let (waits, ends_at) = match step {
+        Step::Gate(_) | Step::Await { .. } => (true, Some(Halt::Replaced)),
+        Step::RunOnce { .. } => (true, Some(Halt::Ending)),
+        Step::Pull { .. } => (false, Some(Halt::Replaced)),
+        // The engine goes on stopping it.
+        Step::Stop { .. } => (false, Some(Halt::Ending)),
+        _ => (false, None),
+    };
+    let mut halt = hands.halt.clone();
+    let work = async {
+        let _slot = if waits { None } else { hands.slots.acquire().await.ok() };
+        execute(step, plan, hands).await
+    };
+    let halted = async {
+        match ends_at {
+            // One whose other end is gone is told nothing any more.
+            Some(from) if halt.wait_for(|halt| *halt >= from).await.is_ok() => {}
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        result = work => result,
+        () = halted => Err(StepError::Halted),
     }
 }
 
 /// Remembers a failed version, and names what is not undone.
-fn fail<D, F, R: Recorder>(
+async fn fail<D, F, R: Recorder>(
     plan: &ServicePlan,
-    hands: &Hands<'_, D, F, R>,
+    hands: &Hands<D, F, R>,
     steps: &[StepOutcome],
     class: FailureClass,
     mut reason: String,
@@ -162,7 +228,7 @@ fn fail<D, F, R: Recorder>(
         reason = format!("{reason}; what {} did is not undone", ran.join(", "));
     }
     if let (FailureClass::Version, Some(target)) = (class, &plan.target)
-        && let Err(error) = hands.recorder.failed(&plan.service, target, &reason)
+        && let Err(error) = hands.recorder.failed(&plan.service, target, &reason).await
     {
         // The way back matters more: this process still knows, only a restart would try again.
         reason = format!("{reason}; and that cannot be saved: {error}");

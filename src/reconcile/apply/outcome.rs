@@ -23,6 +23,8 @@ pub struct ServiceOutcome {
     pub result: ServiceResult,
     /// How long it took.
     pub took: Duration,
+    /// What started it.
+    pub trigger: String,
 }
 
 /// How a service's plan ended.
@@ -42,6 +44,8 @@ pub enum ServiceResult {
         /// The step and its cause, for people.
         reason: String,
     },
+    /// It was set aside before its end; the next plan goes on from there.
+    Interrupted,
     /// It failed lately: nothing was done before its time.
     Waiting {
         /// How long it still waits.
@@ -126,6 +130,9 @@ pub enum StepError {
         /// Its name.
         name: String,
     },
+    /// The work was to end.
+    #[error("set aside before its end")]
+    Halted,
     /// What was reached cannot be remembered.
     #[error("cannot save what was reached: {reason}")]
     Memory {

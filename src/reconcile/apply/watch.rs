@@ -2,9 +2,15 @@
 //!
 //! In: a container's name, what it must become. Out: nothing, or what is wrong with it, with its
 //! last words. Effect: reads the engine.
+//!
+//! # Guarantees
+//! * Waiting goes by the monotonic clock. The wall clock only shortens it, to what is left since the
+//!   container's start, and never below what a look needs: a crash of ours lengthens no gate, and a
+//!   clock that is set passes or fails none.
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::clients::docker::{ContainerInspect, ContainerState, DockerRead};
@@ -16,6 +22,9 @@ const POLL_MIN: Duration = Duration::from_millis(10);
 
 /// Longest pause between two looks: one inspect takes under a millisecond.
 const POLL_MAX: Duration = Duration::from_millis(500);
+
+/// What a container is given in any case, though its time seems to be over at the first look.
+const LEAST: Duration = Duration::from_secs(10);
 
 /// Lines of a container's output that a failure quotes.
 const LOG_LINES_MAX: u32 = 10;
@@ -48,21 +57,49 @@ enum Look {
     Bad(String),
 }
 
-/// Looks until `judge` is content, at most for `timeout`.
+/// How much of `timeout` a container that started at `started_at` has left: what went by before the
+/// first look, as before a crash of ours, counts. Two clocks are compared, and both can be wrong, so
+/// that it always gets `least`.
+fn left(timeout: Duration, least: Duration, started_at: &str, now: Timestamp) -> Duration {
+    let since = started_at.parse::<Timestamp>().ok().map(|at| now.duration_since(at));
+    // One that has never run, or started in the future, has all of it.
+    let gone = since.and_then(|since| Duration::try_from(since).ok()).unwrap_or_default();
+    let never = started_at.starts_with("0001-");
+    if never { timeout } else { timeout.saturating_sub(gone).max(least.min(timeout)) }
+}
+
+/// How long a container has to become what it must be.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    timeout: Duration,
+    /// At least so long from the first look.
+    least: Duration,
+}
+
+/// Looks until `judge` is content, at most for the limit. `judge` learns how long has been looked.
 async fn watch<D: DockerRead>(
     docker: &D,
+    clock: &dyn Fn() -> Timestamp,
     name: &str,
-    timeout: Duration,
-    mut judge: impl FnMut(&ContainerInspect) -> Look,
+    limit: Limit,
+    mut judge: impl FnMut(&ContainerInspect, Duration) -> Look,
 ) -> Result<ContainerInspect, StepError> {
-    let deadline = Instant::now() + timeout;
+    let mut deadline = Instant::now() + limit.timeout;
+    let mut first: Option<Instant> = None;
     let mut pauses = Pauses::new();
     let mut lost = false;
     let bad = |reason: String| StepError::Unhealthy { name: name.to_owned(), reason };
     loop {
-        let late = Instant::now() >= deadline;
-        match docker.container(name).await {
-            Ok(Some(inspect)) => match judge(&inspect) {
+        let answer = docker.container(name).await;
+        let now = Instant::now();
+        if let (Ok(Some(inspect)), None) = (&answer, first) {
+            first = Some(now);
+            deadline = now + left(limit.timeout, limit.least, &inspect.started_at, clock());
+        }
+        let late = now >= deadline;
+        let looked = first.map(|first| now - first).unwrap_or_default();
+        match answer {
+            Ok(Some(inspect)) => match judge(&inspect, looked) {
                 Look::Good => return Ok(inspect),
                 Look::Bad(_) if lost => {
                     return Err(StepError::EngineLost { name: name.to_owned() });
@@ -72,7 +109,7 @@ async fn watch<D: DockerRead>(
                 }
                 Look::Wait if late => {
                     let words = last_words(docker, &inspect).await;
-                    return Err(bad(format!("{}{words}", still(&inspect, timeout))));
+                    return Err(bad(format!("{}{words}", still(&inspect, limit.timeout))));
                 }
                 Look::Wait => {}
             },
@@ -112,17 +149,22 @@ fn broken(inspect: &ContainerInspect) -> Option<String> {
     }
 }
 
-/// Waits until a container is healthy, or without a health check has run for `stable`.
-async fn gate_one<D: DockerRead>(docker: &D, name: &str, gate: &Gate) -> Result<(), StepError> {
-    let mut since: Option<(Instant, String, i64)> = None;
-    let timeout = gate.health_timeout.max(gate.stable);
-    watch(docker, name, timeout, |inspect| {
+/// Waits until a container is healthy, or without a health check has run for `stable` under our
+/// eyes: by the engine's own words alone a clock that is set would pass it.
+async fn gate_one<D: DockerRead>(
+    docker: &D,
+    clock: &dyn Fn() -> Timestamp,
+    name: &str,
+    gate: &Gate,
+) -> Result<(), StepError> {
+    let mut since: Option<(String, i64)> = None;
+    let limit = Limit { timeout: gate.health_timeout.max(gate.stable), least: gate.stable };
+    watch(docker, clock, name, limit, |inspect, looked| {
         if let Some(reason) = broken(inspect) {
             return Look::Bad(reason);
         }
-        let (from, started, restarts) = since.get_or_insert_with(|| {
-            (Instant::now(), inspect.started_at.clone(), inspect.restart_count)
-        });
+        let (started, restarts) =
+            since.get_or_insert_with(|| (inspect.started_at.clone(), inspect.restart_count));
         if inspect.restart_count - *restarts > RESTARTS_MAX || inspect.started_at != *started {
             return Look::Bad(format!("restarted within {:?} of its start", gate.stable));
         }
@@ -130,7 +172,7 @@ async fn gate_one<D: DockerRead>(docker: &D, name: &str, gate: &Gate) -> Result<
             Some("healthy") => Look::Good,
             Some("unhealthy") => Look::Bad("is unhealthy".to_owned()),
             Some("none") | None
-                if inspect.state == ContainerState::Running && from.elapsed() >= gate.stable =>
+                if inspect.state == ContainerState::Running && looked >= gate.stable =>
             {
                 Look::Good
             }
@@ -142,19 +184,24 @@ async fn gate_one<D: DockerRead>(docker: &D, name: &str, gate: &Gate) -> Result<
 }
 
 /// Waits until every container of the gate has passed it.
-pub(crate) async fn gate<D: DockerRead>(docker: &D, gate: &Gate) -> Result<(), StepError> {
-    let all = gate.containers.iter().map(|name| gate_one(docker, name, gate));
+pub(crate) async fn gate<D: DockerRead>(
+    docker: &D,
+    clock: &dyn Fn() -> Timestamp,
+    gate: &Gate,
+) -> Result<(), StepError> {
+    let all = gate.containers.iter().map(|name| gate_one(docker, clock, name, gate));
     futures_util::future::try_join_all(all).await.map(drop)
 }
 
 /// Waits until a dependency has reached its condition.
 pub(crate) async fn condition<D: DockerRead>(
     docker: &D,
+    clock: &dyn Fn() -> Timestamp,
     name: &str,
     condition: AwaitCondition,
     timeout: Duration,
 ) -> Result<(), StepError> {
-    watch(docker, name, timeout, |inspect| {
+    watch(docker, clock, name, Limit { timeout, least: LEAST }, |inspect, _| {
         if let Some(reason) = broken(inspect) {
             return Look::Bad(reason);
         }
@@ -176,15 +223,18 @@ pub(crate) async fn condition<D: DockerRead>(
 /// Waits until a run-once container has exited 0.
 pub(crate) async fn completed<D: DockerRead>(
     docker: &D,
+    clock: &dyn Fn() -> Timestamp,
     name: &str,
     timeout: Duration,
 ) -> Result<(), StepError> {
-    watch(docker, name, timeout, |inspect| match (&inspect.state, inspect.exit_code) {
-        (ContainerState::Exited, 0) => Look::Good,
-        (ContainerState::Exited | ContainerState::Dead, code) => {
-            Look::Bad(format!("exited with code {code}"))
+    watch(docker, clock, name, Limit { timeout, least: LEAST }, |inspect, _| {
+        match (&inspect.state, inspect.exit_code) {
+            (ContainerState::Exited, 0) => Look::Good,
+            (ContainerState::Exited | ContainerState::Dead, code) => {
+                Look::Bad(format!("exited with code {code}"))
+            }
+            _ => Look::Wait,
         }
-        _ => Look::Wait,
     })
     .await
     .map(drop)
@@ -210,4 +260,30 @@ fn tail(text: &str) -> &str {
     let from = text.len().saturating_sub(LOG_BYTES_MAX);
     let from = (from..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     text.get(from..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::reconcile::apply::watch::left;
+
+    #[test]
+    fn what_went_by_before_the_first_look_counts_and_a_clock_that_is_wrong_does_no_harm() {
+        let secs = Duration::from_secs;
+        let now = "2026-03-02T12:00:00Z".parse().unwrap();
+        for (started_at, n_left) in [
+            ("2026-03-02T12:00:00Z", 60),
+            ("2026-03-02T11:59:20.5Z", 20),
+            ("2026-03-02T11:00:00Z", 10),
+            ("2016-03-02T12:00:00Z", 10),
+            ("2036-03-02T12:00:00Z", 60),
+            ("0001-01-01T00:00:00Z", 60),
+            ("", 60),
+        ] {
+            let found = left(secs(60), secs(10), started_at, now);
+            assert_eq!(found.as_secs(), n_left, "{started_at}");
+        }
+        assert_eq!(left(secs(2), secs(10), "2016-03-02T12:00:00Z", now), secs(2));
+    }
 }

@@ -1,6 +1,10 @@
-//! What one process keeps between its passes: resolved older versions, and who waits how long.
+//! What one process keeps between its passes: resolved older versions, who is being worked on, and
+//! who waits how long.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,14 +13,18 @@ use tokio::time::Instant;
 use crate::model::{Digest, Revision, ServiceName};
 use crate::reconcile::apply::{FailureClass, ServiceOutcome, ServiceResult, backoff};
 use crate::reconcile::desired::DesiredService;
-use crate::reconcile::memory::Memory;
+use crate::reconcile::memory::{Memory, MemoryStore};
 use crate::reconcile::observed::ObservedCache;
 use crate::reconcile::pass::PassInput;
+use crate::reconcile::pass::works::Works;
 use crate::reconcile::plan::{HeldReason, Plan, ServicePlan, Step};
 
 /// Longest time until a held plan is looked at again: a window's opening is computed, not awaited
 /// blindly, but clocks are set.
 const REQUEUE_MAX: Duration = Duration::from_secs(3600);
+
+/// A container that the engine hides, or is just removing, is asked for again after this long.
+const UNKNOWN_AGAIN: Duration = Duration::from_secs(5);
 
 /// What one process keeps between its passes; losing it costs only time.
 #[derive(Debug, Default)]
@@ -26,6 +34,8 @@ pub struct PassState {
     revisions: BTreeMap<ServiceName, Revision>,
     applied: BTreeMap<ServiceName, DesiredService>,
     waiting: BTreeMap<ServiceName, Backoff>,
+    pub(crate) works: Works,
+    ended: Vec<ServiceOutcome>,
 }
 
 #[derive(Debug)]
@@ -36,6 +46,54 @@ struct Backoff {
 }
 
 impl PassState {
+    /// The services that are being worked on.
+    pub fn under_way(&self) -> impl Iterator<Item = &ServiceName> {
+        self.works.services()
+    }
+
+    /// The same, as it will be whenever it is looked at.
+    pub fn names_under_way(&self) -> Rc<RefCell<BTreeSet<ServiceName>>> {
+        self.works.names()
+    }
+
+    /// Works on what is under way until one of it has ended, for the next pass to report; for ever
+    /// if nothing is. May be dropped at any time.
+    pub async fn work<S: MemoryStore>(
+        &mut self,
+        memory: &mut Memory,
+        store: &S,
+        now: &dyn Fn() -> Timestamp,
+    ) {
+        match self.works.next(memory, store, now).await {
+            Some(outcome) => self.keep(outcome),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// As [`Self::work`], for ever, while the memory is in other hands: what has something to write
+    /// down waits.
+    pub async fn work_unwritten(&mut self) -> Infallible {
+        loop {
+            let outcome = self.works.next_unwritten().await;
+            self.keep(outcome);
+        }
+    }
+
+    /// Lets everything under way end with its step: the process is to end.
+    pub fn end_works(&self) {
+        self.works.end();
+    }
+
+    fn keep(&mut self, outcome: ServiceOutcome) {
+        self.learn(&outcome);
+        self.ended.push(outcome);
+    }
+
+    /// What has ended since it was last asked.
+    pub fn take_ended(&mut self) -> Vec<ServiceOutcome> {
+        std::mem::take(&mut self.ended)
+    }
+
     /// What was last applied, of the services whose newest version differs from it.
     pub(crate) fn applied(&self) -> &BTreeMap<ServiceName, DesiredService> {
         &self.applied
@@ -86,7 +144,8 @@ impl PassState {
         }
         let whole = outcome.target.as_ref().map(|target| target.whole);
         match &outcome.result {
-            ServiceResult::Failed { class: FailureClass::Version, .. } => {}
+            ServiceResult::Failed { class: FailureClass::Version, .. }
+            | ServiceResult::Interrupted => {}
             ServiceResult::Failed { .. } => {
                 let before = self.waiting.get(&outcome.service).filter(|b| b.whole == whole);
                 let failures = before.map_or(0, |b| b.failures).saturating_add(1);
@@ -102,7 +161,9 @@ impl PassState {
 
     /// Services that this pass left alone because they failed lately.
     pub(crate) fn waiting(&self, plan: &Plan, done: &[ServiceOutcome]) -> Vec<ServiceOutcome> {
-        let left = plan.services.iter().filter(|s| !done.iter().any(|o| o.service == s.service));
+        let left = plan.services.iter().filter(|s| {
+            !self.works.has(&s.service) && !done.iter().any(|o| o.service == s.service)
+        });
         left.filter_map(|service| {
             let remaining = self.remaining(service)?;
             Some(ServiceOutcome {
@@ -112,6 +173,7 @@ impl PassState {
                 steps: Vec::new(),
                 result: ServiceResult::Waiting { remaining },
                 took: Duration::ZERO,
+                trigger: String::new(),
             })
         })
         .collect()
@@ -120,6 +182,8 @@ impl PassState {
     /// When something that is not done now may be done, if nothing happens before.
     pub(crate) fn requeue(&self, plan: &Plan, now: Timestamp) -> Option<Duration> {
         let waits = plan.services.iter().filter_map(|service| self.remaining(service));
+        let hidden = plan.held.iter().any(|h| matches!(h.reason, HeldReason::Unknown { .. }));
+        let hidden = hidden.then_some(UNKNOWN_AGAIN);
         let opens = plan.held.iter().filter_map(|held| match &held.reason {
             HeldReason::Window { opens } => opens.clone(),
             HeldReason::Freeze { until, .. } => Some(until.clone()),
@@ -129,6 +193,6 @@ impl PassState {
         let opens = opens.filter_map(|at| at.parse::<Timestamp>().ok()).map(|at| {
             Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO).min(REQUEUE_MAX)
         });
-        waits.chain(opens).min()
+        waits.chain(opens).chain(hidden).min()
     }
 }

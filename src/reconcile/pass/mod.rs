@@ -6,36 +6,44 @@
 //! # Guarantees
 //! * A pass with nothing to do calls nothing that changes the engine and saves nothing.
 //! * A new version that fails is followed, in the same pass, by the way back.
+//! * No service waits for another. A pass may end while services are under way (a health gate, a
+//!   pull); the next one looks and plans beside them. What is under way stays so, with its deadlines,
+//!   unless something else is wanted of that service: then it ends with its step, and the new plan
+//!   begins where it stopped.
 //! * In report mode, and when only asked for the plan, nothing is changed.
 
 mod backoff;
 mod lost;
 mod recorder;
 mod settle;
+mod works;
 
 pub use backoff::PassState;
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 
 use crate::clients::docker::{DockerError, DockerRead, DockerWrite, RegistryAuth};
 use crate::config::NodePolicy;
-use crate::model::{Mode, Revision};
-use crate::reconcile::apply::{ConfigFiles, Hands, ServiceOutcome, apply};
+use crate::model::{Mode, Revision, ServiceName};
+use crate::reconcile::apply::{ConfigFiles, FailureClass, ServiceOutcome, ServiceResult};
 use crate::reconcile::desired::DesiredState;
 use crate::reconcile::memory::{Memory, MemoryStore};
 use crate::reconcile::observed::{Look, ObservedState, OwnershipKey, Viewer, observe};
-use crate::reconcile::pass::recorder::SavingRecorder;
 use crate::reconcile::pass::settle::{forget, remember_services};
 use crate::reconcile::plan::body::image_name;
-use crate::reconcile::plan::{Overrides, Plan, PlanInput, plan};
+use crate::reconcile::plan::{Overrides, Plan, PlanInput, ServicePlan, plan};
 
-/// Rounds of observe, plan, apply in one pass: the change, the way back, and a look at the result.
+/// How often a service is begun in one pass: the change, the way back, and what that left.
 const ROUNDS_MAX: usize = 3;
+
+/// What is due is not looked at more often than this while something else is under way.
+const DUE_MIN: Duration = Duration::from_secs(1);
 
 /// What a pass is about.
 #[derive(Clone, Copy)]
@@ -58,6 +66,8 @@ pub struct PassInput<'a> {
     pub look: Look,
     /// Whether the plan is carried out.
     pub intent: Intent,
+    /// What started the pass, for the journal.
+    pub trigger: &'a str,
 }
 
 impl fmt::Debug for PassInput<'_> {
@@ -79,16 +89,15 @@ pub enum Intent {
 }
 
 /// What a pass acts on and with.
-#[derive(Clone, Copy)]
 pub struct Effects<'a, D, F, S> {
     /// The engine.
-    pub docker: &'a D,
+    pub docker: &'a Rc<D>,
     /// The node's store of configs' contents.
-    pub files: &'a F,
+    pub files: &'a Rc<F>,
     /// Where the memory is saved.
     pub store: &'a S,
     /// The wall clock, for windows and records; waiting goes by tokio's.
-    pub now: &'a dyn Fn() -> Timestamp,
+    pub now: &'a Rc<dyn Fn() -> Timestamp>,
     /// Fresh random hex.
     pub nonce: &'a dyn Fn() -> String,
 }
@@ -134,7 +143,8 @@ pub enum PassError {
     },
 }
 
-/// One pass.
+/// One pass: looks, plans, and works until nothing is under way, or until `until` is over. Works
+/// that go on then are in `state`; ask [`PassState::work`] to let them, and pass again when one ends.
 ///
 /// # Errors
 /// When the engine cannot be seen, or the memory not saved before the first change.
@@ -143,10 +153,11 @@ pub async fn reconcile_once<D, F, S>(
     effects: Effects<'_, D, F, S>,
     memory: &mut Memory,
     state: &mut PassState,
+    until: impl Future<Output = ()>,
 ) -> Result<PassOutcome, PassError>
 where
-    D: DockerRead + DockerWrite,
-    F: ConfigFiles,
+    D: DockerRead + DockerWrite + 'static,
+    F: ConfigFiles + 'static,
     S: MemoryStore,
 {
     let mut scratch = Memory::default();
@@ -162,21 +173,25 @@ where
     let mut notes = lost::rebuild(&input, &seen, memory, (effects.now)());
     let mut now_plan = make_plan(&input, &effects, &seen, memory, state);
     let first = now_plan.clone();
-    let mut outcomes = Vec::new();
-    for _ in 0..ROUNDS_MAX {
-        let due = due(&now_plan, &input, state);
-        if due.services.is_empty() {
+    let mut outcomes = state.take_ended();
+    let mut rounds = Rounds::new();
+    let mut until = std::pin::pin!(until);
+    loop {
+        if input.intent == Intent::Apply {
+            begin(&now_plan, &input, &effects, memory, state, &mut rounds)?;
+        }
+        let n_before = outcomes.len();
+        let progress =
+            progress(&now_plan, &effects, memory, state, &mut outcomes, until.as_mut()).await;
+        if outcomes.len() == n_before && progress != Progress::Due {
             break;
         }
-        remember_services(&due, &now_plan.held, &effects, memory)?;
-        let done = carry_out(&due, &input, &effects, memory).await;
-        for outcome in &done {
-            state.learn(outcome);
-        }
-        outcomes.extend(done);
         let Ok(again) = look(&input, &effects, Look::Changes, memory, state).await else { break };
         seen = again;
         now_plan = make_plan(&input, &effects, &seen, memory, state);
+        if progress == Progress::Over {
+            break;
+        }
     }
     if input.intent == Intent::Apply {
         let waiting = state.waiting(&now_plan, &outcomes).into_iter();
@@ -187,35 +202,102 @@ where
     Ok(PassOutcome { plan: first, left: now_plan, outcomes, observed: seen, requeue, notes })
 }
 
-/// The services that are worked on in this round.
-fn due(plan: &Plan, input: &PassInput<'_>, state: &PassState) -> Plan {
-    let mut due = plan.clone();
-    due.held.clear();
-    due.services.retain(|service| {
-        input.intent == Intent::Apply
-            && service.mode == Mode::Apply
-            && input.overrides.choose(&service.service)
-            && state.remaining(service).is_none()
-    });
-    due
-}
+/// How often each service was begun in this pass.
+type Rounds = BTreeMap<ServiceName, usize>;
 
-async fn carry_out<D, F, S>(
+/// Sets aside what is no longer wanted, and begins what is due and not under way.
+fn begin<D, F, S>(
     plan: &Plan,
     input: &PassInput<'_>,
     effects: &Effects<'_, D, F, S>,
     memory: &mut Memory,
-) -> Vec<ServiceOutcome>
+    state: &mut PassState,
+    rounds: &mut Rounds,
+) -> Result<(), PassError>
 where
-    D: DockerRead + DockerWrite,
-    F: ConfigFiles,
+    D: DockerRead + DockerWrite + 'static,
+    F: ConfigFiles + 'static,
     S: MemoryStore,
 {
-    let memory = RefCell::new(memory);
-    let recorder = SavingRecorder { memory: &memory, store: effects.store, now: effects.now };
-    let (docker, files) = (effects.docker, effects.files);
-    let hands = Hands { docker, files, recorder: &recorder, key: input.key, auth: input.auth };
-    apply(plan, &hands).await
+    state.works.set_aside(plan);
+    let due = plan.services.iter().filter(|service| {
+        service.mode == Mode::Apply
+            && input.overrides.choose(&service.service)
+            && !state.works.has(&service.service)
+            && rounds.get(&service.service).is_none_or(|n| *n < ROUNDS_MAX)
+            && state.remaining(service).is_none()
+    });
+    let due: Vec<ServicePlan> = due.cloned().collect();
+    if due.is_empty() {
+        return Ok(());
+    }
+    remember_services(&due, &plan.held, effects, memory)?;
+    for service in due {
+        *rounds.entry(service.service.clone()).or_default() += 1;
+        state.works.begin(service, input, effects);
+    }
+    Ok(())
+}
+
+/// Why working stopped for a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Nothing is under way, or what ended asks for another plan.
+    Ended,
+    /// Something that waited for its time may be due.
+    Due,
+    /// The pass is over, whatever is under way.
+    Over,
+}
+
+/// Works until all have ended, one did not do what was planned, or another may be due.
+async fn progress<D, F, S: MemoryStore>(
+    plan: &Plan,
+    effects: &Effects<'_, D, F, S>,
+    memory: &mut Memory,
+    state: &mut PassState,
+    outcomes: &mut Vec<ServiceOutcome>,
+    mut until: impl Future<Output = ()> + Unpin,
+) -> Progress {
+    let now = || (effects.now)();
+    let due = state.requeue(plan, now()).map(|after| after.max(DUE_MIN));
+    let mut due = std::pin::pin!(async {
+        match due {
+            Some(after) => tokio::time::sleep(after).await,
+            None => std::future::pending().await,
+        }
+    });
+    while !state.works.is_empty() {
+        tokio::select! {
+            biased;
+            () = &mut until => return Progress::Over,
+            Some(outcome) = state.works.next(memory, effects.store, &now) => {
+                let mut wants_plan = false;
+                let mut next = Some(outcome);
+                while let Some(outcome) = next {
+                    state.learn(&outcome);
+                    wants_plan |= wants_another_plan(&outcome);
+                    outcomes.push(outcome);
+                    // What ended at the same time is planned for at once.
+                    next = state.works.next(memory, effects.store, &now).now_or_never().flatten();
+                }
+                if wants_plan {
+                    return Progress::Ended;
+                }
+            }
+            () = &mut due => return Progress::Due,
+        }
+    }
+    Progress::Ended
+}
+
+/// A version that failed wants its way back, one that was set aside what came instead. All else is
+/// looked at when everything has ended.
+fn wants_another_plan(outcome: &ServiceOutcome) -> bool {
+    matches!(
+        outcome.result,
+        ServiceResult::Failed { class: FailureClass::Version, .. } | ServiceResult::Interrupted
+    )
 }
 
 fn make_plan<D, F, S>(
@@ -255,5 +337,5 @@ async fn look<D: DockerRead, F, S>(
     let images: BTreeSet<String> = pins.map(|pin| image_name(pin, &input.desired.hub)).collect();
     let environment = input.desired.revision.environment();
     let viewer = Viewer { key: input.key, environment, images: &images };
-    observe(effects.docker, viewer, look, &mut state.seen).await
+    observe(&**effects.docker, viewer, look, &mut state.seen).await
 }

@@ -1,68 +1,110 @@
-//! Writes what was reached into the memory, and the memory to its store, before going on.
-
-use std::cell::RefCell;
+//! What works reach, told to the one who has the memory, and written down before they go on.
+//!
+//! In: what was reached. Out: the memory, saved. Effect: saves. Everything that is told at the same
+//! time is saved at once.
 
 use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::model::{ContainerName, Digest, ServiceName};
 use crate::reconcile::apply::Recorder;
-use crate::reconcile::memory::{Applied, Failed, Memory, MemoryStore, ServiceMemory};
+use crate::reconcile::memory::{Applied, Failed, Memory, MemoryStore};
 use crate::reconcile::plan::Target;
 
-/// Changes the memory and saves it, durably, in one call.
-pub(crate) struct SavingRecorder<'a, 'm, S> {
-    pub(crate) memory: &'a RefCell<&'m mut Memory>,
-    pub(crate) store: &'a S,
-    pub(crate) now: &'a dyn Fn() -> Timestamp,
+/// What a work has reached.
+#[derive(Debug)]
+enum What {
+    Completed { container: ContainerName, spec: Digest },
+    Applied { target: Target },
+    Failed { target: Target, reason: String },
 }
 
-impl<S: MemoryStore> SavingRecorder<'_, '_, S> {
-    fn change(
-        &self,
-        service: &ServiceName,
-        change: impl FnOnce(&mut ServiceMemory),
-    ) -> Result<(), String> {
-        let mut memory = self.memory.borrow_mut();
-        change(memory.services.entry(service.clone()).or_default());
-        self.store.save(&memory).map_err(|error| error.to_string())
+/// What one work tells, and where the answer goes.
+#[derive(Debug)]
+pub(crate) struct Note {
+    service: ServiceName,
+    what: What,
+    done: oneshot::Sender<Result<(), String>>,
+}
+
+/// Tells, and waits until it is durable.
+#[derive(Debug, Clone)]
+pub(crate) struct Teller(pub(crate) mpsc::UnboundedSender<Note>);
+
+impl Teller {
+    async fn tell(&self, service: &ServiceName, what: What) -> Result<(), String> {
+        let (done, saved) = oneshot::channel();
+        let nobody = |()| "nobody writes it down any more".to_owned();
+        let note = Note { service: service.clone(), what, done };
+        self.0.send(note).map_err(|_| nobody(()))?;
+        saved.await.map_err(|_| nobody(()))?
     }
 }
 
-impl<S: MemoryStore> Recorder for SavingRecorder<'_, '_, S> {
-    fn completed(
+impl Recorder for Teller {
+    async fn completed(
         &self,
         service: &ServiceName,
         container: &ContainerName,
         spec: Digest,
     ) -> Result<(), String> {
-        self.change(service, |memory| {
-            memory.once.insert(container.clone(), spec);
-        })
+        self.tell(service, What::Completed { container: container.clone(), spec }).await
     }
 
-    fn applied(&self, service: &ServiceName, target: &Target) -> Result<(), String> {
-        let (revision, content) = (target.revision.clone(), target.content);
-        let at = (self.now)();
-        self.change(service, |memory| {
-            memory.applied = Some(Applied { revision, content, at });
-            memory.failed = None;
-        })
+    async fn applied(&self, service: &ServiceName, target: &Target) -> Result<(), String> {
+        self.tell(service, What::Applied { target: target.clone() }).await
     }
 
-    fn failed(&self, service: &ServiceName, target: &Target, reason: &str) -> Result<(), String> {
-        let (revision, whole) = (target.revision.clone(), target.whole);
-        let (reason, at) = (reason.to_owned(), (self.now)());
-        let saved = self.change(service, |memory| {
-            memory.failed = Some(Failed { revision, whole, reason, at });
-        });
+    async fn failed(
+        &self,
+        service: &ServiceName,
+        target: &Target,
+        reason: &str,
+    ) -> Result<(), String> {
+        let (target, reason) = (target.clone(), reason.to_owned());
+        self.tell(service, What::Failed { target, reason }).await
+    }
+}
+
+/// Writes notes into the memory, saves it, and answers those who told.
+pub(crate) fn write<S: MemoryStore>(
+    notes: Vec<Note>,
+    memory: &mut Memory,
+    store: &S,
+    now: Timestamp,
+) {
+    for note in &notes {
+        enter(note, memory, now);
+    }
+    let saved = store.save(memory).map_err(|error| error.to_string());
+    for Note { service, what, done } in notes {
         // Without a version to go back to nothing is won by believing what is not durable: what
         // runs would be stopped for nothing. It is tried again instead.
-        if saved.is_err()
-            && let Some(memory) = self.memory.borrow_mut().services.get_mut(service)
+        if let (Err(_), What::Failed { .. }) = (&saved, what)
+            && let Some(memory) = memory.services.get_mut(&service)
             && memory.applied.is_none()
         {
             memory.failed = None;
         }
-        saved
+        // A work that was dropped meanwhile does not listen.
+        drop(done.send(saved.clone()));
+    }
+}
+
+fn enter(note: &Note, memory: &mut Memory, at: Timestamp) {
+    let memory = memory.services.entry(note.service.clone()).or_default();
+    match &note.what {
+        What::Completed { container, spec } => {
+            memory.once.insert(container.clone(), *spec);
+        }
+        What::Applied { target } => {
+            let (revision, content) = (target.revision.clone(), target.content);
+            memory.applied = Some(Applied { revision, content, at });
+            memory.failed = None;
+        }
+        What::Failed { target, reason } => {
+            let (revision, whole) = (target.revision.clone(), target.whole);
+            memory.failed = Some(Failed { revision, whole, reason: reason.clone(), at });
+        }
     }
 }

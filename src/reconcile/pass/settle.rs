@@ -5,18 +5,18 @@ use crate::reconcile::desired::DesiredService;
 use crate::reconcile::memory::{Memory, MemoryStore};
 use crate::reconcile::observed::ObservedState;
 use crate::reconcile::pass::{Effects, PassError, PassInput};
-use crate::reconcile::plan::{Held, HeldReason, Plan};
+use crate::reconcile::plan::{Held, HeldReason, Plan, ServicePlan};
 
 /// Makes sure that each service is known, durably, before anything of it is: a container of a
 /// service that the memory does not know then means that the memory was lost.
 pub(crate) fn remember_services<D, F, S: MemoryStore>(
-    plan: &Plan,
+    due: &[ServicePlan],
     held: &[Held],
     effects: &Effects<'_, D, F, S>,
     memory: &mut Memory,
 ) -> Result<(), PassError> {
     let mut known = memory.clone();
-    for service in plan.services.iter().filter(|s| s.target.is_some()).map(|s| &s.service) {
+    for service in due.iter().filter(|s| s.target.is_some()).map(|s| &s.service) {
         known.services.entry(service.clone()).or_default();
     }
     latch(held, &mut known);

@@ -9,6 +9,7 @@
 //!   nothing, so only a freeze holds it; a rollout under way finishes; so does a version of which
 //!   only the health gate is missing.
 
+use crate::clients::docker::ContainerState;
 use crate::model::{Revision, ServiceName};
 use crate::reconcile::desired::service::OnFailure;
 use crate::reconcile::desired::{DesiredContainer, DesiredService};
@@ -63,11 +64,15 @@ pub(crate) fn decide(
     Decision { plan, held: held(reason) }
 }
 
-/// Whether the engine hides one of the service's containers.
+/// Whether the engine hides one of the service's containers, or is just removing it: whoever asked
+/// it to must not be disturbed, and the place is free in a moment.
 pub(crate) fn unknown(input: &PlanInput<'_>, service: &ServiceName) -> Option<HeldReason> {
-    let hidden = input.observed.unknown.iter().find(|c| &c.owned.service == service)?;
-    let (name, reason) = (hidden.summary.name.clone(), hidden.reason.clone());
-    Some(HeldReason::Unknown { name, reason })
+    let hidden = input.observed.unknown.iter().find(|c| &c.owned.service == service);
+    let hidden = hidden.map(|c| (c.summary.name.clone(), c.reason.clone()));
+    let own = input.observed.services.get(service).into_iter().flatten();
+    let going = own.into_iter().find(|c| c.inspect.state == ContainerState::Removing);
+    let going = going.map(|c| (c.inspect.name.clone(), "it is being removed".to_owned()));
+    hidden.or(going).map(|(name, reason)| HeldReason::Unknown { name, reason })
 }
 
 /// Whether this version has yet to pass its gate here. Where the applied version can be resolved,

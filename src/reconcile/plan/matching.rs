@@ -142,7 +142,7 @@ impl<'a> View<'a> {
 
     fn judge(&self, container: &DesiredContainer, candidate: &ObservedContainer) -> Judgement {
         let inspect = &candidate.inspect;
-        if matches!(inspect.state, ContainerState::Dead | ContainerState::Removing) {
+        if inspect.state == ContainerState::Dead {
             return Judgement::unfit("State", "running", "dead");
         }
         let image = self.input.observed.images.get(&inspect.image_id);

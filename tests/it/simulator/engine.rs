@@ -69,6 +69,16 @@ pub(crate) struct Now {
     pub(crate) started: Duration,
 }
 
+/// When the simulated engine's clock began to run.
+pub(crate) const BEGAN: &str = "2026-03-02T12:00:00Z";
+
+fn started_at(now: &Now) -> String {
+    if now.state == ContainerState::Created {
+        return "0001-01-01T00:00:00Z".to_owned();
+    }
+    (BEGAN.parse::<jiff::Timestamp>().unwrap() + now.started).to_string()
+}
+
 impl Engine {
     pub(crate) fn image_of(&self, reference: &str) -> Option<&Image> {
         let digest: Digest = reference.rsplit('@').next()?.parse().ok()?;
@@ -160,6 +170,7 @@ impl Engine {
 
     pub(crate) fn inspect(&self, container: &Container) -> ContainerInspect {
         let now = self.now(container);
+        let started_at = started_at(&now);
         ContainerInspect {
             id: ContainerId(container.id.clone()),
             name: container.name.clone(),
@@ -168,7 +179,7 @@ impl Engine {
             exit_code: now.exit_code,
             health: now.health.map(str::to_owned),
             health_log: now.health.map(|health| format!("probe says {health}")),
-            started_at: format!("{:?}", now.started),
+            started_at,
             restart_count: i64::try_from(now.restarts).unwrap(),
             error: String::new(),
             labels: self.labels(container),

@@ -9,6 +9,7 @@ mod world;
 mod rollout;
 mod drift;
 mod holds;
+mod beside;
 mod crashes;
 mod random;
 mod real;

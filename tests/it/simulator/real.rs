@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -43,12 +44,12 @@ impl ConfigFiles for Store {
 }
 
 struct Node {
-    client: DockerClient,
+    client: Rc<DockerClient>,
     hub: Hub,
     commits: RefCell<BTreeMap<Revision, DesiredState>>,
     memory: Memory,
     state: PassState,
-    store: Store,
+    store: Rc<Store>,
     nonces: Cell<u64>,
 }
 
@@ -84,15 +85,18 @@ impl Node {
             auth: None,
             look: Look::Everything,
             intent: Intent::Apply,
+            trigger: "test",
         };
+        let now: Rc<dyn Fn() -> Timestamp> = Rc::new(Timestamp::now);
         let effects = Effects {
             docker: &self.client,
             files: &self.store,
-            store: &self.store,
-            now: &Timestamp::now,
+            store: &*self.store,
+            now: &now,
             nonce: &nonce,
         };
-        reconcile_once(input, effects, &mut self.memory, &mut self.state).await.unwrap()
+        let (memory, state) = (&mut self.memory, &mut self.state);
+        reconcile_once(input, effects, memory, state, std::future::pending()).await.unwrap()
     }
 
     async fn id(&self) -> ContainerId {
@@ -128,12 +132,12 @@ async fn the_same_story_ends_the_same_on_a_real_engine() {
     let crashing = push(&hub, "app1/web", json!({ "Cmd": ["false"] }), open()).await;
     let engine = PrivateEngine::start();
     let mut node = Node {
-        client: engine.client(),
+        client: Rc::new(engine.client()),
         hub,
         commits: RefCell::default(),
         memory: Memory::default(),
         state: PassState::default(),
-        store: Store::default(),
+        store: Rc::default(),
         nonces: Cell::new(0),
     };
 

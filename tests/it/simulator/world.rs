@@ -2,8 +2,10 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tidegate::config::NodePolicy;
@@ -23,13 +25,13 @@ use tidegate::reconcile::pass::{
 use tidegate::reconcile::plan::Overrides;
 use tokio::time::Instant;
 
-use crate::simulator::engine::{Behaviour, Container, Image, Phase};
+use crate::simulator::engine::{BEGAN, Behaviour, Container, Image, Phase};
 use crate::simulator::sim::Sim;
 
 pub(crate) const GOOD: Behaviour = Behaviour::Healthy(2);
 
 pub(crate) struct World {
-    pub(crate) sim: Sim,
+    pub(crate) sim: Rc<Sim>,
     pub(crate) commits: BTreeMap<Revision, DesiredState>,
     pub(crate) tip: Option<Revision>,
     pub(crate) memory: Memory,
@@ -121,7 +123,7 @@ pub(crate) fn app1(web: &str, db: &str, migrate: &str) -> DesiredService {
 impl World {
     pub(crate) fn new() -> Self {
         let world = Self {
-            sim: Sim::new(),
+            sim: Rc::new(Sim::new()),
             commits: BTreeMap::new(),
             tip: None,
             memory: Memory::default(),
@@ -129,7 +131,7 @@ impl World {
             policy: NodePolicy::default(),
             overrides: Overrides::default(),
             intent: Intent::Apply,
-            now: "2026-03-02T12:00:00Z".parse().unwrap(),
+            now: BEGAN.parse().unwrap(),
             key: OwnershipKey::derive(b"secret"),
             began: Instant::now(),
             nonces: Cell::new(0),
@@ -139,11 +141,14 @@ impl World {
             ("web2", GOOD),
             ("web3", Behaviour::Plain),
             ("bad", Behaviour::NeverHealthy),
+            // Healthy, but not before any gate's end.
+            ("slow", Behaviour::Healthy(3600)),
             ("crash", Behaviour::Exits(1, 3)),
             ("db1", GOOD),
             ("db2", GOOD),
             ("migrate1", Behaviour::Exits(2, 0)),
             ("migrate2", Behaviour::Exits(2, 0)),
+            ("migrate3", Behaviour::Exits(30, 0)),
             ("migratebad", Behaviour::Exits(2, 9)),
         ] {
             world.image(name, behaviour);
@@ -206,10 +211,17 @@ impl World {
 
     /// One pass, which may find no engine or no space.
     pub(crate) async fn try_pass(&mut self) -> Option<Result<PassOutcome, PassError>> {
+        self.pass_until(std::future::pending()).await
+    }
+
+    /// One pass that is over at the latest with `until`, whatever is under way.
+    pub(crate) async fn pass_until(
+        &mut self,
+        until: impl Future<Output = ()>,
+    ) -> Option<Result<PassOutcome, PassError>> {
         let commits = self.commits.clone();
         let resolve = |revision: &Revision| commits.get(revision).cloned();
-        let (now, began) = (self.now, self.began);
-        let clock = || now + began.elapsed();
+        let clock = self.clock();
         let nonce = || {
             self.nonces.set(self.nonces.get() + 1);
             format!("{:08x}", self.nonces.get())
@@ -224,31 +236,49 @@ impl World {
             auth: None,
             look: Look::Changes,
             intent: self.intent,
+            trigger: "test",
         };
         let sim = &self.sim;
-        let effects = Effects { docker: sim, files: sim, store: sim, now: &clock, nonce: &nonce };
-        let pass = reconcile_once(input, effects, &mut self.memory, &mut self.state);
+        let effects =
+            Effects { docker: sim, files: sim, store: &**sim, now: &clock, nonce: &nonce };
+        let pass = reconcile_once(input, effects, &mut self.memory, &mut self.state, until);
         let ended = tokio::select! {
             biased;
             () = sim.dies.notified() => None,
             result = pass => Some(result),
         };
-        assert_eq!(
-            sim.invariants.borrow().broken,
-            Vec::<String>::new(),
-            "{:#?}",
-            self.sim.log.borrow()
-        );
+        self.assert_sound();
         match ended {
-            Some(result) if !sim.crashed.get() => Some(result),
+            Some(result) if !self.sim.crashed.get() => Some(result),
             _ => None,
         }
+    }
+
+    /// Works for so long on what is under way, as the agent does between passes, or until one of it
+    /// has ended.
+    pub(crate) async fn work(&mut self, secs: u64) {
+        let now = self.clock();
+        let work = self.state.work(&mut self.memory, &*self.sim, &*now);
+        let _ = tokio::time::timeout(Duration::from_secs(secs), work).await;
+        self.assert_sound();
+    }
+
+    fn clock(&self) -> Rc<dyn Fn() -> Timestamp> {
+        let (now, began) = (self.now, self.began);
+        Rc::new(move || now + began.elapsed())
+    }
+
+    fn assert_sound(&self) {
+        let broken = self.sim.invariants.borrow().broken.clone();
+        assert_eq!(broken, Vec::<String>::new(), "{:#?}", self.sim.log.borrow());
     }
 
     /// A new process: what was saved is all it knows.
     pub(crate) fn restart(&mut self) {
         self.sim.crashed.set(false);
-        self.sim.dies = tokio::sync::Notify::new();
+        // A death that nobody waited for is over, too.
+        let _ = self.sim.dies.notified().now_or_never();
+
         self.memory = self.sim.saved.borrow().clone();
         self.state = PassState::default();
     }
@@ -317,7 +347,7 @@ impl World {
 
 fn image_name(container: &Container) -> String {
     let text = container.body["Image"].as_str().unwrap_or_default();
-    ["web1", "web2", "web3", "bad", "crash", "db1", "db2"]
+    ["web1", "web2", "web3", "bad", "slow", "crash", "db1", "db2"]
         .iter()
         .find(|name| text.ends_with(&digest(name).to_string()))
         .map_or_else(|| "?".to_owned(), |name| (*name).to_owned())

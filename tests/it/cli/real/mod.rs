@@ -2,6 +2,7 @@
 //!
 //! Each test starts one engine and plays several scenes on it, one after the other.
 
+mod beside;
 mod changes;
 mod hands;
 mod kills;

@@ -1,0 +1,127 @@
+//! What is said about a pass: status, journal, log.
+//!
+//! In: what came of a pass. Out: a [`Report`]. Effect: writes the status file and the journal.
+
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+use crate::agent::AgentError;
+use crate::agent::node::{Ask, Node, Report};
+use crate::agent::record;
+use crate::model::ServiceName;
+use crate::reconcile::apply::ServiceResult;
+use crate::reconcile::observed::ObservedState;
+use crate::reconcile::pass::{Intent, PassOutcome};
+use crate::reconcile::plan::Plan;
+use crate::reconcile::report::{Facts, Reach, Record, next_status};
+
+impl Node {
+    /// Status and journal.
+    pub(crate) fn say(
+        &mut self,
+        ask: &Ask,
+        passed: Option<Result<PassOutcome, String>>,
+    ) -> Result<Report, AgentError> {
+        let (outcome, engine) = match passed {
+            None => (None, Reach::Answers),
+            Some(Ok(outcome)) => (Some(outcome), Reach::Answers),
+            Some(Err(reason)) => (None, Reach::Silent(reason)),
+        };
+        let outcomes = outcome.as_ref().map_or(&[][..], |outcome| &outcome.outcomes);
+        for record in record::of_outcomes(outcomes, &self.failures) {
+            self.journal_and_log(record)?;
+        }
+        self.learn(outcome.as_ref());
+        let facts = self.facts(
+            engine,
+            outcome.as_ref().map(|outcome| &outcome.left),
+            outcome.as_ref().map(|outcome| &outcome.observed),
+        );
+        let status = next_status(self.status.as_ref(), &facts);
+        if ask.intent == Intent::Apply && self.status.as_ref() != Some(&status) {
+            self.status_file.write(&status).map_err(AgentError::Report)?;
+            self.status = Some(status.clone());
+        }
+        for note in outcome.iter().flat_map(|outcome| &outcome.notes) {
+            warn!("{note}");
+        }
+        Ok(match outcome {
+            None => Report { status, plan: None, outcomes: Vec::new(), requeue: None },
+            Some(PassOutcome { plan, outcomes, requeue, .. }) => {
+                Report { status, plan: Some(plan), outcomes, requeue }
+            }
+        })
+    }
+
+    /// Keeps why services could not be changed until they could.
+    fn learn(&mut self, outcome: Option<&PassOutcome>) {
+        for outcome in outcome.iter().flat_map(|outcome| &outcome.outcomes) {
+            match &outcome.result {
+                ServiceResult::Failed { reason, .. } => {
+                    self.failures.insert(outcome.service.clone(), reason.clone());
+                }
+                ServiceResult::Waiting { .. } | ServiceResult::Interrupted => {}
+                _ => drop(self.failures.remove(&outcome.service)),
+            }
+        }
+        if let Some(outcome) = outcome {
+            let left =
+                |name: &ServiceName| outcome.left.services.iter().any(|s| s.service == *name);
+            self.failures.retain(|name, _| left(name));
+        }
+    }
+
+    fn facts<'a>(
+        &'a self,
+        engine: Reach,
+        left: Option<&'a Plan>,
+        observed: Option<&'a ObservedState>,
+    ) -> Facts<'a> {
+        let belief = &self.belief;
+        Facts {
+            node: &self.settings.node,
+            environment: &self.settings.environment,
+            trust: self.trust(),
+            tip: belief.tip,
+            verified: belief.verified,
+            refused: belief.refused.as_ref().map(|refusal| {
+                (
+                    refusal.commit,
+                    refusal.rule.name(),
+                    refusal.reason.clone(),
+                    refusal.remedy.clone(),
+                )
+            }),
+            git: belief.git.clone(),
+            engine,
+            mistakes: belief.mistakes.clone(),
+            desired: belief.desired.as_ref(),
+            plan: left,
+            observed,
+            failures: self.failures.clone(),
+            memory: &self.memory,
+            now: Timestamp::now(),
+        }
+    }
+
+    /// Adds to the journal, and says it where the agent's own events go.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn journal_and_log(&mut self, record: Record) -> Result<(), AgentError> {
+        let revision = record.revision.as_ref().map(ToString::to_string).unwrap_or_default();
+        let service = record.service.as_ref().map(ToString::to_string).unwrap_or_default();
+        let why = record.why.first().map_or("", String::as_str);
+        let (what, trigger) = (&record.what, &record.trigger);
+        let about = if service.is_empty() { &revision } else { &service };
+        match &record.error {
+            None => info!(service.name = %service, revision = %revision, trigger = %trigger,
+                "{what} {about}: {why}"),
+            Some(error) if what == "refuse" => warn!(revision = %revision, trigger = %trigger,
+                "refused {about}: {error}; {why}"),
+            Some(error) => warn!(service.name = %service, revision = %revision,
+                trigger = %trigger, "{what} {about} failed: {error} ({why})"),
+        }
+        self.journal.add(record, &self.key, Timestamp::now()).map_err(AgentError::Report)
+    }
+}
