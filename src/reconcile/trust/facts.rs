@@ -184,7 +184,7 @@ impl<'a, O: Objects> FactsReader<'a, O> {
             if files.len() > KEY_FILES_MAX || !files.iter().all(is_file) {
                 return Err(FactsError::KeysFolder { path: self.path("keys") });
             }
-            for entry in &files {
+            for entry in files.iter() {
                 let path = self.path(&format!("keys/{}", String::from_utf8_lossy(&entry.name)));
                 let bytes = self.blob(entry.id, CERTIFICATE_BYTES_MAX)?;
                 let wrong = |error| FactsError::Certificate { path, error };

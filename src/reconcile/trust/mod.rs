@@ -26,6 +26,7 @@ pub mod place;
 pub mod policy;
 mod promotion;
 mod read;
+pub mod recent;
 pub mod remedy;
 pub mod revoked;
 pub mod show;

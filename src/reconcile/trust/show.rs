@@ -113,7 +113,7 @@ pub fn check_anchor(
     let names: BTreeSet<Vec<u8>> = match found.filter(|entry| entry.mode == Mode::Directory) {
         Some(entry) => {
             let entries = trees.entries(entry.id).map_err(|error| refuse(error.to_string()))?;
-            entries.into_iter().map(|entry| entry.name).collect()
+            entries.iter().map(|entry| entry.name.clone()).collect()
         }
         None => BTreeSet::new(),
     };

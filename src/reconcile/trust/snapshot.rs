@@ -89,7 +89,7 @@ impl<O: Objects> Reader<'_, O> {
         path: &str,
         environment: &EnvironmentName,
     ) -> Result<(), ReadError> {
-        for entry in trees.entries(tree).map_err(ReadError::Tree)? {
+        for entry in trees.entries(tree).map_err(ReadError::Tree)?.iter() {
             let name = String::from_utf8_lossy(&entry.name);
             // Other environments' directories are never read.
             if path == "environments/" && name != environment.as_str() {

@@ -6,9 +6,14 @@
 //! * Every entry of a checked tree is a plain file or a directory under a plain name.
 //! * A subtree is checked once however many commits share it, so that long histories are cheap.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 
 use crate::model::ObjectId;
+use crate::reconcile::trust::recent::RecentTrees;
 use crate::reconcile::trust::{Objects, ObjectsError};
 
 /// Entries in one commit's tree, directories included.
@@ -120,20 +125,29 @@ struct Extent {
 pub struct Trees<'a, O> {
     objects: &'a O,
     checked: HashMap<ObjectId, Extent>,
+    checked_files: HashSet<ObjectId>,
+    recent: RefCell<RecentTrees>,
 }
 
 impl<'a, O: Objects> Trees<'a, O> {
     /// A reader that has checked nothing yet.
     pub fn new(objects: &'a O) -> Self {
-        Self { objects, checked: HashMap::new() }
+        let (checked, checked_files) = (HashMap::new(), HashSet::new());
+        Self { objects, checked, checked_files, recent: RefCell::default() }
     }
 
     /// The entries of a tree, unchecked.
     ///
     /// # Errors
     /// When it is missing or malformed.
-    pub fn entries(&self, id: ObjectId) -> Result<Vec<Entry>, TreeError> {
-        parse_tree(id, &self.objects.tree(id).map_err(TreeError::Objects)?)
+    pub fn entries(&self, id: ObjectId) -> Result<Rc<[Entry]>, TreeError> {
+        if let Some(known) = self.recent.borrow_mut().get(id) {
+            return Ok(known);
+        }
+        let bytes = self.objects.tree(id).map_err(TreeError::Objects)?;
+        let entries: Rc<[Entry]> = parse_tree(id, &bytes)?.into();
+        self.recent.borrow_mut().keep(id, &entries);
+        Ok(entries)
     }
 
     /// Checks a commit's tree (TRUST.md, "The chain", 2).
@@ -158,16 +172,15 @@ impl<'a, O: Objects> Trees<'a, O> {
         check_order(id, &entries)?;
         check_twins(path, &entries)?;
         let mut sum = Extent::default();
-        for entry in &entries {
+        for entry in entries.iter() {
             let name = check_name(path, &entry.name)?;
-            let below = format!("{path}{name}");
             let extent = match entry.mode {
-                Mode::Directory => self.extent(entry.id, &format!("{below}/"), depth + 1)?,
-                Mode::File | Mode::Executable => self.file(entry.id, &below)?,
+                Mode::Directory => self.extent(entry.id, &format!("{path}{name}/"), depth + 1)?,
+                Mode::File | Mode::Executable => self.file(entry.id, path, name)?,
                 Mode::Other => {
                     let problem =
                         "is neither a plain file nor a directory (a symlink, a submodule)";
-                    return Err(TreeError::Name { path: below, problem });
+                    return Err(TreeError::Name { path: format!("{path}{name}"), problem });
                 }
             };
             let slash = usize::from(extent.path_bytes > 0);
@@ -181,10 +194,13 @@ impl<'a, O: Objects> Trees<'a, O> {
         Ok(sum)
     }
 
-    fn file(&self, id: ObjectId, path: &str) -> Result<Extent, TreeError> {
-        let bytes = self.objects.blob_size(id).map_err(TreeError::Objects)?;
-        if bytes > FILE_BYTES_MAX {
-            return Err(limit(format!("`{path}` has {bytes} bytes"), FILE_BYTES_MAX));
+    fn file(&mut self, id: ObjectId, path: &str, name: &str) -> Result<Extent, TreeError> {
+        if !self.checked_files.contains(&id) {
+            let bytes = self.objects.blob_size(id).map_err(TreeError::Objects)?;
+            if bytes > FILE_BYTES_MAX {
+                return Err(limit(format!("`{path}{name}` has {bytes} bytes"), FILE_BYTES_MAX));
+            }
+            self.checked_files.insert(id);
         }
         Ok(Extent::default())
     }
@@ -200,8 +216,8 @@ impl<'a, O: Objects> Trees<'a, O> {
                 return Ok(None);
             }
             let entries = self.entries(at.id)?;
-            match entries.into_iter().find(|entry| entry.name == part.as_bytes()) {
-                Some(entry) => at = entry,
+            match entries.iter().find(|entry| entry.name == part.as_bytes()) {
+                Some(entry) => at = entry.clone(),
                 None => return Ok(None),
             }
         }
@@ -213,12 +229,12 @@ impl<'a, O: Objects> Trees<'a, O> {
     /// # Errors
     /// When one is missing or malformed.
     pub fn same_flow(&self, one: ObjectId, other: ObjectId) -> Result<bool, TreeError> {
-        let flow = |root| {
-            let mut entries = self.entries(root)?;
-            entries.retain(|e| e.name != b"environments" || e.mode != Mode::Directory);
-            Ok(entries)
-        };
-        Ok(one == other || flow(one)? == flow(other)?)
+        if one == other {
+            return Ok(true);
+        }
+        let flows = |e: &&Entry| e.name != b"environments" || e.mode != Mode::Directory;
+        let (one, other) = (self.entries(one)?, self.entries(other)?);
+        Ok(one.iter().filter(flows).eq(other.iter().filter(flows)))
     }
 
     /// Paths of files that differ between two trees, walking only the subtrees that differ.
@@ -245,25 +261,25 @@ impl<'a, O: Objects> Trees<'a, O> {
         if old == new {
             return Ok(());
         }
-        let mut both: BTreeMap<Vec<u8>, [Option<Entry>; 2]> = BTreeMap::new();
-        for (side, id) in [old, new].into_iter().enumerate() {
-            for entry in id.map_or(Ok(Vec::new()), |id| self.entries(id))? {
-                let name = entry.name.clone();
-                both.entry(name).or_default()[side] = Some(entry);
+        let entries = |id: Option<ObjectId>| id.map_or(Ok(Rc::default()), |id| self.entries(id));
+        let (old, new) = (entries(old)?, entries(new)?);
+        let (old, new) = without_common_ends(&old, &new);
+        let mut both: BTreeMap<&[u8], [Option<&Entry>; 2]> = BTreeMap::new();
+        for (side, entries) in [old, new].into_iter().enumerate() {
+            for entry in entries {
+                both.entry(&entry.name).or_default()[side] = Some(entry);
             }
         }
         for (name, [old, new]) in both {
             if old == new {
                 continue;
             }
-            let path = format!("{path}{}", String::from_utf8_lossy(&name));
-            let directory = |entry: &Option<Entry>| {
-                entry.as_ref().filter(|e| e.mode == Mode::Directory).map(|e| e.id)
-            };
-            let (old_directory, new_directory) = (directory(&old), directory(&new));
-            let is_file =
-                |entry: &Option<Entry>| entry.as_ref().is_some_and(|e| e.mode != Mode::Directory);
-            if is_file(&old) || is_file(&new) {
+            let path = format!("{path}{}", String::from_utf8_lossy(name));
+            let directory =
+                |entry: Option<&Entry>| entry.filter(|e| e.mode == Mode::Directory).map(|e| e.id);
+            let (old_directory, new_directory) = (directory(old), directory(new));
+            let is_file = |entry: Option<&Entry>| entry.is_some_and(|e| e.mode != Mode::Directory);
+            if is_file(old) || is_file(new) {
                 paths.push(path.clone());
             }
             if old_directory.is_some() || new_directory.is_some() {
@@ -276,6 +292,14 @@ impl<'a, O: Objects> Trees<'a, O> {
         }
         Ok(())
     }
+}
+
+/// What is left of two lists of entries without those that both begin and end with: most of them.
+fn without_common_ends<'e>(old: &'e [Entry], new: &'e [Entry]) -> (&'e [Entry], &'e [Entry]) {
+    let first = old.iter().zip(new).take_while(|(old, new)| old == new).count();
+    let (old, new) = (&old[first..], &new[first..]);
+    let last = old.iter().rev().zip(new.iter().rev()).take_while(|(old, new)| old == new).count();
+    (&old[..old.len() - last], &new[..new.len() - last])
 }
 
 fn limit(what: String, limit: u64) -> TreeError {
@@ -300,9 +324,10 @@ fn within(extent: Extent, path: &str, depth: u32) -> Result<Extent, TreeError> {
 }
 
 fn check_name<'a>(path: &str, name: &'a [u8]) -> Result<&'a str, TreeError> {
-    let shown = String::from_utf8_lossy(name);
-    let shown = format!("{path}{}", shown.escape_debug());
-    let refuse = |problem| Err(TreeError::Name { path: shown.clone(), problem });
+    let refuse = |problem| {
+        let shown = String::from_utf8_lossy(name);
+        Err(TreeError::Name { path: format!("{path}{}", shown.escape_debug()), problem })
+    };
     let Ok(text) = std::str::from_utf8(name) else {
         return refuse("is not UTF-8");
     };
@@ -318,24 +343,34 @@ fn check_name<'a>(path: &str, name: &'a [u8]) -> Result<&'a str, TreeError> {
 
 /// Names that a file system without upper and lower case would take for one.
 fn check_twins(path: &str, entries: &[Entry]) -> Result<(), TreeError> {
-    let mut folded = HashMap::new();
-    for entry in entries {
-        if folded.insert(entry.name.to_ascii_lowercase(), &entry.name).is_some() {
-            let path = format!("{path}{}", String::from_utf8_lossy(&entry.name).escape_debug());
-            let problem = "differs from another entry in upper and lower case alone";
-            return Err(TreeError::Name { path, problem });
+    let folded = entries.iter().map(|entry| {
+        if entry.name.iter().any(u8::is_ascii_uppercase) {
+            Cow::Owned(entry.name.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(entry.name.as_slice())
         }
-    }
-    Ok(())
+    });
+    let mut names: Vec<(Cow<[u8]>, &Entry)> = folded.zip(entries).collect();
+    // Almost sorted already: this is cheaper than a set.
+    names.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let Some(twins) = names.windows(2).find(|pair| pair[0].0 == pair[1].0) else { return Ok(()) };
+    let name = String::from_utf8_lossy(&twins[1].1.name);
+    let path = format!("{path}{}", name.escape_debug());
+    let problem = "differs from another entry in upper and lower case alone";
+    Err(TreeError::Name { path, problem })
 }
 
 /// Git sorts entries by name, directories as if they ended with a slash.
 fn check_order(id: ObjectId, entries: &[Entry]) -> Result<(), TreeError> {
-    let key = |entry: &Entry| {
-        let slash: &[u8] = if entry.mode == Mode::Directory { b"/" } else { b"" };
-        [&entry.name, slash].concat()
+    let slash = |entry: &Entry| (entry.mode == Mode::Directory).then_some(b'/');
+    let order = |a: &Entry, b: &Entry| {
+        let shared = a.name.len().min(b.name.len());
+        let (start, rest) = a.name.split_at(shared);
+        let (other_start, other_rest) = b.name.split_at(shared);
+        let rest = rest.iter().copied().chain(slash(a));
+        start.cmp(other_start).then_with(|| rest.cmp(other_rest.iter().copied().chain(slash(b))))
     };
-    if entries.windows(2).all(|pair| key(&pair[0]) <= key(&pair[1])) {
+    if entries.windows(2).all(|pair| order(&pair[0], &pair[1]) != Ordering::Greater) {
         return Ok(());
     }
     Err(TreeError::Malformed { id })
