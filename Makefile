@@ -3,14 +3,17 @@
 
 RUST = sh .ci/rust
 DEMO = target/release/tidegate demo
+# Private items are documented too, so links to them lead somewhere.
+DOCFLAGS = -D warnings -A rustdoc::private_intra_doc_links
 
-.PHONY: help demo demo-stop test ci bench doc setup clean
+.PHONY: help demo demo-stop test ci lint-deps bench doc setup clean
 
 help:
 	@echo 'make demo       the whole story on real containers, told and checked'
 	@echo 'make demo-stop  ends the demo and removes what it made'
 	@echo 'make test       every test, real engines, registries and git servers included'
-	@echo 'make ci         what continuous integration runs: fmt, clippy, test'
+	@echo 'make ci         what continuous integration runs: fmt, clippy, doc, test'
+	@echo 'make lint-deps  licences and advisories, unused crates, typing errors (builds three tools)'
 	@echo 'make bench      us and docker-compose on the same work, into docs/benchmarks.md'
 	@echo 'make doc        the documentation of the code, in target/doc'
 	@echo 'make setup      installs what building, testing and the demo need'
@@ -38,7 +41,20 @@ ci:
 	@sh .ci/setup test lint
 	$(RUST) cargo fmt --check
 	$(RUST) cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='$(DOCFLAGS)' $(RUST) cargo doc --locked --no-deps --document-private-items
 	$(MAKE) --no-print-directory test
+
+# Each tool takes minutes to build from the registry, so `make ci` leaves this to the workflow's own
+# job. Advisories are fetched from the network.
+lint-deps:
+	@sh .ci/setup
+	@for tool in cargo-deny cargo-machete typos-cli; do \
+	    command -v $${tool%-cli} >/dev/null 2>&1 || \
+	        $(RUST) cargo install --locked --quiet --root target/tools $$tool || exit 1; \
+	done
+	PATH="$$PWD/target/tools/bin:$$PATH" $(RUST) cargo deny --config .deny.toml check
+	PATH="$$PWD/target/tools/bin:$$PATH" $(RUST) cargo machete
+	PATH="$$PWD/target/tools/bin:$$PATH" typos
 
 bench:
 	@sh .ci/setup demo
@@ -47,7 +63,7 @@ bench:
 
 doc:
 	@sh .ci/setup
-	RUSTDOCFLAGS='-D warnings' $(RUST) cargo doc --no-deps --document-private-items
+	RUSTDOCFLAGS='$(DOCFLAGS)' $(RUST) cargo doc --no-deps --document-private-items
 
 setup:
 	@sh .ci/setup demo test lint

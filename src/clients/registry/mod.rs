@@ -1,6 +1,6 @@
 //! A thin client for registries that speak the OCI distribution protocol.
 //!
-//! In: a hub, its CA and credentials. Out: [`RegistryRead`], [`RegistryWrite`], [`resolve`].
+//! In: a hub, its CA and credentials. Out: [`RegistryRead`], [`RegistryWrite`], [`resolve()`].
 //! Effect: HTTP(S) to that hub, and to the token server that it names.
 //!
 //! # Guarantees

@@ -1,6 +1,7 @@
 //! The command line as people and scripts meet it.
 
 mod help;
+mod manual;
 mod node;
 mod pin;
 mod real;

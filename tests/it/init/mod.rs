@@ -71,6 +71,12 @@ fn a_new_repository_begins_with_an_anchor_for_each_environment_that_git_verifies
     let dev = git(home.path(), "config", &["rev-parse", "dev"]);
     assert!(trust.contains(&format!("anchor = \"{}\"", dev.trim())), "{trust}");
     assert_eq!(git(home.path(), "config", &["status", "--porcelain"]), "");
+    for environment in ["dev", "tst", "prd"] {
+        git(home.path(), "config", &["switch", "--quiet", environment]);
+        let mut lint = command(env!("CARGO_BIN_EXE_tidegate"), home.path());
+        let said = lint.args(["lint", "config"]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&said.stdout), "no mistakes found\n", "{environment}");
+    }
     git(home.path(), "config", &["fsck", "--strict"]);
     // The second time there is something in the way.
     let output = tidegate(home.path(), &["config"]);

@@ -1,6 +1,6 @@
 //! The fetching process: limits itself, fetches one branch into a quarantine, checks sizes.
 //!
-//! In: an [`Order`](crate::clients::git::protocol::Order) on stdin. Out: lines on stdout. Effect:
+//! In: an [`Order`] on stdin. Out: lines on stdout. Effect:
 //! talks to the remote, writes into the quarantine.
 //!
 //! It runs with an empty environment but for `HOME` (a folder of its own) and OpenSSL's trusted

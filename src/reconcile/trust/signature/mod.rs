@@ -1,6 +1,7 @@
 //! Signatures: armoured text and bytes → the key that signed them.
 //!
-//! In: a signature, what it is over, certificates. Out: [`Key`], or [`SignatureError`]. Pure.
+//! In: a signature, what it is over, certificates. Out: [`Key`](crate::reconcile::trust::keys::Key),
+//! or [`SignatureError`]. Pure.
 //!
 //! # Guarantees
 //! * A key comes out only when its signature over exactly these bytes verifies.
