@@ -6,7 +6,7 @@ use crate::model::{CommitId, EnvironmentName, ObjectId};
 use crate::reconcile::trust::case::Base;
 use crate::reconcile::trust::claim::{Claim, Scope};
 use crate::reconcile::trust::commit::Commit;
-use crate::reconcile::trust::history::header;
+use crate::reconcile::trust::history::{CHAIN_COMMITS_MAX, first_parents, header};
 use crate::reconcile::trust::judge::Judge;
 use crate::reconcile::trust::kind::{CommitKind, PathClass};
 use crate::reconcile::trust::ledger::content;
@@ -173,7 +173,9 @@ impl<'a, O: Objects> Walk<'a, O> {
             .filter(|taken| taken.scope.overlaps(scope))
             .find(|taken| !below.is_after(source, taken.source));
         let Some(overtaken) = overtaken else { return Ok(()) };
-        let reason = if below.is_after(overtaken.source, source) {
+        let objects = self.judge.objects;
+        let later = first_parents(objects, overtaken.source, source, CHAIN_COMMITS_MAX);
+        let reason = if later.is_ok() {
             format!(
                 "its source {} is older than {}, which {} took already",
                 source.short(),

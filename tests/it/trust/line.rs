@@ -86,8 +86,12 @@ impl History {
 
     /// A hotfix of one file.
     pub(crate) fn hotfix(&mut self, path: &str, text: &str) -> CommitId {
+        self.hotfix_with(path, text, "")
+    }
+
+    pub(crate) fn hotfix_with(&mut self, path: &str, text: &str, more: &str) -> CommitId {
         self.write(path, text);
-        self.commit_as("carol", "hotfix", "\nHotfix: the night is dark")
+        self.commit_as("carol", "hotfix", &format!("\nHotfix: the night is dark{more}"))
     }
 
     /// A rollback of all that flows.

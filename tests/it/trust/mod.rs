@@ -1,6 +1,7 @@
 //! Trust: honest histories are accepted, and each attack is refused under its own name.
 
 mod approvals;
+mod attacks;
 mod chains;
 pub(crate) mod history;
 mod honest;
