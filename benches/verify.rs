@@ -14,7 +14,7 @@ use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
 use tidegate::clients::git::ObjectReader;
 use tidegate::model::CommitId;
-use tidegate::reconcile::trust::{Remembered, RevokedKeys, VerifyRequest, verify};
+use tidegate::reconcile::trust::{Remembered, RevokedKeys, Sightings, VerifyRequest, verify};
 
 const ROUNDS: usize = 5;
 /// Git is slow enough that a part of the commits tells.
@@ -117,6 +117,7 @@ fn main() {
         tip,
         revoked: RevokedKeys::default(),
         now: jiff::Timestamp::now(),
+        sights: Sightings::default(),
     };
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {

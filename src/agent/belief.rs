@@ -10,9 +10,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use tracing::{info, warn};
 
 use crate::agent::AgentError;
+use crate::agent::below::{Asker, Below};
 use crate::agent::judge::{Case, Judged, applied_files, judge};
 use crate::clients::git::FetchProgram;
 use crate::clients::host::read_bounded;
@@ -23,7 +25,7 @@ use crate::reconcile::desired::{DesiredState, ResolveError, resolve};
 use crate::reconcile::memory::{FileMemoryStore, Memory, MemoryStore as _};
 use crate::reconcile::report::Reach;
 use crate::reconcile::source::{Fetch, Snapshot, Source, read_work_tree};
-use crate::reconcile::trust::{Refusal, Remembered, RevokedKeys, Standing, Verified};
+use crate::reconcile::trust::{Refusal, Remembered, RevokedKeys, Standing, Verified, Wait};
 use crate::telemetry::Chain;
 
 /// A list of revoked keys longer than this is a mistake.
@@ -38,8 +40,8 @@ pub struct Belief {
     pub verified: Option<CommitId>,
     /// What is not believed.
     pub refused: Option<Refusal>,
-    /// What is believed later: commits of the near future wait.
-    pub waits: Option<String>,
+    /// What is believed later: soaking promotions wait, and commits of the near future.
+    pub waits: Option<Wait>,
     /// What should run: the newest believed revision that resolves.
     pub desired: Option<DesiredState>,
     /// Mistakes that make a newer believed revision unusable.
@@ -48,6 +50,8 @@ pub struct Belief {
     pub git: Reach,
     /// Digest of the revoked keys that all this was judged with.
     revoked: Option<Digest>,
+    /// The branches below.
+    below: Below,
 }
 
 /// Where revisions come from.
@@ -158,9 +162,14 @@ impl Believer<'_> {
         let digest = revoked.digest();
         let remembered = self.remembered(memory, digest, source)?;
         // A tip whose verdict is known is not brought again, unless it would be judged otherwise now.
-        let settled = belief.revoked == Some(digest) && belief.waits.is_none();
+        let settled = belief.revoked == Some(digest);
+        let due = belief.waits.as_ref().is_some_and(|wait| wait.until <= Timestamp::now());
         let known = match (belief.tip, remembered) {
-            (Some(tip), _) => Some(tip).filter(|_| settled),
+            // What waits was kept, unless it could not be.
+            (Some(tip), _) => {
+                let has = !due || source.has(tip).map_err(AgentError::Source)?;
+                Some(tip).filter(|_| settled && has)
+            }
             (None, Remembered::Verified(id)) => Some(id),
             (None, _) => None,
         };
@@ -176,42 +185,56 @@ impl Believer<'_> {
             }
             Err(error) => {
                 belief.git = Reach::Silent(Chain(&error).to_string());
-                match memory.verified {
+                match (belief.tip, memory.verified) {
                     // The first pass of a process believes what was believed before.
-                    Some(verified) if belief.tip.is_none() => (verified, None),
+                    (None, Some(verified)) => (verified, None),
+                    // What waited is here already.
+                    (Some(tip), _) if due => (tip, None),
                     _ => return Ok(News::default()),
                 }
             }
         };
-        if settled && belief.tip == Some(tip) {
+        let is_more = match (self.anchor(), self.keep) {
+            (Some(anchor), Keep::Yes) => {
+                let from = memory.verified.filter(|_| memory.anchor.is_some()).unwrap_or(anchor);
+                let asker = Asker { settings: self.settings, source, revoked: &revoked };
+                belief.below.refresh(asker, brought.as_ref(), from).await?
+            }
+            _ => false,
+        };
+        if settled && !due && !is_more && belief.tip == Some(tip) {
             return Ok(News::default());
         }
         let objects = match &brought {
             Some(fetched) => fetched.objects(),
             None => source.objects(),
         };
-        let case = Case::of(self.settings, tip, remembered, revoked, self.applied);
+        let mut case = Case::of(self.settings, tip, remembered, revoked, self.applied);
+        case.sights.clone_from(belief.below.sights());
         let judged = judge(objects.map_err(AgentError::Source)?, case).await?;
         belief.revoked = Some(digest);
         let news = self.take_verdict(judged, belief);
         if let (Some((commit, _)), Keep::Yes) = (&news.verified, self.keep) {
-            // First the objects, then the memory that needs them.
-            let is_new = memory.verified != Some(*commit);
+            // First the objects, then the memory that needs them. What waits is good too.
+            let is_new = memory.verified != Some(*commit) || belief.waits.is_some();
             if let Some(fetched) = brought.filter(|_| is_new) {
                 fetched.adopt().map_err(AgentError::Source)?;
             }
             self.remember(*commit, digest, memory)?;
-            self.tidy(source, memory).await;
+            self.tidy(source, memory, belief).await;
         }
         Ok(news)
     }
 
     /// Rewrites the object store as one pack when there are many. It works as well with many.
-    async fn tidy(&self, source: &Source, memory: &Memory) {
+    async fn tidy(&self, source: &Source, memory: &Memory, belief: &Belief) {
         let applied = memory.services.values().filter_map(|service| service.applied.as_ref());
         let applied = applied.filter_map(|applied| applied.revision.commit());
         let needed: BTreeSet<CommitId> =
             memory.verified.into_iter().chain(self.applied).chain(applied).collect();
+        let waiting = belief.tip.filter(|_| belief.waits.is_some());
+        let needed = needed.into_iter().chain(belief.below.roots()).chain(waiting);
+        let needed: BTreeSet<CommitId> = needed.collect();
         // What a lost store no longer holds cannot be kept.
         let held = |commit: &CommitId| source.has(*commit).unwrap_or(false);
         let roots: Vec<CommitId> = needed.into_iter().filter(held).collect();

@@ -10,8 +10,8 @@ use crate::config::{RepositoryId, Requirement, Settings};
 use crate::model::{CommitId, EnvironmentName, Revision};
 use crate::reconcile::source::Snapshot;
 use crate::reconcile::trust::{
-    Refusal, Remembered, RevokedKeys, Rule, SnapshotRequest, Standing, Verified, VerifyRequest,
-    show, snapshot, verify,
+    Refusal, Remembered, RevokedKeys, Rule, Sightings, SnapshotRequest, Standing, Verified,
+    VerifyRequest, Wait, show, snapshot, verify,
 };
 use crate::telemetry::Chain;
 
@@ -34,6 +34,8 @@ pub struct Case {
     pub applied: Option<CommitId>,
     /// The clock, which only makes commits wait.
     pub now: Timestamp,
+    /// What was seen on the branches below, which makes promotions wait.
+    pub sights: Sightings,
 }
 
 impl Case {
@@ -58,6 +60,7 @@ impl Case {
             revoked,
             applied,
             now: Timestamp::now(),
+            sights: Sightings::default(),
         }
     }
 }
@@ -76,7 +79,7 @@ pub struct Judged {
     /// What is not believed.
     pub refused: Option<Refusal>,
     /// What is believed later, and when.
-    pub waits: Option<String>,
+    pub waits: Option<Wait>,
     /// The files of the believed commit, or why they cannot be read.
     pub files: Option<Result<Verified<Snapshot>, String>>,
 }
@@ -105,6 +108,7 @@ pub fn judge_now(objects: &ObjectReader, case: &Case) -> Judged {
             tip: case.tip,
             revoked: case.revoked.clone(),
             now: case.now,
+            sights: case.sights.clone(),
         },
     );
     let mut judged = Judged {
@@ -113,9 +117,7 @@ pub fn judge_now(objects: &ObjectReader, case: &Case) -> Judged {
         standing: verdict.standing,
         n_accepted: verdict.accepted.len(),
         refused: verdict.refused,
-        waits: verdict
-            .waits
-            .map(|wait| format!("{} waits until {}: {}", wait.commit, wait.until, wait.reason)),
+        waits: verdict.waits,
         files: None,
     };
     if let Some(commit) = verdict.verified {

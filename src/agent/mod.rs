@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! run.rs      the loop                     wakes.rs, inbox.rs, pace.rs   what wakes it, and when
-//! node.rs     one pass                     belief.rs, judge.rs             source → trust → desired
+//! node.rs     one pass                     belief.rs, below.rs, judge.rs   source → trust → desired
 //! say.rs      what is said about it
 //! control.rs  what operators ask           answer.rs, desk.rs              and what they get
 //! ```
@@ -21,6 +21,7 @@ pub mod lock;
 pub mod error;
 pub mod images;
 pub mod systemd;
+pub mod below;
 pub mod judge;
 pub mod belief;
 pub mod effects;

@@ -92,6 +92,7 @@ impl Node {
                     refusal.remedy.clone(),
                 )
             }),
+            waits: belief.waits.as_ref(),
             git: belief.git.clone(),
             engine,
             mistakes: belief.mistakes.clone(),

@@ -190,6 +190,9 @@ fn troubles(status: &Status) -> Vec<String> {
             refused.remedy
         ));
     }
+    if let Some(waiting) = &status.waits {
+        lines.push(format!("{} waits until {}: {}", waiting.commit, waiting.until, waiting.reason));
+    }
     if let Some(fault) = &status.configuration {
         lines.push(format!(
             "the verified revision cannot be used, since {}:\n  {}",

@@ -15,7 +15,7 @@ use crate::config::{Remote, RemoteUrl};
 use crate::model::{CommitId, EnvironmentName};
 use crate::reconcile::source::{Fetch, Source};
 use crate::reconcile::trust::keys::Key;
-use crate::reconcile::trust::{Remembered, RevokedKeys, Verdict, VerifyRequest, verify};
+use crate::reconcile::trust::{Remembered, RevokedKeys, Sightings, Verdict, VerifyRequest, verify};
 
 /// Check that a branch holds only what its people were allowed to put there
 ///
@@ -130,6 +130,7 @@ fn judge(objects: &ObjectReader, case: &Case, tip: CommitId, revoked: RevokedKey
         tip,
         revoked,
         now: Timestamp::now(),
+        sights: Sightings::default(),
     };
     verify(objects, &request)
 }

@@ -99,6 +99,13 @@ fn too_late(file: &StatusFile) -> CommandError {
                 format!("{name} is {} and {}{reason}{}", s.sync, s.health, s.reason)
             });
             let lines = lines.collect::<Vec<_>>().join("; ");
+            let lines = status.waits.iter().fold(lines, |lines, waiting| {
+                let stop = if lines.is_empty() { "" } else { "; " };
+                format!(
+                    "{lines}{stop}{} waits until {}: {}",
+                    waiting.commit, waiting.until, waiting.reason
+                )
+            });
             if lines.is_empty() { "the awaited commit is not applied".to_owned() } else { lines }
         }
         _ => "this node has said nothing yet".to_owned(),

@@ -178,6 +178,32 @@ impl<'a> Section<'a> {
         Section::new(&name, table, self.findings)
     }
 
+    /// The tables within the table `key`, by names that are read as a `T`.
+    pub(crate) fn tables<T>(&mut self, key: &'static str) -> Vec<(T, String, Fragment)>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let mut tables = Vec::new();
+        for (name, Entry { key: place, value }) in self.table(key).0 {
+            let full = format!("{}.{name}", self.full(key));
+            match (name.parse::<T>(), value.value) {
+                (Ok(name), Value::Table(table)) => tables.push((name, full, table)),
+                (Err(error), _) => self.report(place.error(error.to_string())),
+                (_, other) => {
+                    let message = format!("`{full}` is {}, not a table", other.kind());
+                    self.report(value.place.error(message));
+                }
+            }
+        }
+        tables
+    }
+
+    /// The section of a table whose name was read.
+    pub(crate) fn named(&mut self, name: &str, table: Fragment) -> Section<'_> {
+        Section::new(name, table, self.findings)
+    }
+
     /// Says by name that `key` is for a later version.
     pub(crate) fn not_yet(&mut self, key: &'static str, what: &str) {
         self.known.insert(key);

@@ -2,6 +2,7 @@
 //!
 //! In: the merged files. Out: [`Settings`], or every mistake at once. Effect: reads the files.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub scope: Option<EnvironmentName>,
     /// The configuration repository.
     pub repository: RepositorySettings,
+    /// Where branches of environments below are, if elsewhere.
+    pub sources: BTreeMap<EnvironmentName, Remote>,
     /// What is demanded of commits.
     pub trust: TrustSettings,
     /// The engine.
@@ -185,7 +188,7 @@ fn read(main: &str, mut top: Section<'_>) -> Option<Settings> {
     let keys = read_keys(top.section("keys"), &state_dir);
     let policy = read_policy(top.section("policy"));
     let images = read_images(top.section("images"));
-    top.not_yet("sources", "each environment is a branch of this repository");
+    let sources = read_sources(main, &mut top);
     top.not_yet("listen", "nothing listens yet; read the status file");
     top.not_yet("collector", "there is no collector yet");
     top.finish();
@@ -195,6 +198,7 @@ fn read(main: &str, mut top: Section<'_>) -> Option<Settings> {
         state_dir,
         scope,
         repository: repository?,
+        sources,
         trust,
         engine,
         hub,
@@ -242,6 +246,18 @@ fn read_repository(
     let remote = read_remote(main, &mut section, branch);
     section.finish();
     Some(RepositorySettings { remote: remote?, id: id?, anchor, interval })
+}
+
+/// Repositories of environments below.
+fn read_sources(main: &str, top: &mut Section<'_>) -> BTreeMap<EnvironmentName, Remote> {
+    let mut sources = BTreeMap::new();
+    for (environment, name, table) in top.tables::<EnvironmentName>("sources") {
+        let mut section = top.named(&name, table);
+        let remote = read_remote(main, &mut section, Some(BranchName::of(&environment)));
+        section.finish();
+        sources.extend(remote.map(|remote| (environment, remote)));
+    }
+    sources
 }
 
 fn read_interval(section: &mut Section<'_>) -> Duration {

@@ -66,12 +66,34 @@ fn what_comes_later_is_refused_by_name() {
     for (more, name) in [
         ("[collector]\nurl = \"https://c\"", "collector"),
         ("[listen]\nmetrics = \"127.0.0.1:1\"", "listen"),
-        ("[sources.tst]\nurl = \"https://c\"", "sources"),
         ("[hub]\nca = \"/etc/ca.pem\"", "hub.ca"),
         ("[keys]\nsecrets = \"/etc/s\"", "keys.secrets"),
     ] {
         let text = errors(&format!("{SMALL}{more}\n"));
         assert!(text.contains(&format!("`{name}` is not supported in this version")), "{text}");
+    }
+}
+
+#[test]
+fn an_environment_below_may_lie_in_a_repository_of_its_own() {
+    let text = format!("{SMALL}[sources.tst]\nurl = \"https://c/tst.git\"\nca = \"/etc/ca.pem\"\n");
+    let sources = read(&[&text]).unwrap().sources;
+    let remote = &sources["tst"];
+    assert_eq!(
+        (remote.url.to_string(), remote.branch.to_string()),
+        ("https://c/tst.git".into(), "tst".into())
+    );
+    for (more, words) in [
+        (
+            "[sources.tst]\nurl = \"https://c/x\"\nanchor = \"1\"",
+            "unknown key `sources.tst.anchor`",
+        ),
+        ("[sources.tst]\nbranch = \"x\"", "`sources.tst.url` is missing"),
+        ("[sources]\ntst = \"https://c/x\"", "`sources.tst` is a string, not a table"),
+        ("[sources.\"A B\"]\nurl = \"https://c/x\"", "A B"),
+    ] {
+        let text = errors(&format!("{SMALL}{more}\n"));
+        assert!(text.contains(words), "{text}");
     }
 }
 

@@ -15,8 +15,9 @@ use crate::reconcile::observed::{ObservedContainer, ObservedState};
 use crate::reconcile::plan::{Held, HeldReason, Plan, ServicePlan};
 use crate::reconcile::report::status::{
     ConfigurationFault, ContainerStatus, Health, Outage, RefusedCommit, Revisions, SCHEMA,
-    ServiceStatus, Status, Sync, TrustLevel,
+    ServiceStatus, Status, Sync, TrustLevel, WaitingCommit,
 };
+use crate::reconcile::trust::Wait;
 
 /// Whether something outside answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Facts<'a> {
     pub verified: Option<CommitId>,
     /// The commit that is not believed: its id, rule, reason and remedy.
     pub refused: Option<(CommitId, String, String, String)>,
+    /// The good commit that waits.
+    pub waits: Option<&'a Wait>,
     /// Whether Git answered.
     pub git: Reach,
     /// Whether the engine answered.
@@ -96,6 +99,11 @@ pub fn next_status(previous: Option<&Status>, facts: &Facts<'_>) -> Status {
             applied: applied(facts, &services).or(applied_before),
         },
         refused: refused(previous, facts),
+        waits: facts.waits.map(|Wait { commit, until, reason }| WaitingCommit {
+            commit: *commit,
+            until: *until,
+            reason: reason.clone(),
+        }),
         git: outage(&facts.git, previous.and_then(|status| status.git.as_ref())),
         engine: outage(&facts.engine, previous.and_then(|status| status.engine.as_ref())),
         configuration: configuration(previous, facts),

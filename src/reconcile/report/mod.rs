@@ -18,7 +18,7 @@ pub use condition::{Facts, Reach, next_status};
 pub use journal::{Entry, Fault, JOURNAL_NAMESPACE, JournalError, Record, Verdict, verify};
 pub use status::{
     ConfigurationFault, ContainerStatus, Health, Outage, RefusedCommit, Revisions, ServiceStatus,
-    Status, Sync, TrustLevel,
+    Status, Sync, TrustLevel, WaitingCommit,
 };
 pub use store::{Journal, StatusFile, StoreError, read_journal};
 

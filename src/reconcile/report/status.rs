@@ -31,6 +31,9 @@ pub struct Status {
     pub revision: Revisions,
     /// The commit that is not believed, if the tip is not.
     pub refused: Option<RefusedCommit>,
+    /// The good commit that waits, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<WaitingCommit>,
     /// Git, if it cannot be reached.
     pub git: Option<Outage>,
     /// The engine, if it cannot be reached.
@@ -92,6 +95,18 @@ pub struct RefusedCommit {
     pub remedy: String,
     /// Since when this node refuses it.
     pub since: Timestamp,
+}
+
+/// A good commit that may not count yet; what lies above it waits too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WaitingCommit {
+    /// Which.
+    pub commit: CommitId,
+    /// When it may count by this node's clock.
+    pub until: Timestamp,
+    /// Why it waits.
+    pub reason: String,
 }
 
 /// Something outside that does not answer.

@@ -12,9 +12,11 @@ use crate::model::{CommitId, Digest, EnvironmentName};
 use crate::reconcile::trust::history::{
     CHAIN_COMMITS_MAX, Strayed, WalkError, first_parents, strayed,
 };
+use crate::reconcile::trust::hold::Clock;
 use crate::reconcile::trust::judge::Judge;
 use crate::reconcile::trust::place::place_of;
 use crate::reconcile::trust::revoked::RevokedKeys;
+use crate::reconcile::trust::sight::Sightings;
 use crate::reconcile::trust::verdict::{Refusal, Rule, Standing, Verdict};
 use crate::reconcile::trust::walk::{Stop, Walk, incomplete};
 use crate::reconcile::trust::{Objects, Verified, remedy};
@@ -63,16 +65,27 @@ pub struct VerifyRequest {
     pub revoked: RevokedKeys,
     /// The node's clock, which only ever makes a commit wait.
     pub now: Timestamp,
+    /// What the node saw on the branches below, for the soak of promotions; without it, the sources'
+    /// own times count.
+    pub sights: Sightings,
 }
 
 /// Judges the chain of `request.tip`.
 pub fn verify(objects: &impl Objects, request: &VerifyRequest) -> Verdict {
+    let clock = Clock { now: request.now, sights: &request.sights };
     let judge = Judge::new(objects, &request.environment, &request.revoked);
-    let mut walk = Walk::new(judge, Some(request.now));
+    let mut walk = Walk::new(judge, Some(clock));
     let mut verdict = match start(&mut walk, request) {
         Ok(start) => run(&mut walk, request, &start),
         Err(refusal) => kept(request, refusal),
     };
+    if let (Remembered::Verified(known), true) = (request.remembered, walk.holds.is_unsure) {
+        // What a rollback goes back to may still wait: only the whole chain tells.
+        return verify(
+            objects,
+            &VerifyRequest { remembered: Remembered::Demanded(known), ..request.clone() },
+        );
+    }
     verdict.accepted = walk.accepted;
     verdict
 }
@@ -133,22 +146,26 @@ fn start<O: Objects>(walk: &mut Walk<'_, O>, request: &VerifyRequest) -> Result<
 }
 
 fn run<O: Objects>(walk: &mut Walk<'_, O>, request: &VerifyRequest, start: &Start) -> Verdict {
+    let known = match request.remembered {
+        Remembered::Verified(id) | Remembered::Demanded(id) => Some(id),
+        Remembered::Nothing => None,
+    };
+    // Of a twin or a wrapper, only a part may have been adopted.
+    let newest = start.needed.checked_sub(1).and_then(|at| start.ids.get(at));
+    walk.n_adopted = if newest == known.as_ref() { start.needed } else { 0 };
     let line = match walk.point(start.from) {
         Ok(point) => walk.judge_line(point, &start.ids, Timestamp::UNIX_EPOCH, 0),
         Err(error) => return kept(request, incomplete(request.tip, &error)),
     };
     let (refused, waits) = match line.stop {
-        None => (None, None),
-        Some(Stop::Refused(refusal)) => (Some(refusal), None),
-        Some(Stop::Waits(wait)) => (None, Some(wait)),
+        None => (None, walk.holds.first.take()),
+        Some(Stop::Refused(refusal)) => (Some(refusal), walk.holds.first.take()),
+        Some(Stop::Waits(wait)) => (None, walk.holds.first.take().or(Some(wait))),
     };
-    let known = match request.remembered {
-        Remembered::Verified(id) | Remembered::Demanded(id) => Some(id),
-        Remembered::Nothing => None,
-    };
+    let (due, n_due) = line.due;
     let (verified, standing) = match known {
-        Some(known) if line.n_good < start.needed => (known, Standing::Kept),
-        _ => (line.last.id, Standing::Judged),
+        Some(known) if n_due < start.needed => (known, Standing::Kept),
+        _ => (due.id, Standing::Judged),
     };
     let verified = Some(Verified(verified));
     Verdict { tip: request.tip, verified, standing, refused, waits, accepted: Vec::new() }

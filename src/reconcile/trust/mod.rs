@@ -15,6 +15,7 @@ pub mod commit;
 pub mod draft;
 pub mod facts;
 pub mod history;
+mod hold;
 pub mod judge;
 pub mod keys;
 pub mod kind;
@@ -30,6 +31,7 @@ pub mod recent;
 pub mod remedy;
 pub mod revoked;
 pub mod show;
+pub mod sight;
 pub mod signature;
 pub mod snapshot;
 mod source;
@@ -45,6 +47,7 @@ pub use ledger::{Hotfix, Ledger, Taken};
 pub use read::{ledger, live_hotfixes};
 pub use revoked::RevokedKeys;
 pub use show::{PersonSummary, PromotionSummary, TrustSummary, check_anchor, show};
+pub use sight::{Sight, Sightings};
 pub use snapshot::{ReadError, SnapshotRequest, snapshot};
 pub use verdict::{
     Accepted, Origin, Refusal, Rule, Signatory, Standing, Verdict, VerifyDocument, Wait,

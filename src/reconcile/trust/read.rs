@@ -64,7 +64,7 @@ impl<O: Objects> Walk<'_, O> {
         }
         let history = self.own_history(tip)?;
         // Nobody's clock and no key revoked since has a say in what is only read.
-        let now = self.now.take();
+        let clock = self.clock.take();
         let revoked = std::mem::replace(&mut self.judge.revoked, RevokedKeys::NONE);
         let sources = std::mem::take(&mut self.sources);
         let n_accepted = self.accepted.len();
@@ -84,7 +84,7 @@ impl<O: Objects> Walk<'_, O> {
         self.accepted.truncate(n_accepted);
         self.sources = sources;
         self.judge.revoked = revoked;
-        self.now = now;
+        self.clock = clock;
         read
     }
 

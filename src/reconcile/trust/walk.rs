@@ -11,6 +11,7 @@ use crate::model::{CommitId, EnvironmentName, ObjectId};
 use crate::reconcile::trust::case::Base;
 use crate::reconcile::trust::commit::{CommitError, Header};
 use crate::reconcile::trust::history::{header, time, wrapped};
+use crate::reconcile::trust::hold::{Clock, Holds};
 use crate::reconcile::trust::judge::{Candidate, Judge};
 use crate::reconcile::trust::ledger::{Entry, Ledger};
 use crate::reconcile::trust::lineage::Lineage;
@@ -37,6 +38,8 @@ pub(in crate::reconcile::trust) struct Point {
 pub(in crate::reconcile::trust) struct Line {
     pub last: Point,
     pub n_good: usize,
+    /// The last good one that does not wait, and how many there are up to it.
+    pub due: (Point, usize),
     pub stop: Option<Stop>,
 }
 
@@ -56,7 +59,11 @@ impl From<Refusal> for Stop {
 pub(in crate::reconcile::trust) struct Walk<'a, O> {
     pub judge: Judge<'a, O>,
     /// The node's clock; none where time has no say: below an anchor, and on sources' chains.
-    pub now: Option<Timestamp>,
+    pub clock: Option<Clock<'a>>,
+    /// What waits.
+    pub holds: Holds,
+    /// How many commits of the line this node adopted already: they wait no more.
+    pub n_adopted: usize,
     pub accepted: Vec<Accepted>,
     /// Environments whose promotions led to this one, the node's own first.
     pub above: Vec<EnvironmentName>,
@@ -73,10 +80,12 @@ pub(in crate::reconcile::trust) struct Walk<'a, O> {
 }
 
 impl<'a, O: Objects> Walk<'a, O> {
-    pub(in crate::reconcile::trust) fn new(judge: Judge<'a, O>, now: Option<Timestamp>) -> Self {
+    pub(in crate::reconcile::trust) fn new(judge: Judge<'a, O>, clock: Option<Clock<'a>>) -> Self {
         Self {
             judge,
-            now,
+            clock,
+            holds: Holds::default(),
+            n_adopted: 0,
             accepted: Vec::new(),
             above: Vec::new(),
             line: Lineage::default(),
@@ -119,7 +128,7 @@ impl<'a, O: Objects> Walk<'a, O> {
         floor: Timestamp,
         depth: u32,
     ) -> Line {
-        let mut line = Line { last: from, n_good: 0, stop: None };
+        let mut line = Line { last: from, n_good: 0, due: (from, 0), stop: None };
         for batch in ids.chunks(BATCH_COMMITS) {
             for loaded in load(self.judge.objects, batch) {
                 match self.step(line.last, loaded, floor, depth) {
@@ -129,6 +138,10 @@ impl<'a, O: Objects> Walk<'a, O> {
                 line.n_good += 1;
                 if depth == 0 {
                     self.points.push(line.last);
+                    self.holds.first.take_if(|_| line.n_good <= self.n_adopted);
+                }
+                if self.holds.first.is_none() {
+                    line.due = (line.last, line.n_good);
                 }
             }
         }
@@ -150,6 +163,7 @@ impl<'a, O: Objects> Walk<'a, O> {
         let refused = match landed.map(|ids| self.land(last, &ids, floor.max(time), depth)) {
             Some(Ok(landed)) => {
                 self.add(point, landed);
+                self.hold_wrapper(id);
                 return Ok(point);
             }
             Some(Err(Stop::Waits(wait))) => return Err(Stop::Waits(wait)),
@@ -163,6 +177,7 @@ impl<'a, O: Objects> Walk<'a, O> {
         let accepted = judged.map_err(|own| clearer(own, refused))?;
         self.wait(id, accepted.time)?;
         self.settle(last, point, &accepted).map_err(|error| unreadable(id, &error))?;
+        self.hold(&accepted);
         self.accepted.push(accepted);
         Ok(point)
     }
@@ -217,17 +232,20 @@ impl<'a, O: Objects> Walk<'a, O> {
     ) -> Result<CommitId, Stop> {
         let n_before = self.accepted.len();
         let ledger = self.ledger.clone();
+        let held = self.holds.first.clone();
         let line = self.judge_line(last, ids, floor, depth + 1);
         line.stop.map_or(Ok(line.last.id), |stop| {
             self.accepted.truncate(n_before);
             self.ledger = ledger;
+            self.holds.first = held;
             Err(stop)
         })
     }
 
     fn wait(&self, commit: CommitId, time: Timestamp) -> Result<(), Stop> {
         let until = time.checked_sub(AHEAD_HOURS_MAX.hours()).unwrap_or(time);
-        let Some(now) = self.now.filter(|now| until > *now) else { return Ok(()) };
+        let now = self.clock.map(|clock| clock.now).filter(|now| until > *now);
+        let Some(now) = now else { return Ok(()) };
         let reason = format!(
             "its time {time} is more than an hour ahead of this node's clock, which says {now}"
         );

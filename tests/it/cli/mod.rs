@@ -1,5 +1,6 @@
 //! The command line as people and scripts meet it.
 
+mod below;
 mod help;
 mod manual;
 mod node;

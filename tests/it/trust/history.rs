@@ -11,7 +11,7 @@ use tidegate::model::{CommitId, EnvironmentName};
 use tidegate::reconcile::trust::approval::{Approval, Statement};
 use tidegate::reconcile::trust::kind::CommitKind;
 use tidegate::reconcile::trust::{
-    Remembered, RevokedKeys, Rule, Standing, Verdict, VerifyRequest, verify,
+    Remembered, RevokedKeys, Rule, Sightings, Standing, Verdict, VerifyRequest, verify,
 };
 
 /// Who signs a commit.
@@ -357,6 +357,7 @@ impl History {
             tip: self.tip,
             revoked: RevokedKeys::parse(&self.revoked).unwrap(),
             now: "2027-01-01T00:00:00Z".parse().unwrap(),
+            sights: Sightings::default(),
         }
     }
 
