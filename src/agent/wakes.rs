@@ -31,17 +31,23 @@ pub struct Watches {
     _watchers: Vec<RecommendedWatcher>,
 }
 
+/// Which of the paths in a watched folder matter.
+type Filter = Box<dyn Fn(&Path) -> bool + Send>;
+
+fn extension(wanted: &'static str) -> Filter {
+    Box::new(move |path| path.extension().is_some_and(|found| found == wanted))
+}
+
 /// Watches the node's configuration, operators' requests, and the repository if it lies here. What
 /// cannot be watched is polled anyway.
 pub fn watch_files(settings: &Settings, config: &Path, to: &mpsc::Sender<Trigger>) -> Watches {
     let mut watchers = Vec::new();
-    let mut add = |paths: Vec<(PathBuf, RecursiveMode)>, trigger: Trigger, ext: &'static str| {
+    let mut add = |paths: Vec<(PathBuf, RecursiveMode)>, trigger: Trigger, of_ours: Filter| {
         let to = to.clone();
         let tell = move |event: notify::Result<notify::Event>| {
             let matters = |event: &notify::Event| {
-                let of_ours = |path: &PathBuf| path.extension().is_some_and(|e| e == ext);
                 !matches!(event.kind, EventKind::Access(_))
-                    && (ext.is_empty() || event.paths.iter().any(of_ours))
+                    && event.paths.iter().any(|path| of_ours(path))
             };
             // What cannot be told apart wakes: a look is cheap.
             if event.is_err() || event.as_ref().is_ok_and(matters) {
@@ -64,12 +70,14 @@ pub fn watch_files(settings: &Settings, config: &Path, to: &mpsc::Sender<Trigger
     };
     if let RemoteUrl::Path(path) = &settings.repository.remote.url {
         let dir = if path.join(".git").is_dir() { path.join(".git") } else { path.clone() };
-        // Pushes and commits end with a reference that is renamed into place.
+        // Pushes and commits end with a reference that is renamed into place. What they write before
+        // it, such as locks and the index, would only cost a pass that the reference then waits for.
         let refs = dir.join("refs");
+        let branch = format!("refs/heads/{}", settings.repository.remote.branch);
         add(
             vec![(dir, RecursiveMode::NonRecursive), (refs, RecursiveMode::Recursive)],
             Trigger::Repository,
-            "",
+            Box::new(move |path| path.ends_with(&branch) || path.ends_with("packed-refs")),
         );
     }
     let folder = config.parent().filter(|dir| !dir.as_os_str().is_empty());
@@ -81,10 +89,10 @@ pub fn watch_files(settings: &Settings, config: &Path, to: &mpsc::Sender<Trigger
             (drop_ins, RecursiveMode::NonRecursive),
         ],
         Trigger::Configuration,
-        "toml",
+        extension("toml"),
     );
     let requests = control::directory(&settings.state_dir);
-    add(vec![(requests, RecursiveMode::NonRecursive)], Trigger::Operator, "request");
+    add(vec![(requests, RecursiveMode::NonRecursive)], Trigger::Operator, extension("request"));
     Watches { _watchers: watchers }
 }
 
