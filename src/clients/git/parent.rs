@@ -28,6 +28,9 @@ const ANSWER_BYTES_MAX: u64 = 256 * 1024;
 /// Each adopted fetch adds a pack, and each lookup may ask every pack.
 const PACKS_MAX: usize = 50;
 
+/// Where no TLS is spoken: libgit2 would read every authority of the system at its start.
+const NO_AUTHORITIES: &str = "/dev/null";
+
 /// The program that is run again as the child, and its limits.
 #[derive(Debug, Clone)]
 pub struct FetchProgram {
@@ -72,7 +75,7 @@ pub async fn fetch(
         write_file(&quarantine.home().join(".ssh/known_hosts"), &known_hosts, 0o600)?;
     }
     let order = order(program, store, wish, &quarantine)?;
-    let outcome = run(program, &quarantine, &order, wish.remote.ca.as_deref()).await?;
+    let outcome = run(program, &quarantine, &order, authorities(wish.remote)).await?;
     Ok((outcome, quarantine))
 }
 
@@ -106,10 +109,18 @@ pub async fn consolidate(
         proxy: None,
         limits: program.limits.clone(),
     };
-    run(program, &quarantine, &order, None).await?;
+    run(program, &quarantine, &order, Some(Path::new(NO_AUTHORITIES))).await?;
     quarantine.adopt()?;
     store.remove_packs(&packs)?;
     Ok(true)
+}
+
+/// The file of certificate authorities; none for those of the system.
+fn authorities(remote: &Remote) -> Option<&Path> {
+    match remote.url {
+        RemoteUrl::Path(_) => Some(Path::new(NO_AUTHORITIES)),
+        _ => remote.ca.as_deref(),
+    }
 }
 
 /// Starts the child, and ends it in any case.
