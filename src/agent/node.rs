@@ -231,7 +231,7 @@ impl Node {
         }
         let environment = self.settings.environment.clone();
         for record in record::of_news(&news, &environment, &ask.trigger, began.elapsed()) {
-            self.journal_and_log(record)?;
+            self.note(record)?;
         }
         Ok(())
     }

@@ -29,8 +29,9 @@ impl Node {
         };
         let outcomes = outcome.as_ref().map_or(&[][..], |outcome| &outcome.outcomes);
         for record in record::of_outcomes(outcomes, &self.failures) {
-            self.journal_and_log(record)?;
+            self.note(record)?;
         }
+        self.journal.sync().map_err(AgentError::Report)?;
         self.learn(outcome.as_ref());
         let facts = self.facts(
             engine,
@@ -105,11 +106,20 @@ impl Node {
         }
     }
 
-    /// Adds to the journal, and says it where the agent's own events go.
+    /// Adds to the journal, durably, and says it where the agent's own events go.
     ///
     /// # Errors
     /// When the journal cannot be written.
     pub fn journal_and_log(&mut self, record: Record) -> Result<(), AgentError> {
+        self.note(record)?;
+        self.journal.sync().map_err(AgentError::Report)
+    }
+
+    /// As [`Node::journal_and_log`], but durable only when the pass has been told.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub(crate) fn note(&mut self, record: Record) -> Result<(), AgentError> {
         let revision = record.revision.as_ref().map(ToString::to_string).unwrap_or_default();
         let service = record.service.as_ref().map(ToString::to_string).unwrap_or_default();
         let why = record.why.first().map_or("", String::as_str);

@@ -113,6 +113,8 @@ pub struct Journal {
     node: NodeName,
     environment: EnvironmentName,
     last: Option<(u64, Digest)>,
+    /// Whether something was written that a power loss may still take.
+    is_unsynced: bool,
 }
 
 impl Journal {
@@ -130,10 +132,10 @@ impl Journal {
         let last = lines.iter().rev().find_map(|line| {
             journal::parse(line).map(|(entry, ..)| (entry.number, Digest::of(line.as_bytes())))
         });
-        Ok(Self { dir: state_dir.to_owned(), node, environment, last })
+        Ok(Self { dir: state_dir.to_owned(), node, environment, last, is_unsynced: false })
     }
 
-    /// Adds an entry; it is durable when this returns.
+    /// Adds an entry. It outlives this process at once, and a power loss after [`Journal::sync`].
     ///
     /// # Errors
     /// When it cannot be signed or written.
@@ -150,10 +152,25 @@ impl Journal {
         let line = journal::line(&entry, key).map_err(StoreError::Journal)?;
         self.append(&line)?;
         self.last = Some((entry.number, Digest::of(line.as_bytes())));
+        self.is_unsynced = true;
         Ok(())
     }
 
-    fn append(&self, line: &str) -> Result<(), StoreError> {
+    /// Makes all entries durable, together: fifty services that end in one pass cost one sync.
+    ///
+    /// # Errors
+    /// When they cannot be made durable.
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        if self.is_unsynced {
+            let path = file_name(&self.dir, 0);
+            let synced = File::open(&path).and_then(|file| file.sync_data());
+            synced.map_err(file_error("write", &path))?;
+            self.is_unsynced = false;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, line: &str) -> Result<(), StoreError> {
         let path = file_name(&self.dir, 0);
         let mut file = OpenOptions::new()
             .create(true)
@@ -164,15 +181,14 @@ impl Journal {
             .map_err(file_error("open", &path))?;
         let length = file.metadata().map_err(file_error("read", &path))?.len();
         if length > JOURNAL_BYTES_MAX {
+            self.sync()?;
             self.rotate()?;
             return self.append(line);
         }
         let torn =
             length > 0 && !ends_with_newline(&file, length).map_err(file_error("read", &path))?;
         let text = format!("{}{line}\n", if torn { "\n" } else { "" });
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_data())
-            .map_err(file_error("write", &path))
+        file.write_all(text.as_bytes()).map_err(file_error("write", &path))
     }
 
     fn rotate(&self) -> Result<(), StoreError> {
