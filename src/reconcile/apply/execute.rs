@@ -11,7 +11,7 @@ use crate::clients::docker::{
 use crate::model::{ContainerName, ImageReference, ServiceName};
 use crate::reconcile::apply::outcome::StepError;
 use crate::reconcile::apply::watch;
-use crate::reconcile::apply::{ConfigFiles, Hands, Recorder};
+use crate::reconcile::apply::{ConfigFiles, Follows, Hands, Recorder};
 use crate::reconcile::desired::container::Pin;
 use crate::reconcile::observed::ObjectKind;
 use crate::reconcile::plan::fields::image_matches;
@@ -76,13 +76,23 @@ where
             watch::gate(docker, &clock, gate).await?;
             match &plan.target {
                 Some(target) if plan.is_new_version => {
-                    hands.recorder.applied(&plan.service, target).await.map_err(remember)
+                    let remembered =
+                        hands.recorder.applied(&plan.service, target, after_gate(plan));
+                    remembered.await.map_err(remember)
                 }
                 _ => Ok(()),
             }
         }
         Step::Remove { id, .. } => docker.remove_container(id).await.map_err(engine),
         Step::RemoveNetwork { id, .. } => docker.remove_network(id).await.map_err(engine),
+    }
+}
+
+/// What follows from the gate of `plan`.
+fn after_gate(plan: &ServicePlan) -> Follows {
+    match plan.stages.last().map(|stage| stage.steps.as_slice()) {
+        Some([Step::Gate(_)]) => Follows::Nothing,
+        _ => Follows::Something,
     }
 }
 

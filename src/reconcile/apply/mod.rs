@@ -49,6 +49,15 @@ pub trait ConfigFiles {
     fn write(&self, path: &str, content: &[u8], mode: u32) -> io::Result<()>;
 }
 
+/// Whether something of the same plan follows from what is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follows {
+    /// Old containers are removed, for one: it must be durable before.
+    Something,
+    /// Nothing waits for it: it may become durable a moment later, together with others.
+    Nothing,
+}
+
 /// Remembers what was reached; each call is durable when it returns.
 #[expect(async_fn_in_trait, reason = "the agent runs on one thread and never sends these futures")]
 pub trait Recorder {
@@ -66,7 +75,12 @@ pub trait Recorder {
     ///
     /// # Errors
     /// When it cannot be made durable.
-    async fn applied(&self, service: &ServiceName, target: &Target) -> Result<(), String>;
+    async fn applied(
+        &self,
+        service: &ServiceName,
+        target: &Target,
+        follows: Follows,
+    ) -> Result<(), String>;
     /// A new version has failed.
     ///
     /// # Errors

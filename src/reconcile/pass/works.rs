@@ -28,7 +28,7 @@ use crate::reconcile::apply::{
     ConfigFiles, FailureClass, Halt, Hands, ServiceOutcome, ServiceResult, Work, apply_service,
 };
 use crate::reconcile::memory::{Memory, MemoryStore};
-use crate::reconcile::pass::recorder::{Note, Teller, write};
+use crate::reconcile::pass::recorder::{Note, Teller, Waiting, write};
 use crate::reconcile::pass::{Effects, PassInput};
 use crate::reconcile::plan::{HeldReason, Plan, ServicePlan, Target};
 
@@ -42,6 +42,7 @@ pub(crate) struct Works {
     names: Rc<RefCell<BTreeSet<ServiceName>>>,
     teller: Teller,
     told: mpsc::UnboundedReceiver<Note>,
+    waiting: Waiting,
     slots: Rc<Semaphore>,
 }
 
@@ -61,6 +62,7 @@ impl Default for Works {
             names: Rc::default(),
             teller: Teller(to),
             told,
+            waiting: Waiting::default(),
             slots: Rc::new(Semaphore::new(STEPS_AT_ONCE_MAX)),
         }
     }
@@ -155,17 +157,27 @@ impl Works {
         now: &dyn Fn() -> Timestamp,
     ) -> Option<ServiceOutcome> {
         while !self.under_way.is_empty() {
+            let until = self.waiting.until();
+            let late = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
-                Some(note) = self.told.recv() => {
-                    let mut notes = vec![note];
-                    notes.extend(std::iter::from_fn(|| self.told.try_recv().ok()));
-                    write(notes, memory, store, now());
-                }
+                Some(note) = self.told.recv() => self.waiting.add(note),
                 Some(outcome) = self.running.next() => {
                     self.ended(&outcome.service);
                     return Some(outcome);
                 }
+                () = late => {}
+            }
+            while let Ok(note) = self.told.try_recv() {
+                self.waiting.add(note);
+            }
+            if let Some(notes) = self.waiting.take_due(self.under_way.len()) {
+                write(notes, memory, store, now());
             }
         }
         None

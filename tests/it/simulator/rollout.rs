@@ -1,8 +1,10 @@
 //! Deploying, changing, failing and coming back.
 
+use tidegate::clients::docker::DockerErrorKind;
 use tidegate::reconcile::apply::{FailureClass, ServiceResult};
 use tidegate::reconcile::desired::service::{OnFailure, Strategy};
 
+use crate::simulator::sim::Effect;
 use crate::simulator::world::{World, app1, container, service};
 
 async fn deployed() -> World {
@@ -192,4 +194,32 @@ async fn a_commit_to_one_service_restarts_no_other() {
     let from = world.sim.effects();
     world.converge(1).await;
     assert!(world.sim.log.borrow()[from..].iter().all(|l| !l.contains(&id)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_that_pass_their_gates_together_are_saved_together() {
+    let mut world = World::new();
+    let names = ["app1", "app2", "app3"];
+    world.commit(names.map(|name| service(name, vec![container("web", "web1")])).to_vec());
+    world.pass().await.unwrap();
+    let saves = world.sim.log.borrow().iter().filter(|what| *what == "save").count();
+    assert_eq!(saves, 2, "that they are begun, and that they are applied");
+    assert_eq!(*world.sim.saved.borrow(), world.memory);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_saved_is_not_applied_and_reached_again() {
+    let mut good = World::new();
+    good.commit(vec![service("app1", vec![container("web", "web1")])]);
+    good.pass().await.unwrap();
+    let last = good.sim.log.borrow().iter().rposition(|what| what == "save").unwrap();
+    let mut world = World::new();
+    world.commit(vec![service("app1", vec![container("web", "web1")])]);
+    world.sim.fault_at.set(Some((last, DockerErrorKind::Engine, Effect::Lost)));
+    let outcome = world.pass().await.unwrap();
+    let result = &outcome.outcomes[0].result;
+    assert!(matches!(result, ServiceResult::Failed { class: FailureClass::Transient, .. }));
+    world.sim.fault_at.set(None);
+    world.converge(3).await;
+    assert!(world.sim.saved.borrow().services["app1"].applied.is_some());
 }
