@@ -31,16 +31,21 @@ pub(crate) struct Rollout<'a> {
 
 impl<'a> Rollout<'a> {
     pub(crate) fn new(view: View<'a>, is_new: bool) -> Self {
-        let mut slots = view.slots();
-        for slot in &mut slots {
-            // One that failed is made anew rather than started again.
-            let failed = slot.container.run == Run::Once
-                && slot.found.as_ref().is_some_and(|found| has_failed(found.observed));
+        let mut rollout = Self { slots: view.slots(), surplus: view.surplus(), view, is_new };
+        // One that failed and is still needed is made anew rather than started again.
+        let failed: Vec<bool> = rollout.slots.iter().map(|slot| rollout.has_failed(slot)).collect();
+        for (slot, failed) in rollout.slots.iter_mut().zip(failed) {
             if failed && let Some(found) = slot.found.take() {
                 slot.retired.insert(0, found.observed);
             }
         }
-        Self { slots, surplus: view.surplus(), view, is_new }
+        rollout
+    }
+
+    fn has_failed(&self, slot: &Slot<'_>) -> bool {
+        slot.container.run == Run::Once
+            && !self.is_done(slot)
+            && slot.found.as_ref().is_some_and(|found| has_failed(found.observed))
     }
 
     /// What is in the way, if anything is.
@@ -136,18 +141,23 @@ impl<'a> Rollout<'a> {
         if exclusive { Strategy::StopFirst } else { self.view.service.update.strategy }
     }
 
-    /// A run-once container is done when this very spec succeeded (or belongs to the version that
-    /// passed its gate here), or when the container that fits is seen to have exited 0.
+    /// A run-once container is done when this very spec is known to have succeeded, or when the
+    /// container that fits is seen to have exited 0.
     pub(crate) fn is_done(&self, slot: &Slot<'_>) -> bool {
+        slot.container.run == Run::Once
+            && (self.is_known_done(slot)
+                || slot.found.as_ref().is_some_and(|found| has_succeeded(found.observed)))
+    }
+
+    /// Whether its success is remembered, or belongs to the version that passed its gate here.
+    fn is_known_done(&self, slot: &Slot<'_>) -> bool {
         let (input, service) = (self.view.input, &self.view.service.name);
         let (key, spec) = (&slot.container.name, slot.container.spec_hash());
         let once = input.memory.services.get(service).and_then(|m| m.once.get(key));
         let applied = input.applied.get(service).and_then(|s| s.containers.get(key));
-        slot.container.run == Run::Once
-            && (!self.is_new
-                || once == Some(&spec)
-                || applied.is_some_and(|c| c.spec_hash() == spec)
-                || slot.found.as_ref().is_some_and(|found| has_succeeded(found.observed)))
+        !self.is_new
+            || once == Some(&spec)
+            || applied.is_some_and(|applied| applied.spec_hash() == spec)
     }
 
     /// Whether this container of the version has to be made.
@@ -159,7 +169,8 @@ impl<'a> Rollout<'a> {
     pub(crate) fn needs_start(&self, slot: &Slot<'_>) -> bool {
         match slot.container.run {
             Run::Always => slot.found.as_ref().is_none_or(Found::is_idle),
-            Run::Once => !self.is_done(slot),
+            // One that has succeeded unnoticed is not run again, but remembered.
+            Run::Once => !self.is_known_done(slot),
         }
     }
 
