@@ -44,6 +44,8 @@ pub struct Belief {
     pub waits: Option<Wait>,
     /// What should run: the newest believed revision that resolves.
     pub desired: Option<DesiredState>,
+    /// Whether this node copies images for its environment, by the same revision.
+    pub promoter: bool,
     /// Mistakes that make a newer believed revision unusable.
     pub mistakes: Vec<String>,
     /// Whether Git answers.
@@ -328,6 +330,7 @@ impl Believer<'_> {
         match resolve(files, &self.settings.environment, &self.settings.node) {
             Ok(resolution) => {
                 belief.desired = Some(resolution.state);
+                belief.promoter = resolution.promoter;
                 belief.mistakes.clear();
             }
             Err(ResolveError::Invalid(found)) => {

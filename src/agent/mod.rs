@@ -33,6 +33,7 @@ pub mod desk;
 pub mod inbox;
 pub mod state;
 pub mod wakes;
+pub mod promoter;
 pub mod run;
 
 pub use error::AgentError;

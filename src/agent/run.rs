@@ -22,6 +22,7 @@ use crate::agent::inbox::Inbox;
 use crate::agent::lock::engine_locks;
 use crate::agent::node::{Ask, Node, Report};
 use crate::agent::pace::{Bursts, Idle, backoff, jitter};
+use crate::agent::promoter::Promoter;
 use crate::agent::state::take_state;
 use crate::agent::trigger::{Trigger, Wake};
 use crate::agent::wakes::{TRIGGERS_MAX, listen, signals, watch_files};
@@ -91,6 +92,7 @@ struct Agent<'a> {
     n_git_failures: u32,
     last_pass: Option<Instant>,
     desk: Desk,
+    promoter: Promoter,
 }
 
 impl<'a> Agent<'a> {
@@ -113,6 +115,7 @@ impl<'a> Agent<'a> {
             n_git_failures: 0,
             last_pass: None,
             desk: Desk::default(),
+            promoter: Promoter::new(&options.config),
         })
     }
 
@@ -136,6 +139,9 @@ impl<'a> Agent<'a> {
                 next_poll = Instant::now() + self.node.settings.repository.interval;
             }
             let requeue = self.pass(&wake, inbox, next_poll).await?;
+            if self.node.belief.promoter && self.node.trust() == TrustLevel::Signed {
+                self.promoter.consider(self.node.belief.verified);
+            }
             if wake.fetches {
                 next_poll = Instant::now() + self.poll_interval();
             }
@@ -181,6 +187,10 @@ impl<'a> Agent<'a> {
             () = inbox.news(&is_own), if !came => None,
             () = std::future::ready(()), if came => None,
             () = self.node.work() => Some(Trigger::Ended),
+            _ = self.promoter.ended() => {
+                self.node.state.ask_hub_again();
+                Some(Trigger::Copied)
+            }
             () = tokio::time::sleep_until(due) => Some(timer),
         };
         let delay = self.bursts.delay(self.last_pass.map(|at| at.elapsed()));

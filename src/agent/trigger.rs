@@ -36,6 +36,8 @@ pub enum Trigger {
     Time,
     /// What was under way has ended.
     Ended,
+    /// Images were copied into the hub.
+    Copied,
     /// An operator asks.
     Operator,
 }
@@ -62,9 +64,12 @@ impl Trigger {
             | Self::Hangup
             | Self::Operator
             | Self::Configuration => Look::Everything,
-            Self::Poll | Self::Repository | Self::Time | Self::Ended | Self::Engine { .. } => {
-                Look::Changes
-            }
+            Self::Poll
+            | Self::Repository
+            | Self::Time
+            | Self::Ended
+            | Self::Copied
+            | Self::Engine { .. } => Look::Changes,
         }
     }
 
@@ -113,6 +118,7 @@ impl fmt::Display for Trigger {
             Self::Hangup => f.write_str("SIGHUP"),
             Self::Time => f.write_str("time"),
             Self::Ended => f.write_str("end of a rollout"),
+            Self::Copied => f.write_str("images copied"),
             Self::Operator => f.write_str("operator"),
         }
     }

@@ -70,6 +70,8 @@ pub enum FailureClass {
     Version,
     /// What was applied before does not come up: tried again, ever more slowly.
     Repair,
+    /// The hub does not have an image yet: held until it has.
+    Hub,
 }
 
 /// What came of one step.
@@ -144,6 +146,12 @@ pub enum StepError {
 impl StepError {
     /// What follows for a new version from this error in `step`.
     pub(crate) fn class(&self, step: &Step, is_new_version: bool) -> FailureClass {
+        if let (Self::Engine { source }, Step::Pull { .. }) = (self, step)
+            && source.kind == DockerErrorKind::ImageMissing
+            && is_new_version
+        {
+            return FailureClass::Hub;
+        }
         let is_version = match self {
             Self::Unhealthy { .. } => true,
             Self::Engine { source } => match step {

@@ -25,6 +25,7 @@ use crate::reconcile::desired::decode::environment::environment as read_environm
 use crate::reconcile::desired::decode::environment::mode as read_mode;
 use crate::reconcile::desired::document::node::Node;
 use crate::reconcile::desired::document::node::Table;
+use crate::reconcile::desired::document::node::Value;
 use crate::reconcile::desired::document::place::Findings;
 use crate::reconcile::desired::merge::overlay;
 use crate::reconcile::desired::repository::Document;
@@ -40,6 +41,8 @@ use crate::reconcile::trust::Verified;
 pub struct Resolution {
     /// What should run.
     pub state: DesiredState,
+    /// Whether the node copies images for its environment.
+    pub promoter: bool,
     /// Warnings: they stop nothing.
     pub warnings: Diagnostics,
 }
@@ -130,9 +133,16 @@ impl<'a> Reading<'a> {
         let errors = findings.errors();
         let diagnostics = findings.into_diagnostics(&self.repository.files);
         match state {
-            Some(state) if errors == 0 => Ok(Resolution { state, warnings: diagnostics }),
+            Some(state) if errors == 0 => {
+                Ok(Resolution { state, promoter: self.is_promoter(node), warnings: diagnostics })
+            }
             _ => Err(diagnostics),
         }
+    }
+
+    fn is_promoter(&self, node: &NodeName) -> bool {
+        let value = self.repository.nodes.get(node).and_then(|d| d.table.get("promoter"));
+        value.is_some_and(|node| matches!(node.value, Value::Boolean(true)))
     }
 
     fn state(&self, node: &NodeName, findings: &mut Findings) -> Option<DesiredState> {

@@ -23,6 +23,9 @@ use crate::reconcile::plan::{HeldReason, Plan, ServicePlan, Step};
 /// blindly, but clocks are set.
 const REQUEUE_MAX: Duration = Duration::from_secs(3600);
 
+/// An image that the hub does not have yet is asked for again after this long at most.
+const HUB_AGAIN_MAX: Duration = Duration::from_secs(60);
+
 /// A container that the engine hides, or is just removing, is asked for again after this long.
 const UNKNOWN_AGAIN: Duration = Duration::from_secs(5);
 
@@ -34,6 +37,7 @@ pub struct PassState {
     revisions: BTreeMap<ServiceName, Revision>,
     applied: BTreeMap<ServiceName, DesiredService>,
     waiting: BTreeMap<ServiceName, Backoff>,
+    missing: BTreeMap<ServiceName, (Digest, String)>,
     pub(crate) works: Works,
     ended: Vec<ServiceOutcome>,
 }
@@ -143,13 +147,23 @@ impl PassState {
             }
         }
         let whole = outcome.target.as_ref().map(|target| target.whole);
+        self.missing.remove(&outcome.service);
+        if let (ServiceResult::Failed { class: FailureClass::Hub, reason }, Some(whole)) =
+            (&outcome.result, whole)
+        {
+            self.missing.insert(outcome.service.clone(), (whole, reason.clone()));
+        }
         match &outcome.result {
             ServiceResult::Failed { class: FailureClass::Version, .. }
             | ServiceResult::Interrupted => {}
-            ServiceResult::Failed { .. } => {
+            ServiceResult::Failed { class, .. } => {
                 let before = self.waiting.get(&outcome.service).filter(|b| b.whole == whole);
                 let failures = before.map_or(0, |b| b.failures).saturating_add(1);
-                let until = Instant::now() + backoff(failures);
+                let longest = match class {
+                    FailureClass::Hub => HUB_AGAIN_MAX,
+                    _ => Duration::MAX,
+                };
+                let until = Instant::now() + backoff(failures).min(longest);
                 let waits = Backoff { failures, until, whole };
                 self.waiting.insert(outcome.service.clone(), waits);
             }
@@ -157,6 +171,21 @@ impl PassState {
                 self.waiting.remove(&outcome.service);
             }
         }
+    }
+
+    /// Forgets that the hub lacked images: some have come.
+    pub fn ask_hub_again(&mut self) {
+        for service in std::mem::take(&mut self.missing).into_keys() {
+            self.waiting.remove(&service);
+        }
+    }
+
+    /// Versions whose images the hub did not have, as long as it is not asked again.
+    pub(crate) fn missing(&self) -> BTreeMap<ServiceName, (Digest, String)> {
+        let now = Instant::now();
+        let waits = |name: &ServiceName| self.waiting.get(name).is_some_and(|b| b.until > now);
+        let still = self.missing.iter().filter(|(name, _)| waits(name));
+        still.map(|(name, missing)| (name.clone(), missing.clone())).collect()
     }
 
     /// Services that this pass left alone because they failed lately.
@@ -182,6 +211,9 @@ impl PassState {
     /// When something that is not done now may be done, if nothing happens before.
     pub(crate) fn requeue(&self, plan: &Plan, now: Timestamp) -> Option<Duration> {
         let waits = plan.services.iter().filter_map(|service| self.remaining(service));
+        let absent = plan.held.iter().filter(|h| matches!(h.reason, HeldReason::Hub { .. }));
+        let absent = absent.filter_map(|held| self.waiting.get(&held.service));
+        let absent = absent.map(|b| b.until.saturating_duration_since(Instant::now()));
         let hidden = plan.held.iter().any(|h| matches!(h.reason, HeldReason::Unknown { .. }));
         let hidden = hidden.then_some(UNKNOWN_AGAIN);
         let opens = plan.held.iter().filter_map(|held| match &held.reason {
@@ -193,6 +225,6 @@ impl PassState {
         let opens = opens.filter_map(|at| at.parse::<Timestamp>().ok()).map(|at| {
             Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO).min(REQUEUE_MAX)
         });
-        waits.chain(opens).chain(hidden).min()
+        waits.chain(opens).chain(hidden).chain(absent).min()
     }
 }

@@ -319,6 +319,7 @@ fn make_plan<D, F, S>(
         files_dir: input.files_dir,
         now: (effects.now)(),
         overrides: input.overrides,
+        missing: &state.missing(),
     })
 }
 

@@ -122,6 +122,10 @@ fn gate(
     if let Some(failed) = memory.failed.as_ref().filter(|f| f.whole == service.whole_hash()) {
         return Some(HeldReason::Failed { reason: failed.reason.clone() });
     }
+    let missing = input.missing.get(&service.name);
+    if let Some((_, reason)) = missing.filter(|(whole, _)| *whole == service.whole_hash()) {
+        return Some(HeldReason::Hub { reason: reason.clone() });
+    }
     let before = input.applied.get(&service.name);
     let under_way = tip.is_under_way(|key| {
         before.and_then(|s| s.containers.get(key)).map(DesiredContainer::spec_hash)

@@ -34,7 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::config::NodePolicy;
-use crate::model::ServiceName;
+use crate::model::{Digest, ServiceName};
 use crate::reconcile::desired::{DesiredService, DesiredState};
 use crate::reconcile::memory::Memory;
 use crate::reconcile::observed::{ObservedState, OwnershipKey};
@@ -64,6 +64,8 @@ pub struct PlanInput<'a> {
     pub now: Timestamp,
     /// What an operator allows for this one run.
     pub overrides: &'a Overrides,
+    /// Versions, by their whole hash, whose images the hub did not have a moment ago.
+    pub missing: &'a BTreeMap<ServiceName, (Digest, String)>,
 }
 
 /// What an operator allows for one run of `apply`.

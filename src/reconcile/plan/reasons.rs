@@ -157,6 +157,7 @@ impl fmt::Display for HeldReason {
                 write!(f, "the engine does not show {name}: {reason}")
             }
             Self::Image { reason } => write!(f, "image: {reason}"),
+            Self::Hub { reason } => write!(f, "hub: an image is not there yet: {reason}"),
             Self::NodeUndeclared => {
                 f.pad("the revision has no document for this node: what runs is kept")
             }

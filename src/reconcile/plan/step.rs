@@ -358,6 +358,11 @@ pub enum HeldReason {
         /// Which, and why.
         reason: String,
     },
+    /// The hub does not have an image yet.
+    Hub {
+        /// The engine's words about it.
+        reason: String,
+    },
     /// The revision has no document for this node.
     NodeUndeclared,
 }

@@ -127,15 +127,18 @@ async fn start_first_stops_the_old_one_only_after_the_new_ones_gate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_image_that_cannot_be_pulled_stops_nothing_and_marks_nothing_failed() {
+async fn a_version_whose_image_is_not_in_the_hub_is_held_until_it_comes() {
     let mut world = deployed().await;
     let before = world.ids();
     world.commit(vec![app1("nowhere", "db1", "migrate1")]);
     let outcome = world.pass().await.unwrap();
     assert!(matches!(
         outcome.outcomes[0].result,
-        ServiceResult::Failed { class: FailureClass::Transient, .. }
+        ServiceResult::Failed { class: FailureClass::Hub, .. }
     ));
+    let held = &outcome.left.held[0].reason;
+    assert!(matches!(held, tidegate::reconcile::plan::HeldReason::Hub { .. }), "{held}");
+    assert!(outcome.left.services.is_empty());
     assert!(outcome.requeue.is_some());
     assert_eq!(world.ids(), before);
     world.image("nowhere", crate::simulator::world::GOOD);
