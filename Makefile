@@ -14,7 +14,7 @@ help:
 	@echo 'make test       every test, real engines, registries and git servers included'
 	@echo 'make ci         what continuous integration runs: fmt, clippy, doc, test'
 	@echo 'make lint-deps  licences and advisories, unused crates, typing errors (builds three tools)'
-	@echo 'make bench      us and docker-compose on the same work, into docs/benchmarks.md'
+	@echo 'make bench      us, docker-compose, crane and skopeo on the same work: docs/benchmarks.md'
 	@echo 'make doc        the documentation of the code, in target/doc'
 	@echo 'make setup      installs what building, testing and the demo need'
 	@echo 'make clean      removes what was built'
@@ -60,6 +60,7 @@ bench:
 	@sh .ci/setup demo
 	@$(RUST) cargo build --release --quiet
 	@bash benches/compare.sh
+	@bash benches/copy.sh
 
 doc:
 	@sh .ci/setup

@@ -28,6 +28,9 @@ pub mod wait;
 pub mod suspend;
 pub mod history;
 pub mod verify;
+pub mod lines;
+pub mod progress;
+pub mod hub;
 pub mod trust;
 pub mod demo;
 pub mod completions;
@@ -77,6 +80,7 @@ enum Command {
     Resume(suspend::ResumeArgs),
     History(history::HistoryArgs),
     Verify(verify::VerifyArgs),
+    Hub(hub::HubArgs),
     Trust(trust::TrustArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
@@ -101,6 +105,7 @@ fn run(command: Command, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, 
         Command::Resume(args) => suspend::resume(&args, ctx, out),
         Command::History(args) => history::run(&args, ctx, out),
         Command::Verify(args) => verify::run(&args, ctx, out),
+        Command::Hub(args) => hub::run(&args, ctx, out),
         Command::Trust(args) => trust::run(&args, ctx, out),
         Command::Demo(args) => demo::run(&args, ctx, out),
         Command::Completions(args) => completions::run(&args, out),

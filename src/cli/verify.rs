@@ -113,7 +113,11 @@ fn case(args: &VerifyArgs, ctx: &Context) -> Result<Case, CommandError> {
     Ok(Case { remote, environment: settings.environment, anchor, revoked })
 }
 
-fn revoked(path: Option<&Path>) -> Result<RevokedKeys, CommandError> {
+/// The keys that a file revokes; none without one.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn revoked(path: Option<&Path>) -> Result<RevokedKeys, CommandError> {
     let Some(path) = path else { return Ok(RevokedKeys::default()) };
     let bytes = read_bounded(path, REVOKED_BYTES_MAX)
         .map_err(|error| CommandError::failed(&error))?

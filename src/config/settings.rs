@@ -112,6 +112,8 @@ pub struct EngineSettings {
 pub struct HubSettings {
     /// In the format of docker's `config.json`.
     pub credentials: Option<PathBuf>,
+    /// Authorities that are trusted besides the system's when images are copied; the engine has its own.
+    pub ca: Option<PathBuf>,
 }
 
 /// This node's own keys.
@@ -182,8 +184,8 @@ fn read(main: &str, mut top: Section<'_>) -> Option<Settings> {
     let repository = read_repository(main, top.section("repository"), branch, trust.require);
     let engine = read_engine(top.section("engine"));
     let mut hub_section = top.section("hub");
-    let hub = HubSettings { credentials: hub_section.path("credentials") };
-    hub_section.not_yet("ca", "Docker pulls, and reads /etc/docker/certs.d/<hub>/ca.crt");
+    let hub =
+        HubSettings { credentials: hub_section.path("credentials"), ca: hub_section.path("ca") };
     hub_section.finish();
     let keys = read_keys(top.section("keys"), &state_dir);
     let policy = read_policy(top.section("policy"));

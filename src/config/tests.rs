@@ -66,7 +66,6 @@ fn what_comes_later_is_refused_by_name() {
     for (more, name) in [
         ("[collector]\nurl = \"https://c\"", "collector"),
         ("[listen]\nmetrics = \"127.0.0.1:1\"", "listen"),
-        ("[hub]\nca = \"/etc/ca.pem\"", "hub.ca"),
         ("[keys]\nsecrets = \"/etc/s\"", "keys.secrets"),
     ] {
         let text = errors(&format!("{SMALL}{more}\n"));

@@ -24,7 +24,7 @@ mod source;
 mod stages;
 mod survey;
 mod transfer;
-mod tree;
+pub(crate) mod tree;
 
 pub use execute::copy;
 pub use plan::{BlobCopy, CopyPlan, DocumentCopy, ImageCopy, ImageTree, plan};

@@ -24,10 +24,7 @@ pub(crate) fn tree(image: &WantedImage, all: Documents, lists: &TargetLists) -> 
     for digest in all.found.keys() {
         height(*digest, &all.found, &mut heights);
     }
-    let mut blobs = BTreeMap::new();
-    for found in all.found.values() {
-        blobs.extend(found.references.blobs.iter().map(|blob| (blob.digest, blob.size)));
-    }
+    let blobs = all.blobs();
     let indexes = lists.iter().filter_map(|(subject, there)| {
         let document = merged(all.referrers.get(subject)?, there)?;
         Some(DocumentCopy { document, tag: Some(referrers_tag(subject)) })

@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use futures_util::future::{join_all, try_join_all};
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::clients::registry::{ManifestReference, RegistryError, RegistryErrorKind, RegistryRead};
+use crate::clients::registry::{
+    ManifestReference, References, RegistryError, RegistryErrorKind, RegistryRead,
+};
 use crate::hub::copy::stages::{TargetLists, tree};
 use crate::hub::copy::tree::{self, Documents};
 use crate::hub::copy::{CopyRequest, ImageTree, Scrutiny, Survey, WantedImage, plan};
@@ -47,7 +49,14 @@ pub async fn survey(
         match read {
             Ok(tree) => trees.push(tree),
             Err(Failure::Target(error)) => return Err(error),
-            Err(Failure::Source(error)) => drop(survey.lacking.insert(image.clone(), error)),
+            Err(Failure::Source(error)) => {
+                // It may have come to the target in another way, a hotfix's for example.
+                let reference = ManifestReference::Digest(image.digest);
+                match target.manifest_digest(&image.repository, &reference).await? {
+                    Some(_) => drop(survey.present.insert(image.clone())),
+                    None => drop(survey.lacking.insert(image.clone(), error)),
+                }
+            }
         }
     }
     let present = present(target, &trees).await?;
@@ -85,8 +94,31 @@ async fn read(
         let kind = RegistryErrorKind::NotFound;
         Failure::Source(RegistryError::new(kind, &image.to_string(), message))
     })?;
+    let mut documents = documents;
+    keep_theirs(target, &image.repository, &mut documents).await.map_err(Failure::Target)?;
     let lists = lists(target, &image.repository, &documents).await.map_err(Failure::Target)?;
     Ok(tree(image, documents, &lists))
+}
+
+/// A tag of the target that holds more than the source's, such as a signature that was added there,
+/// is left as it is: then the source's document comes by its digest alone.
+async fn keep_theirs(
+    target: &impl RegistryRead,
+    repository: &RepositoryPath,
+    documents: &mut Documents,
+) -> Result<(), RegistryError> {
+    for (digest, found) in &mut documents.found {
+        let Some(tag) = found.tag.clone() else { continue };
+        let theirs = target.manifest(repository, &ManifestReference::Tag(tag)).await?;
+        let Some(theirs) = theirs.filter(|theirs| theirs.digest != *digest) else { continue };
+        let ours: BTreeSet<Digest> = found.references.blobs.iter().map(|b| b.digest).collect();
+        // Configurations differ whenever layers do.
+        let layers = References::of(&theirs).unwrap_or_default().blobs.into_iter().skip(1);
+        if layers.into_iter().any(|layer| !ours.contains(&layer.digest)) {
+            found.tag = None;
+        }
+    }
+    Ok(())
 }
 
 /// What the target lists about what has referrers, if it does not keep such lists by itself.

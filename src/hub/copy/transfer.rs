@@ -26,6 +26,9 @@ use crate::model::RepositoryPath;
 const PART_BYTES: u64 = 32 << 20;
 /// Failures in a row without a part acknowledged between them.
 const FAILURES_MAX: u32 = 6;
+/// Times that a blob is begun anew, because the target gave its session up. Distribution does when a
+/// part broke off in its middle.
+const RESTARTS_MAX: u32 = 4;
 
 /// What transfers share.
 pub(crate) struct Wires<'a, S, T> {
@@ -66,7 +69,7 @@ impl<S: RegistryRead, T: RegistryRead + RegistryWrite> Wires<'_, S, T> {
                 Begun::Session(upload) => Sending { upload, hasher: Hasher::new() },
             },
         };
-        let mut n_failures = 0;
+        let (mut n_failures, mut n_restarts) = (0, 0);
         loop {
             let before = sending.hasher.n_bytes();
             let mut n_sent = 0;
@@ -77,7 +80,7 @@ impl<S: RegistryRead, T: RegistryRead + RegistryWrite> Wires<'_, S, T> {
             };
             let after = sending.hasher.n_bytes();
             n_failures = if after > before { 1 } else { n_failures + 1 };
-            if !may_pass(&error) || n_failures >= FAILURES_MAX {
+            if !may_pass(&error) || n_failures >= FAILURES_MAX || n_restarts >= RESTARTS_MAX {
                 if !may_pass(&error) {
                     let _gone = self.target.cancel_upload(sending.upload).await;
                     self.notes.forget(repository, &blob.digest);
@@ -86,6 +89,7 @@ impl<S: RegistryRead, T: RegistryRead + RegistryWrite> Wires<'_, S, T> {
             }
             sleep(pause(n_failures)).await;
             let n_kept = self.go_on(blob, repository, &mut sending).await?;
+            n_restarts += u32::from(n_kept == 0 && after > 0);
             let n_bytes_lost = (before + n_sent).saturating_sub(n_kept);
             let (digest, reason) = (blob.digest, error.to_string());
             (self.listen)(&CopyEvent::Retry { digest, reason, n_bytes_lost });

@@ -49,6 +49,14 @@ pub(crate) struct Documents {
     pub(crate) referrers: BTreeMap<Digest, Vec<Referrer>>,
 }
 
+impl Documents {
+    /// Blobs of all documents, and their sizes.
+    pub(crate) fn blobs(&self) -> BTreeMap<Digest, u64> {
+        let blobs = self.found.values().flat_map(|found| &found.references.blobs);
+        blobs.map(|blob| (blob.digest, blob.size)).collect()
+    }
+}
+
 /// The tag under which registries without the API keep the list of what is about `digest`.
 pub(crate) fn referrers_tag(digest: &Digest) -> String {
     format!("sha256-{}", digest.hex())

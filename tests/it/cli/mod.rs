@@ -2,9 +2,10 @@
 
 mod below;
 mod help;
+mod hub;
 mod manual;
 mod node;
 mod pin;
 mod real;
-mod support;
+pub(crate) mod support;
 mod usage;

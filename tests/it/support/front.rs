@@ -24,6 +24,8 @@ pub(crate) enum Act {
     CutRequest(usize),
     /// Answers nothing for a long time.
     Hang,
+    /// Breaks off before anything reaches the registry.
+    Drop,
 }
 
 impl Act {
@@ -124,6 +126,7 @@ fn serve(
             std::io::copy(&mut (&mut client).take(n_body), &mut std::io::sink())?;
             return client.write_all(answer.as_bytes());
         }
+        Act::Drop => return Ok(()),
         Act::Hang => {
             park(Duration::from_secs(600));
             return Ok(());
