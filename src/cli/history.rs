@@ -9,7 +9,7 @@ use ssh_key::PublicKey;
 
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, Outcome};
-use crate::cli::output::{Cell, Format, Table, Tone, write_json};
+use crate::cli::output::{Cell, Format, Table, Tone, brief, write_json};
 use crate::cli::status::unreadable;
 use crate::clients::host::NodeKey;
 use crate::config::Settings;
@@ -127,7 +127,7 @@ fn write_table(entries: &[Entry], ctx: &Context, out: &mut dyn Write) -> Result<
             record.revision.as_ref().map(ToString::to_string).unwrap_or_default().into(),
             record.trigger.clone().into(),
             took(record.duration_ms).into(),
-            Cell::toned(why, tone),
+            Cell::toned(brief(&why), tone),
         ]);
     }
     table.write(out, ctx.paint)?;

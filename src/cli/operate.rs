@@ -18,7 +18,7 @@ use crate::agent::state::open_state;
 use crate::agent::{AgentError, answer};
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
-use crate::cli::output::{Cell, Format, Table, Tone, write_json};
+use crate::cli::output::{Cell, Format, Table, Tone, brief, write_json};
 use crate::clients::docker::DockerErrorKind;
 use crate::clients::host::HostError;
 use crate::config::Settings;
@@ -259,7 +259,7 @@ fn write_outcomes(report: &Report, ctx: &Context, out: &mut dyn Write) -> Result
             outcome.service.to_string().into(),
             Cell::toned(result, tone),
             format!("{:.1}s", outcome.took.as_secs_f64()).into(),
-            why.into(),
+            brief(&why).into(),
         ]);
     }
     if !table.is_empty() {

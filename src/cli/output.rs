@@ -115,6 +115,25 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// Digits of a digest that people compare.
+const DIGEST_DIGITS: usize = 12;
+
+/// The text with every digest shortened, for people: `sha256:0123456789ab…`.
+pub fn brief(text: &str) -> String {
+    let mut parts = text.split("sha256:");
+    let mut short = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
+        let (digest, rest) = part.split_at(digits);
+        short.push_str("sha256:");
+        match digest.get(..DIGEST_DIGITS).filter(|_| digits == 64) {
+            Some(digest) => short.extend([digest, "…", rest]),
+            None => short.push_str(part),
+        }
+    }
+    short
+}
+
 /// Rows under an upper-case header, without borders.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
@@ -187,7 +206,7 @@ pub fn is_watched() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::cli::output::{Cell, Paint, Table, Tone};
+    use crate::cli::output::{Cell, Paint, Table, Tone, brief};
 
     fn text(table: &Table, paint: Paint) -> String {
         let mut out = Vec::new();
@@ -205,6 +224,12 @@ mod tests {
         app1          Synced   -
         a-long-name   Held     two lines [31m
         ");
+    }
+
+    #[test]
+    fn digests_are_shortened_and_nothing_else() {
+        let long = format!("hub/web@sha256:{} → sha256:1234", "0123456789abcdef".repeat(4));
+        assert_eq!(brief(&long), "hub/web@sha256:0123456789ab… → sha256:1234");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::agent::node::{Ask, Node, Report};
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
 use crate::cli::operate::agent_error;
-use crate::cli::output::{Format, Tone, write_json};
+use crate::cli::output::{Format, Tone, brief, write_json};
 use crate::model::{EnvironmentName, Mode, NodeName};
 use crate::reconcile::pass::Intent;
 use crate::reconcile::plan::{Overrides, Plan, ServicePlan};
@@ -142,7 +142,7 @@ fn write_service(
     let mode = if service.mode == Mode::Report { " (report mode: not done)" } else { "" };
     writeln!(out, "{}{mode}", ctx.paint.tone(tone, &format!("{sign} {}", service.service)))?;
     for reason in &service.reasons {
-        writeln!(out, "    because {reason}")?;
+        writeln!(out, "    because {}", brief(&reason.to_string()))?;
     }
     for step in service.stages.iter().flat_map(|stage| &stage.steps) {
         writeln!(out, "    {step}")?;

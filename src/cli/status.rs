@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::agent::lock::StateLock;
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, Outcome};
-use crate::cli::output::{Cell, Format, Table, Tone, write_json};
+use crate::cli::output::{Cell, Format, Table, Tone, brief, write_json};
 use crate::model::{CommitId, EnvironmentName, Selector};
 use crate::reconcile::report::{
     Health, ServiceStatus, Status, StatusFile, StoreError, Sync, TrustLevel,
@@ -173,7 +173,7 @@ fn service_row(name: &str, service: &ServiceStatus) -> Vec<Cell> {
         service.revision.clone().unwrap_or_default().into(),
         format!("{n_up}/{}", service.containers.len()).into(),
         ago(service.since).into(),
-        service.reason.clone().into(),
+        brief(&service.reason).into(),
     ]
 }
 

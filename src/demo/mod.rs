@@ -18,6 +18,7 @@ mod leftovers;
 mod line;
 mod place;
 mod process;
+mod promotion;
 mod recipes;
 mod repository;
 mod story;

@@ -38,7 +38,7 @@ pub(crate) struct Example {
 #[derive(Debug)]
 pub(crate) struct Repository {
     pub(crate) root: PathBuf,
-    keys: PathBuf,
+    pub(crate) keys: PathBuf,
     pub(crate) lines: Vec<Anchored>,
     pub(crate) id: String,
 }
@@ -113,6 +113,18 @@ impl Example {
                     && Path::new(path.as_str()).extension().is_some_and(|e| e == "toml")
             })
             .collect())
+    }
+
+    /// Lets every health check take its time.
+    pub(crate) fn be_patient(&self, file: &str) -> Result<(), DemoError> {
+        let text = fs::read_to_string(self.root.join(file)).map_err(io(format!("read {file}")))?;
+        let document = parse(file, &text)?;
+        for (name, container) in containers(&document) {
+            if container.get("healthcheck").is_some() {
+                self.set(file, &["containers", &name, "healthcheck", "timeout"], "20s")?;
+            }
+        }
+        Ok(())
     }
 
     /// Every pin, in the first content and in what history lays over it.
@@ -210,7 +222,8 @@ pub(crate) enum By<'a> {
 }
 
 impl Repository {
-    fn git(&self, by: Option<By<'_>>, args: &[&str]) -> Result<String, DemoError> {
+    /// Runs git on it, as somebody or as nobody.
+    pub(crate) fn git(&self, by: Option<By<'_>>, args: &[&str]) -> Result<String, DemoError> {
         let mut command = Command::new("git");
         command.arg("-C").arg(&self.root);
         command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
@@ -234,12 +247,19 @@ impl Repository {
 
     /// Somebody whom `role` on `branch` lists.
     pub(crate) fn person(&self, branch: &str, role: &str) -> Result<String, DemoError> {
+        self.another(branch, role, "")
+    }
+
+    /// Somebody else than `but` whom `role` on `branch` lists.
+    pub(crate) fn another(&self, branch: &str, role: &str, but: &str) -> Result<String, DemoError> {
         let file = format!("environments/{branch}/trust.toml");
         let text = self.git(None, &["show", &format!("{branch}:{file}")])?;
         let document = parse(&file, &text)?;
         let people = document.get("roles").and_then(|r| r.get(role)).and_then(|r| r.get("people"));
-        let first = people.and_then(Item::as_array).and_then(|a| a.get(0)).and_then(Value::as_str);
-        first
+        let mut names =
+            people.and_then(Item::as_array).into_iter().flatten().filter_map(Value::as_str);
+        names
+            .find(|name| *name != but)
             .map(str::to_owned)
             .ok_or_else(|| DemoError::Example(format!("{file}: nobody has the role `{role}`")))
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
-use crate::demo::acts::{deploy, heal, refuse};
+use crate::demo::acts::{deploy, heal, promote, refuse};
 use crate::demo::engine::{DemoEngine, EngineKind, private, ready, remove_cgroups, shared};
 use crate::demo::error::{DemoError, io};
 use crate::demo::hub::{DemoHub, start_hub};
@@ -52,6 +52,7 @@ pub async fn run(options: &Options, audience: &mut dyn Audience) -> Result<(), D
     deploy::tell(&mut stage).await?;
     heal::tell(&mut stage).await?;
     refuse::tell(&mut stage).await?;
+    promote::tell(&mut stage).await?;
     let secs = since.elapsed().as_secs();
     stage.audience.tell(Told::Act(format!("All of it took {secs} s, and every check passed.")));
     stage.farewell();
@@ -113,10 +114,16 @@ async fn set_up<'a>(
     for at in &found {
         example.pin(&first.client, at).await?;
     }
-    // A demonstration does not wait a minute to call something unhealthy.
+    // What is broken says so at once; what is well may be slow on a busy machine.
     for file in example.documents("services/")? {
-        example.set(&file, &["update", "health_timeout"], "8s")?;
+        example.set(&file, &["update", "health_timeout"], "60s")?;
         example.set(&file, &["update", "stable"], "1s")?;
+        example.be_patient(&file)?;
+    }
+    // Nor a day for what it has just seen to rest.
+    for environment in environments.iter().skip(1) {
+        let file = format!("environments/{environment}/trust.toml");
+        example.set(&file, &["promotion", "soak"], "0s")?;
     }
     let repository = example.begin(&place)?;
     let mut lines = Vec::new();

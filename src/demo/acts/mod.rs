@@ -2,6 +2,7 @@
 
 pub(crate) mod deploy;
 pub(crate) mod heal;
+pub(crate) mod promote;
 pub(crate) mod refuse;
 mod farewell;
 mod stage;

@@ -15,7 +15,7 @@ pub(crate) async fn tell(stage: &mut Stage<'_>) -> Result<(), DemoError> {
 }
 
 /// Waits until a node refuses what its branch points at; checks that nothing was touched.
-async fn refused(stage: &mut Stage<'_>, environment: &str) -> Result<(), DemoError> {
+pub(crate) async fn refused(stage: &mut Stage<'_>, environment: &str) -> Result<(), DemoError> {
     let tip = stage.repository.tip(environment)?;
     let line = stage.line(environment)?;
     let told = until("the refusal", || async {

@@ -18,8 +18,8 @@ use crate::reconcile::report::Status;
 
 /// The service that the story is about.
 pub(crate) const SERVICE: &str = "app1";
-/// How long is waited for anything: pulling, rolling, rolling back.
-const WAIT_SECS_MAX: u64 = 45;
+/// How long is waited for anything: pulling, rolling, rolling back. Seconds, on a machine at rest.
+const WAIT_SECS_MAX: u64 = 180;
 /// How often is looked.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -33,9 +33,12 @@ pub(crate) async fn until<T, F: Future<Output = Result<Result<T, String>, DemoEr
 ) -> Result<T, DemoError> {
     let since = Instant::now();
     loop {
-        let seen = match look().await? {
-            Ok(found) => return Ok(found),
-            Err(seen) => seen,
+        let seen = match look().await {
+            Ok(Ok(found)) => return Ok(found),
+            Ok(Err(seen)) => seen,
+            // A busy machine's engine may take its time to answer, too.
+            Err(DemoError::Docker(error)) => error.to_string(),
+            Err(error) => return Err(error),
         };
         if since.elapsed() > Duration::from_secs(WAIT_SECS_MAX) {
             let what = what.to_owned();
@@ -92,6 +95,15 @@ impl Stage<'_> {
     pub(crate) fn line(&self, environment: &str) -> Result<&Line, DemoError> {
         let found = self.lines.iter().find(|line| line.environment == environment);
         found.ok_or_else(|| DemoError::Example(format!("there is no environment {environment}")))
+    }
+
+    /// The commit that an environment's line began with.
+    pub(crate) fn anchor(&self, environment: &str) -> Result<String, DemoError> {
+        let lines = &self.repository.lines;
+        let found = lines.iter().find(|line| line.environment.as_str() == environment);
+        found
+            .map(|line| line.anchor.to_string())
+            .ok_or_else(|| DemoError::Example(format!("{environment} has no anchor")))
     }
 
     /// Every container of every environment but `but`.

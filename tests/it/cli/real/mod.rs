@@ -4,6 +4,7 @@
 
 mod beside;
 mod changes;
+mod demo;
 mod hands;
 mod kills;
 mod outages;

@@ -1,0 +1,58 @@
+//! The demo is a test, too: it checks each of its steps itself, and leaves nothing behind.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::cli::support::Said;
+
+/// A demo in a network of its own, ended when dropped.
+struct Demo {
+    dir: PathBuf,
+}
+
+/// Names and addresses of the demo's networks are always the same.
+const OWN_NETWORK: &str = "ip link set lo up && exec \"$0\" \"$@\"";
+
+impl Demo {
+    fn run(&self, args: &[&str]) -> Said {
+        let mut command = Command::new("unshare");
+        command.args(["--net", "--mount", "sh", "-c", OWN_NETWORK, env!("CARGO_BIN_EXE_tidegate")]);
+        command.arg("demo").arg("--dir").arg(&self.dir).args(args);
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
+        command.output().unwrap().into()
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        self.run(&["--stop"]);
+    }
+}
+
+/// Processes that name the directory in their arguments.
+fn processes(dir: &Path) -> Vec<String> {
+    let needle = dir.to_str().unwrap();
+    let list = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = list.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    let lines = lines.map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " "));
+    lines.filter(|line| line.contains(needle)).collect()
+}
+
+#[test]
+fn the_demo_checks_every_step_and_leaves_nothing_behind() {
+    // Paths of sockets are short.
+    let outer = tempfile::tempdir_in("/var/tmp").unwrap();
+    let demo = Demo { dir: outer.path().join("d") };
+    let said = demo.run(&[]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.contains("every check passed"), "{}", said.out);
+    assert!(!said.out.contains('✗'), "{}", said.out);
+    for told in ["(signature)", "(chain)", "(threshold)", "(composition)", "“app1/web 1.4.1”"] {
+        assert!(said.out.contains(told), "{told}: {}", said.out);
+    }
+    let again = demo.run(&["--stop"]);
+    assert_eq!((again.code, again.out.as_str()), (0, "the demo is gone\n"), "{}", again.err);
+    assert_eq!(processes(&demo.dir), [] as [&str; 0]);
+    assert!(!demo.dir.exists());
+    assert_eq!(demo.run(&["--stop"]).out, "no demo is there\n");
+}
