@@ -58,10 +58,10 @@ pub(crate) fn forget<D, F, S: MemoryStore>(
     latch(&plan.held, &mut kept);
     for (name, service) in &mut kept.services {
         service.braked &= !input.desired.services.contains_key(name);
-        let newest = input.desired.services.get(name).map(DesiredService::whole_hash);
-        if service.failed.as_ref().is_some_and(|failed| Some(failed.whole) != newest) {
-            service.failed = None;
-        }
+        service.failed.take_if(|failed| {
+            let newest = input.desired.services.get(name).map(DesiredService::whole_hash);
+            Some(failed.whole) != newest
+        });
     }
     if kept == *memory {
         return None;
