@@ -40,11 +40,14 @@ now() { date +%s%N; }
 
 median() { sort -n | awk '{v[NR]=$1} END {if (NR) print (NR%2) ? v[(NR+1)/2] : (v[NR/2]+v[NR/2+1])/2}'; }
 
-# timed NAME COMMAND…: appends "wall user system KiB" to $work/NAME
+# timed NAME COMMAND…: appends "wall user system KiB" to $work/NAME; `time` itself rounds to 0.01 s
 timed() {
-    local name=$1 code=0
+    local name=$1 code=0 began ended
     shift
-    /usr/bin/time -q -a -o "$work/$name" -f '%e %U %S %M' "$@" >"$work/out" 2>&1 </dev/null || code=$?
+    began=$(now)
+    /usr/bin/time -q -o "$work/used" -f '%U %S %M' "$@" >"$work/out" 2>&1 </dev/null || code=$?
+    ended=$(now)
+    awk -v ns="$((ended - began))" '{printf "%.4f %s\n", ns/1e9, $0}' "$work/used" >>"$work/$name"
     # `plan` says with 2 that there are differences; anything else is a failure.
     if [ "$code" != 0 ] && [ "$code" != 2 ]; then
         echo "failed ($code): $*" >&2
@@ -53,11 +56,15 @@ timed() {
     fi
 }
 
-wall() { awk '{print $1}' "$work/$1" | median; }
-cpu() { awk '{print $2+$3}' "$work/$1" | median; }
-mib() { awk '{print $4/1024}' "$work/$1" | median; }
 single() { median <"$work/$1"; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN {if (b > 0) printf "%.2f", a/b; else printf "–"}'; }
+# paired MEASURE OURS PEERS: the median of the ratios of what was measured one after the other
+paired() { paste <("column_$1" "$2") <("column_$1" "$3") | awk '$2 > 0 && NF == 2 {print $1/$2}' | median; }
+column_wall() { awk '{print $1}' "$work/$1"; }
+column_cpu() { awk '{print $2+$3}' "$work/$1"; }
+column_mib() { awk '{print $4/1024}' "$work/$1"; }
+column_single() { cat "$work/$1"; }
+loads() { cut -d' ' -f1 /proc/loadavg >>"$work/loads"; }
 d() { docker -H "$socket" "$@"; }
 none() { d ps -aq | xargs -r docker -H "$socket" rm -f >/dev/null; }
 
@@ -178,6 +185,7 @@ all_run() { [ "$(d ps -q | wc -l)" = "$n" ] || { echo "$1: not all $n containers
 at=0
 for round in $(seq "$rounds"); do
     echo "round $round"
+    loads
     none
     rm -rf "$work/state"
     timed ours_nothing "$tidegate" agent --once --config "$work/agent.toml"
@@ -226,9 +234,12 @@ for round in $(seq "$rounds"); do
     at=$((round % 2))
     sed -i "s/^digest.*/digest = \"${digests[$at]}\"/; s/^image_id.*/image_id = \"${ids[$at]}\"/" \
         "$work/config/rulesets/s$last.toml"
-    t0=$(now)
+    before=$(now)
     commit "$work/config" -S -m "round $round"
+    t0=$(now)
     started_after "$t0" "$own" >>"$work/ours_change"
+    started_after "$before" "$own" >>"$work/ours_signed"
+    loads
     sleep 3
 done
 ticks() { awk '{print $14+$15}' "/proc/$agent/stat"; }
@@ -271,27 +282,32 @@ row() {
     [ -z "${7:-}" ] || met=$(awk -v a="$6" -v b="$7" 'BEGIN {print (a == "") ? "not measured" : (a <= b) ? "yes" : "**no**"}')
     echo "| $1 | ${2:-not measured} | ${3:-–} | ${4:-–} | ${5:-} | $met |"
 }
-# pair WORK MEASURE OURS PEERS TO_REACH MOST: both sides, judged by their ratio.
+# pair WORK MEASURE OURS PEERS TO_REACH MOST: both sides' medians, judged by the median of the
+# ratios of what was measured one after the other.
 pair() {
     local a b="" r=""
-    a=$($2 "$3")
-    [ -z "$compose" ] || b=$($2 "$4")
-    [ -z "$b" ] || r=$(ratio "$a" "$b")
-    row "$1" "$(printf %.3f "$a")" "${b:-missing}" "$r" "${5:-}" "$r" "${6:-}"
+    a=$(printf %.3f "$("column_$2" "$3" | median)")
+    if [ -n "$compose" ]; then
+        b=$(printf %.3f "$("column_$2" "$4" | median)")
+        r=$(printf %.3f "$(paired "$2" "$3" "$4")")
+    fi
+    row "$1" "$a" "${b:-missing}" "$r" "${5:-}" "$r" "${6:-}"
 }
 cpu_model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
 memory=$(awk '/^MemTotal/ {printf "%.0f", $2/1048576}' /proc/meminfo)
 load_after=$(cut -d' ' -f1 /proc/loadavg)
+load_most=$(sort -n "$work/loads" | tail -n 1)
 {
     echo "# Benchmarks"
     echo
     echo "Written by \`make bench\`: Tidegate and docker-compose on the same work in one run, medians of"
-    echo "$rounds rounds; misses are shown as they are. $n containers with \`network_mode: none\` and"
-    echo "\`stop_grace_period: 0s\`, images present, repositories on the same machine."
+    echo "$rounds rounds, ratios paired by round; misses are shown as they are. $n containers with"
+    echo "\`network_mode: none\` and \`stop_grace_period: 0s\`, images present, repositories on the same machine."
     echo
     echo "* Machine: $(nproc) cores (${cpu_model:-$(uname -m)}), $memory GiB, Linux $(uname -r | cut -d- -f1), engine $engine."
-    echo "* Load average when it began: $load_before, when it ended: $load_after. Over $(nproc), other work"
-    echo "  ran beside: then believe CPU times and ratios rather than wall times."
+    echo "* Load average when it began: $load_before, when it ended: $load_after, at most $load_most. Over"
+    echo "  $(nproc) before it began, other work ran beside: then believe CPU times and ratios rather than wall"
+    echo "  times. Peak memory is that of the whole process, pages of its program and libraries included."
     echo "* $("$tidegate" --version), $(date -u +%F); docker-compose ${version:-is missing}."
     echo
     echo "| work | Tidegate | docker-compose | ratio | to reach | reached |"
@@ -310,8 +326,9 @@ load_after=$(cut -d' ' -f1 /proc/loadavg)
     gone=$(single ours_gone)
     row "container gone → replacement started, beside \`docker run -d\` begins → started: s" "$gone" "$run (docker run)" \
         "$(ratio "$gone" "$run")" "ratio ≤ 1.5" "$(ratio "$gone" "$run")" 1.5
-    pair "1 of $n changed → its container started (\`git commit -S\` included / \`git fetch\` and \`up -d\`): s" \
+    pair "1 of $n changed: \`git commit\` returns → its container started (by event / by \`git fetch\` and \`up -d\`): s" \
         single ours_change peer_change "ratio < 1" 0.995
+    row "same, making and signing the commit included: s" "$(single ours_signed)" "" "" "" "" ""
     row "idle agent, $n containers, trust required: PSS MiB" "$pss" "" "" "≤ 16" "$pss" 16
     row "same, over $idle_secs s: % of a core" "$idle_cpu" "" "" "≤ 0.2" "$idle_cpu" 0.2
     verified=$(ms verify "verify $commits")
