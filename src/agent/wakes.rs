@@ -73,11 +73,19 @@ pub fn watch_files(settings: &Settings, config: &Path, to: &mpsc::Sender<Trigger
         // Pushes and commits end with a reference that is renamed into place. What they write before
         // it, such as locks and the index, would only cost a pass that the reference then waits for.
         let refs = dir.join("refs");
-        let branch = format!("refs/heads/{}", settings.repository.remote.branch);
+        // A branch `a/b` may begin with a folder that is too young to be watched.
+        let branch = PathBuf::from(format!("refs/heads/{}", settings.repository.remote.branch));
+        let parts: Vec<PathBuf> = branch
+            .ancestors()
+            .take_while(|part| part.components().count() > 2)
+            .map(Into::into)
+            .collect();
         add(
             vec![(dir, RecursiveMode::NonRecursive), (refs, RecursiveMode::Recursive)],
             Trigger::Repository,
-            Box::new(move |path| path.ends_with(&branch) || path.ends_with("packed-refs")),
+            Box::new(move |path| {
+                path.ends_with("packed-refs") || parts.iter().any(|part| path.ends_with(part))
+            }),
         );
     }
     let folder = config.parent().filter(|dir| !dir.as_os_str().is_empty());
