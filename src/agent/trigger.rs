@@ -89,6 +89,12 @@ impl Trigger {
                     | "start"
                     | "health_status"
             ),
+            // A start or stop without a network tells of `none` or `host`, which nobody can take away.
+            "network"
+                if event.attributes.get("type").is_some_and(|t| t == "null" || t == "host") =>
+            {
+                false
+            }
             "network" => matches!(action, "disconnect" | "destroy" | "connect" | "remove"),
             "volume" => action == "destroy",
             "image" => matches!(action, "delete" | "untag"),
@@ -200,6 +206,19 @@ mod tests {
             actor: "0123".into(),
             attributes: [("name".to_owned(), "app1.prd-web".to_owned())].into(),
         })
+    }
+
+    #[test]
+    fn a_start_or_stop_without_a_network_wakes_as_a_containers_alone() {
+        for (kind, wakes) in [("null", false), ("host", false), ("bridge", true)] {
+            let event = EngineEvent {
+                kind: "network".into(),
+                action: "disconnect".into(),
+                actor: "0123".into(),
+                attributes: [("type".to_owned(), kind.to_owned())].into(),
+            };
+            assert_eq!(Trigger::from_event(&event).is_some(), wakes, "{kind}");
+        }
     }
 
     #[test]
