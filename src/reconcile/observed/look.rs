@@ -53,6 +53,8 @@ pub struct ObservedCache {
     images: BTreeMap<String, ImageInspect>,
     networks: BTreeMap<String, NetworkInspect>,
     volumes: BTreeMap<String, VolumeInspect>,
+    /// Whether networks and volumes are those of the last look.
+    knows_lists: bool,
 }
 
 #[derive(Debug)]
@@ -72,7 +74,7 @@ impl ObservedCache {
     pub fn forget_networks_and_volumes(&mut self) {
         self.networks.clear();
         self.volumes.clear();
-        self.engine = None;
+        self.knows_lists = false;
     }
 }
 
@@ -89,7 +91,8 @@ pub async fn observe<D: DockerRead>(
     let whole = look == Look::Everything || cache.engine.is_none();
     // An engine runs programs to say who it is: the rest is asked meanwhile.
     let who = async { if whole { docker.info().await.map(Some) } else { Ok(None) } };
-    let rest = Box::pin(objects(docker, viewer, look, whole, cache));
+    let lists = whole || !cache.knows_lists;
+    let rest = Box::pin(objects(docker, viewer, look, lists, cache));
     let (engine, mut state) = Box::pin(try_join(who, rest)).await?;
     cache.engine = engine.or(cache.engine.take());
     state.engine = cache.engine.clone().unwrap_or_default();
@@ -100,14 +103,15 @@ async fn objects<D: DockerRead>(
     docker: &D,
     viewer: Viewer<'_>,
     look: Look,
-    whole: bool,
+    lists: bool,
     cache: &mut ObservedCache,
 ) -> Result<ObservedState, DockerError> {
-    let summaries = if whole {
+    let summaries = if lists {
         let lists = try_join3(docker.containers(), docker.networks(), docker.volumes());
         let (summaries, networks, volumes) = lists.await?;
         cache.networks = networks.into_iter().map(|n| (n.name.clone(), n)).collect();
         cache.volumes = volumes.into_iter().map(|v| (v.name.clone(), v)).collect();
+        cache.knows_lists = true;
         summaries
     } else {
         docker.containers().await?
