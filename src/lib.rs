@@ -12,7 +12,7 @@
 //! clients    git, docker, registry, host: the only users of those systems
 //! reconcile  source → trust → desired → observed → plan → apply → report
 //! lint       what is wrong with a repository, for people                    pure
-//! hub        what lies in the registries: pins now, copies later
+//! hub        what lies in the registries: pins, copies from hub to hub
 //! promote    signed commits: composed, made, and the first ones of a repository
 //! agent      triggers, lock, requeue, shutdown; calls reconcile
 //! demo       the main job on real containers, told and checked

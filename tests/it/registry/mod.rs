@@ -11,6 +11,8 @@ use tidegate::clients::registry::{
     Document, ManifestReference, PlainHttp, Platform, RegistryClient, RegistryErrorKind,
     RegistryOptions, RegistryRead, RegistryWrite, resolve,
 };
+use tidegate::config::HubSettings;
+use tidegate::hub::open_hub;
 use tidegate::model::{Digest, Hub, RepositoryPath};
 
 use crate::registry::hub::{TestHub, certificates, free_port, plain, start};
@@ -228,6 +230,35 @@ async fn tls_needs_the_private_ca() {
     let bad = client(&hub, RegistryOptions { ca: Some(ca), ..options() });
     let error = bad.manifest(&web(), &tag("1")).await.unwrap_err();
     assert_eq!(error.kind, RegistryErrorKind::Unreachable, "{error}");
+}
+
+#[tokio::test]
+async fn a_node_reaches_hubs_by_the_files_of_its_configuration() {
+    let hub = start(|dir| {
+        certificates(dir);
+        let at = dir.display();
+        let http = format!("  tls:\n    certificate: {at}/cert.pem\n    key: {at}/key.pem\n");
+        let file = dir.join("htpasswd");
+        std::fs::write(&file, HTPASSWD).unwrap();
+        (http, format!("auth:\n  htpasswd:\n    realm: hub\n    path: {}\n", file.display()))
+    });
+    let path = |name: &str| Some(hub.dir.path().join(name));
+    let auths = serde_json::json!({ "auths": {
+        hub.authority.clone(): { "username": "alice", "password": "secret" },
+        "dckhub.tst": { "username": "alice", "password": "another" } } });
+    std::fs::write(hub.dir.path().join("hub.json"), auths.to_string()).unwrap();
+    let good = HubSettings { credentials: path("hub.json"), ca: path("ca.pem") };
+    let ask = async |settings: &HubSettings| {
+        let hub: Hub = hub.authority.parse().unwrap();
+        let client = open_hub(&hub, PlainHttp::Loopback, settings).unwrap();
+        client.manifest_digest(&web(), &tag("1")).await.map_err(|error| error.kind)
+    };
+    assert_eq!(ask(&good).await, Ok(None));
+    let nobody = HubSettings { credentials: None, ..good.clone() };
+    assert_eq!(ask(&nobody).await, Err(RegistryErrorKind::Unauthorized));
+    let gone = HubSettings { ca: path("gone.pem"), ..good };
+    let error = open_hub(&"hub".parse().unwrap(), PlainHttp::Loopback, &gone).unwrap_err();
+    assert!(error.to_string().contains("gone.pem"), "{error}");
 }
 
 /// Serves `body` once for whatever is asked, as a manifest.
