@@ -2,16 +2,19 @@
 # Copying images from registry to registry: tidegate, crane and skopeo on the same work, side by side,
 # into a table of docs/benchmarks.md:
 #   make bench        (after the comparison with docker-compose)
-#   ROUNDS=5 bash benches/copy.sh
+#   ROUNDS=5 LATENCY_MS=50 bash benches/copy.sh
 # CRANE and SKOPEO name other programs; one that is not there is named as missing. Nothing is fetched.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 rounds=${ROUNDS:-5}
+latency=${LATENCY_MS:-50}
 tidegate=${TIDEGATE:-$PWD/target/release/tidegate}
 crane=${CRANE:-$(command -v crane || true)}
 skopeo=${SKOPEO:-$(command -v skopeo || true)}
 report=${REPORT:-$PWD/docs/benchmarks.md}
+crane_version=missing
+[ -z "$crane" ] || crane_version=$("$crane" version 2>/dev/null || echo '(which tells no version)')
 load_before=$(cut -d' ' -f1 /proc/loadavg)
 
 for needed in docker-registry python3 curl git ssh-keygen /usr/bin/time; do
@@ -51,11 +54,11 @@ registry() {
     up "$at"
 }
 
-# distant NAME: a port before it at 50 ms round trip, in $work/NAME.far
+# distant NAME: a port before it with a round trip of $latency ms, in $work/NAME.far
 distant() {
     local at
     at=$(port)
-    python3 benches/delay.py "$at" "$(cat "$work/$1.port")" 50 &
+    python3 benches/delay.py "$at" "$(cat "$work/$1.port")" "$latency" &
     pids+=($!)
     echo "$at" >"$work/$1.far"
     up "$at"
@@ -145,7 +148,7 @@ for _ in $(seq "$rounds"); do
     [ -z "$skopeo" ] || timed large.skopeo bash -c "theirs_skopeo 127.0.0.1:$dev/large:1 127.0.0.1:$tst/large:1"
 done
 
-# --- four platforms of six layers, at 50 ms -------------------------------------------------------
+# --- four platforms of six layers, far away -------------------------------------------------------
 
 distant dev
 distant tst
@@ -185,12 +188,12 @@ row() {
     echo '<!-- copy -->'
     echo '## Copying images, registry to registry'
     echo
-    echo "Both sides are distribution $(docker-registry --version 2>/dev/null | awk '{print $3}'), $(nproc) processors, load $load_before before and $(cut -d' ' -f1 /proc/loadavg) after; $rounds rounds, medians of whole processes. crane $({ [ -n "$crane" ] && "$crane" version; } 2>/dev/null || echo missing), skopeo $({ [ -n "$skopeo" ] && "$skopeo" --version | awk '{print $3}'; } || echo missing). Tidegate's time includes verifying the lines in Git. Latency is a TCP proxy's on both sides (benches/delay.py)."
+    echo "Both sides are distribution $(docker-registry --version 2>/dev/null | awk '{print $3}'), $(nproc) processors, load $load_before before and $(cut -d' ' -f1 /proc/loadavg) after; $rounds rounds, medians of whole processes. crane $crane_version, skopeo $({ [ -n "$skopeo" ] && "$skopeo" --version | awk '{print $3}'; } || echo missing). Tidegate's time includes verifying the lines in Git. Latency is a TCP proxy's on both sides (benches/delay.py)."
     echo
     echo '| copy | Tidegate | crane | skopeo | | to reach |'
     echo '|---|---|---|---|---|---|'
     row '5 × 40 MiB, no latency' large '≤ 1.00' crane
-    row '4 platforms × 6 layers × 2 MiB at 50 ms, cold' cold '≤ 0.30' skopeo
+    row "4 platforms × 6 layers × 2 MiB at $latency ms, cold" cold '≤ 0.30' skopeo
     row 'the same again, all present' repeat '≤ 0.05' skopeo
     row 'the same, blobs in a sibling repository' sibling '≤ 0.20' skopeo
     echo '<!-- /copy -->'
