@@ -15,7 +15,7 @@ use crate::clients::host::NodeKey;
 use crate::config::Settings;
 use crate::model::ServiceName;
 use crate::reconcile::report::journal::{self, Entry};
-use crate::reconcile::report::{Fault, Verdict, read_journal, verify};
+use crate::reconcile::report::{Fault, Record, Verdict, read_journal, verify};
 
 /// Show what was done on this node: what, when, why, from which commit, by which trigger
 ///
@@ -122,10 +122,10 @@ fn write_table(entries: &[Entry], ctx: &Context, out: &mut dyn Write) -> Result<
         };
         table.row([
             format!("{:.0}", entry.at).into(),
-            record.what.clone().into(),
+            Cell::toned(what(record), tone),
             record.service.as_ref().map(ToString::to_string).unwrap_or_default().into(),
             record.revision.as_ref().map(ToString::to_string).unwrap_or_default().into(),
-            record.trigger.clone().into(),
+            trigger(&record.trigger).into(),
             took(record.duration_ms).into(),
             Cell::toned(brief(&why), tone),
         ]);
@@ -134,9 +134,38 @@ fn write_table(entries: &[Entry], ctx: &Context, out: &mut dyn Write) -> Result<
     Ok(())
 }
 
+/// What was done, and whether it failed; a refusal is no failure of ours.
+fn what(record: &Record) -> String {
+    match &record.error {
+        Some(_) if record.what != "refuse" => format!("{} failed", record.what),
+        _ => record.what.clone(),
+    }
+}
+
+/// The kind of event: which container it was about, JSON tells.
+fn trigger(text: &str) -> String {
+    let words: Vec<&str> = text.split(' ').collect();
+    match words[..] {
+        ["docker", event, ..] => format!("docker {}", event.trim_end_matches(':')),
+        _ => text.to_owned(),
+    }
+}
+
 fn took(millis: u64) -> String {
     match millis {
         0..1_000 => format!("{millis}ms"),
         _ => format!("{}.{}s", millis / 1_000, millis % 1_000 / 100),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::history::trigger;
+
+    #[test]
+    fn a_trigger_is_shown_without_its_container() {
+        assert_eq!(trigger("docker health_status: healthy app1.prd-web"), "docker health_status");
+        assert_eq!(trigger("docker die app1.prd-web"), "docker die");
+        assert_eq!(trigger("repository"), "repository");
     }
 }

@@ -88,18 +88,17 @@ impl Place {
         let repository = self.repository.as_deref().unwrap_or(&self.dir);
         let names = branches(repository);
         let names = names.iter().filter_map(|name| name.as_str().parse::<EnvironmentName>().ok());
-        let mut order: Vec<String> = Vec::new();
+        let mut first: Option<Files> = None;
         let mut found: Vec<EnvironmentName> = Vec::new();
         for name in names {
             let Ok(snapshot) = self.environment(&name) else { continue };
             let files = &snapshot.get().files;
             if files.keys().any(|path| path.starts_with("environments/")) {
-                order = if order.is_empty() { listed(files) } else { order };
+                first.get_or_insert_with(|| files.clone());
                 found.push(name);
             }
         }
-        let rank = |name: &EnvironmentName| order.iter().position(|other| other == name.as_str());
-        found.sort_by_key(|name| rank(name).unwrap_or(usize::MAX));
+        found = in_order(&first.unwrap_or_default(), found);
         if found.is_empty() {
             let shown = repository.display();
             return Err(CommandError::usage(format!("{shown} has no environment's branch"))
@@ -107,6 +106,14 @@ impl Place {
         }
         Ok(found)
     }
+}
+
+/// Environments in the order in which `tidegate.toml` names them.
+pub fn in_order(files: &Files, mut names: Vec<EnvironmentName>) -> Vec<EnvironmentName> {
+    let order = listed(files);
+    let rank = |name: &EnvironmentName| order.iter().position(|other| other == name.as_str());
+    names.sort_by_key(|name| rank(name).unwrap_or(usize::MAX));
+    names
 }
 
 /// The environments that `tidegate.toml` names.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, Outcome};
 use crate::cli::output::{Format, write_json};
-use crate::cli::place::Place;
+use crate::cli::place::{Place, in_order};
 use crate::lint::{environments, ruleset_tree};
 use crate::model::EnvironmentName;
 
@@ -52,7 +52,10 @@ pub fn run(
 ) -> Result<Outcome, CommandError> {
     let RulesetCommand::Tree(args) = &args.command;
     let names = match (&args.environment[..], args.place.repository()) {
-        ([], None) => environments(&args.place.work_tree(None)?).into_iter().collect(),
+        ([], None) => {
+            let files = args.place.work_tree(None)?;
+            in_order(&files, environments(&files).into_iter().collect())
+        }
         ([], Some(_)) => args.place.branches()?,
         (named, _) => named.to_vec(),
     };
