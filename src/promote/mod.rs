@@ -9,9 +9,11 @@
 
 mod anchor;
 mod commit;
+pub mod compose;
 mod history;
 mod init;
 mod keys;
+pub mod pick;
 mod sign;
 mod skeleton;
 
