@@ -20,6 +20,13 @@ pub mod explain;
 pub mod ruleset;
 pub mod schema;
 pub mod pin;
+pub mod land;
+pub mod accept;
+pub mod promote;
+pub mod rollback;
+pub mod hotfix;
+pub mod line;
+pub mod roster;
 pub mod agent;
 pub mod plan;
 pub mod apply;
@@ -71,6 +78,11 @@ enum Command {
     Ruleset(ruleset::RulesetArgs),
     Schema(schema::SchemaArgs),
     Pin(pin::PinArgs),
+    Promote(promote::PromoteArgs),
+    Approve(accept::ApproveArgs),
+    Rollback(rollback::RollbackArgs),
+    Hotfix(hotfix::HotfixArgs),
+    Line(line::LineArgs),
     Agent(agent::AgentArgs),
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
@@ -96,6 +108,11 @@ fn run(command: Command, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, 
         Command::Ruleset(args) => ruleset::run(&args, ctx, out),
         Command::Schema(args) => schema::run(&args, out),
         Command::Pin(args) => pin::run(&args, ctx, out),
+        Command::Promote(args) => promote::run(&args, ctx, out),
+        Command::Approve(args) => accept::approve(&args, ctx, out),
+        Command::Rollback(args) => rollback::run(&args, ctx, out),
+        Command::Hotfix(args) => hotfix::run(&args, ctx, out),
+        Command::Line(args) => line::run(&args, ctx, out),
         Command::Agent(args) => agent::run(&args, ctx, out),
         Command::Plan(args) => plan::run(&args, ctx, out),
         Command::Apply(args) => apply::run(&args, ctx, out),

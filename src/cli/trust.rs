@@ -15,6 +15,7 @@ use crate::cli::error::{CommandError, Outcome};
 use crate::cli::operate::agent_error;
 use crate::cli::output::{Cell, Format, Table, write_json};
 use crate::cli::repository::{commit, open};
+use crate::cli::roster;
 use crate::clients::git::{FetchProgram, ObjectReader};
 use crate::config::Settings;
 use crate::model::{CommitId, EnvironmentName};
@@ -45,6 +46,22 @@ enum TrustCommand {
     /// A new node that starts there need not verify what lies below it.
     #[command(after_help = "Example:\n  tidegate trust checkpoint")]
     Checkpoint,
+    /// Add a person, or a key or role of theirs, to an environment's trust.toml
+    ///
+    /// An admin commit: signed, judged and pushed as promotions are; comments stay.
+    #[command(after_help = "Examples:\n  \
+        tidegate trust add carol --env prd --key carol.pub --role promote,rollback\n  \
+        tidegate trust add carol --env prd --role local --propose")]
+    Add(roster::AddArgs),
+    /// Remove a person, or one key of theirs, from an environment's trust.toml
+    #[command(after_help = "Examples:\n  tidegate trust remove carol --env prd\n  \
+        tidegate trust remove carol --env prd --key old.pub")]
+    Remove(roster::RemoveArgs),
+    /// Replace a person's key in an environment's trust.toml
+    ///
+    /// A sole admin needs two commits for their own: add the new key, then remove the old one.
+    #[command(after_help = "Example:\n  tidegate trust rotate carol --env prd --key new.pub")]
+    Rotate(roster::RotateArgs),
     /// Forget the last verified commit, so that all is judged again from the anchor
     ///
     /// Needed after a branch was set back on purpose, past what this node had verified. What runs
@@ -90,6 +107,9 @@ pub fn run(args: &TrustArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outco
         TrustCommand::Show => show_policy(ctx, out),
         TrustCommand::Anchor(args) => anchor(args, ctx, out),
         TrustCommand::Checkpoint => checkpoint(ctx, out),
+        TrustCommand::Add(args) => roster::add(args, ctx, out),
+        TrustCommand::Remove(args) => roster::remove(args, ctx, out),
+        TrustCommand::Rotate(args) => roster::rotate(args, ctx, out),
         TrustCommand::Reset(args) => reset(args, ctx),
     }
 }

@@ -46,7 +46,7 @@ pub fn listing(objects: &impl Objects, tree: ObjectId) -> Result<Listing, Compos
     let mut found = Listing::new();
     let mut waiting = vec![(tree, String::new(), 0)];
     while let Some((id, prefix, level)) = waiting.pop() {
-        for entry in trees.entries(id).map_err(ComposeError::Tree)? {
+        for entry in trees.entries(id).map_err(ComposeError::Tree)?.iter() {
             let path = format!("{prefix}{}", String::from_utf8_lossy(&entry.name));
             let limit = |what: &str, limit: u32| {
                 let what = format!("`{path}` {what}");

@@ -1,9 +1,9 @@
-//! Which paths an app's pick takes along, and which it would need besides.
+//! Which paths a pick of apps takes along, and which it would need besides.
 //!
 //! In: what two trees say, as text. Out: [`Selection`]. Pure.
 //!
 //! # Guarantees
-//! * A path is taken only if it is the app's alone; what others see too is named, never taken unasked.
+//! * A path is taken only if it is theirs alone; what others see too is named, never taken unasked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,9 +15,9 @@ pub type Texts = BTreeMap<String, String>;
 /// What decides a selection.
 #[derive(Debug, Clone, Copy)]
 pub struct SelectionRequest<'a> {
-    /// The app.
-    pub app: &'a AppName,
-    /// Where it is taken to: a ruleset that never fits there is not needed.
+    /// The apps.
+    pub apps: &'a BTreeSet<AppName>,
+    /// Where they are taken to: a ruleset that never fits there is not needed.
     pub environment: &'a EnvironmentName,
     /// Shared rulesets that may come along, by path or dotted name.
     pub with: &'a BTreeSet<String>,
@@ -26,15 +26,15 @@ pub struct SelectionRequest<'a> {
 /// What a pick takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Files and directories, each the app's own or asked for.
+    /// Files and directories, each the apps' own or asked for.
     pub paths: BTreeSet<String>,
     /// Files of `paths` that concern other apps too.
     pub shared: BTreeSet<String>,
-    /// Rulesets that differ, would be seen by the app, and were not asked for.
+    /// Rulesets that differ, would be seen by the apps, and were not asked for.
     pub missing: BTreeSet<String>,
 }
 
-/// An app that cannot be picked.
+/// Apps that cannot be picked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectionError {
     /// A document that is not readable.
@@ -94,27 +94,27 @@ impl Side {
         Ok(Self { services, rulesets, apps })
     }
 
-    fn services_of<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = &'a str> {
-        let own = self.services.iter().filter(|(_, owner)| *owner == app.as_str());
-        own.map(|(name, _)| name.as_str())
+    fn services_of<'a>(&'a self, apps: &BTreeSet<AppName>) -> BTreeSet<&'a str> {
+        let own = self.services.iter().filter(|(_, owner)| apps.contains(owner.as_str()));
+        own.map(|(name, _)| name.as_str()).collect()
     }
 }
 
-/// Selects what `request.app` takes from `source` into `target`.
+/// Selects what the apps take from `source` into `target`.
 pub fn select(
     request: &SelectionRequest<'_>,
     target: &Texts,
     source: &Texts,
 ) -> Result<Selection, SelectionError> {
     let (old, new) = (Side::read(target)?, Side::read(source)?);
-    let app = request.app;
-    let services: BTreeSet<&str> = old.services_of(app).chain(new.services_of(app)).collect();
-    if services.is_empty() {
-        let apps: BTreeSet<&str> =
-            old.services.values().chain(new.services.values()).map(String::as_str).collect();
-        let known = apps.into_iter().collect::<Vec<_>>().join(", ");
+    let apps = request.apps;
+    let owners: BTreeSet<&str> =
+        old.services.values().chain(new.services.values()).map(String::as_str).collect();
+    if let Some(app) = apps.iter().find(|app| !owners.contains(app.as_str())) {
+        let known = owners.into_iter().collect::<Vec<_>>().join(", ");
         return Err(SelectionError::UnknownApp { app: app.clone(), known });
     }
+    let services = &old.services_of(apps) | &new.services_of(apps);
     let mut found = Selection::default();
     for service in &services {
         found.paths.insert(format!("services/{service}.toml"));
@@ -130,7 +130,7 @@ pub fn select(
             [&old, &new].iter().filter_map(|side| side.rulesets.get(file)).collect();
         let named = name_of(file);
         let asked_for = asked.remove(file.as_str()) | asked.remove(&named);
-        if sides.iter().all(|matches| names_only(matches, app, &services)) {
+        if sides.iter().all(|matches| names_only(matches, apps, &services)) {
             found.paths.insert(file.clone());
         } else if asked_for {
             found.paths.insert(file.clone());
@@ -144,7 +144,7 @@ pub fn select(
     if let Some(unknown) = asked.into_iter().next() {
         return Err(SelectionError::UnknownRuleset(unknown));
     }
-    if old.apps.get(app.as_str()) != new.apps.get(app.as_str()) {
+    if apps.iter().any(|app| old.apps.get(app.as_str()) != new.apps.get(app.as_str())) {
         found.paths.insert("tidegate.toml".to_owned());
         found.shared.insert("tidegate.toml".to_owned());
     }
@@ -170,19 +170,19 @@ fn alternatives(table: &toml::Table) -> Option<Vec<&toml::Table>> {
     Some(list.iter().filter_map(toml::Value::as_table).collect())
 }
 
-/// Whether a match can fit nothing but the app's services.
-fn names_only(matches: &toml::Table, app: &AppName, services: &BTreeSet<&str>) -> bool {
+/// Whether a match can fit nothing but the apps' services.
+fn names_only(matches: &toml::Table, apps: &BTreeSet<AppName>, services: &BTreeSet<&str>) -> bool {
     let by_service = texts(matches, "service")
         .is_some_and(|names| !names.is_empty() && names.iter().all(|n| services.contains(n)));
-    let by_app =
-        texts(matches, "app").is_some_and(|names| !names.is_empty() && names == [app.as_str()]);
+    let by_app = texts(matches, "app")
+        .is_some_and(|names| !names.is_empty() && names.iter().all(|n| apps.contains(*n)));
     let by_any = alternatives(matches).is_some_and(|all| {
-        !all.is_empty() && all.iter().all(|inner| names_only(inner, app, services))
+        !all.is_empty() && all.iter().all(|inner| names_only(inner, apps, services))
     });
     by_service || by_app || by_any
 }
 
-/// Whether a match may fit one of the app's services in the environment; in doubt it may.
+/// Whether a match may fit one of the apps' services in the environment; in doubt it may.
 fn may_fit(
     matches: &toml::Table,
     request: &SelectionRequest<'_>,
@@ -192,7 +192,7 @@ fn may_fit(
         texts(matches, key).is_none_or(|names| names.iter().any(|name| wanted(name)))
     };
     names("service", &|name| services.contains(name))
-        && names("app", &|name| name == request.app.as_str())
+        && names("app", &|name| request.apps.contains(name))
         && names("environment", &|name| name == request.environment.as_str())
         && alternatives(matches)
             .is_none_or(|all| all.iter().any(|inner| may_fit(inner, request, services)))
@@ -202,6 +202,7 @@ fn may_fit(
 mod tests {
     use std::collections::BTreeSet;
 
+    use crate::model::AppName;
     use crate::promote::pick::{Selection, SelectionError, SelectionRequest, Texts, select};
 
     fn texts(files: &[(&str, &str)]) -> Texts {
@@ -210,6 +211,10 @@ mod tests {
 
     fn set(paths: &[&str]) -> BTreeSet<String> {
         paths.iter().map(|path| (*path).to_owned()).collect()
+    }
+
+    fn apps(names: &[&str]) -> BTreeSet<AppName> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
     }
 
     const BASE: [(&str, &str); 3] = [
@@ -223,9 +228,9 @@ mod tests {
         new: &[(&str, &str)],
         with: &[&str],
     ) -> Result<Selection, String> {
-        let (app, environment) = ("a".parse().unwrap(), "prd".parse().unwrap());
+        let (apps, environment) = (apps(&["a"]), "prd".parse().unwrap());
         let with = set(with);
-        let request = SelectionRequest { app: &app, environment: &environment, with: &with };
+        let request = SelectionRequest { apps: &apps, environment: &environment, with: &with };
         let old = texts(&[&BASE, old].concat());
         let new = texts(&[&BASE, new].concat());
         select(&request, &old, &new).map_err(|error| error.to_string())
@@ -292,9 +297,9 @@ mod tests {
 
     #[test]
     fn an_app_without_services_is_named_with_those_that_are_there() {
-        let (app, environment) = ("zzz".parse().unwrap(), "prd".parse().unwrap());
+        let (apps, environment) = (apps(&["a", "zzz"]), "prd".parse().unwrap());
         let with = BTreeSet::new();
-        let request = SelectionRequest { app: &app, environment: &environment, with: &with };
+        let request = SelectionRequest { apps: &apps, environment: &environment, with: &with };
         let error = select(&request, &texts(&BASE), &texts(&BASE)).unwrap_err();
         assert!(matches!(&error, SelectionError::UnknownApp { known, .. } if known == "a, b"));
     }

@@ -6,8 +6,10 @@ use std::process::{Command, Stdio};
 
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
 
-/// What git signs under.
-const NAMESPACE: &str = "git";
+/// What git signs commits under.
+const NAMESPACE_COMMIT: &str = "git";
+/// What approvals are signed under (TRUST.md, "Approvals").
+pub const NAMESPACE_APPROVAL: &str = "promote@tidegate";
 
 /// A signature that was not made.
 #[derive(Debug, thiserror::Error)]
@@ -31,16 +33,19 @@ pub enum SignError {
     #[error("cannot run `{program}`")]
     Program {
         /// The program.
-        program: &'static str,
+        program: String,
         /// Why.
         #[source]
         source: std::io::Error,
     },
+    /// Approvals are SSH signatures.
+    #[error("approvals are signed with SSH keys, and git is told to sign with OpenPGP")]
+    NotSsh,
     /// The signing program said no.
     #[error("`{program}` did not sign: {message}")]
     Refused {
         /// The program.
-        program: &'static str,
+        program: String,
         /// Its last words.
         message: String,
     },
@@ -51,17 +56,35 @@ pub enum Signer {
     /// An unencrypted OpenSSH private key, used in this process.
     Key(Box<PrivateKey>),
     /// A key that only `ssh-keygen` can use: encrypted, in the agent, or on a security key.
-    SshKeygen(PathBuf),
+    SshKeygen {
+        /// `gpg.ssh.program`, else `ssh-keygen`.
+        program: String,
+        /// The private key, or the public key of one in the agent.
+        key: PathBuf,
+    },
+    /// A key of the agent that the configuration holds itself (`key::ssh-ed25519 …`).
+    Agent {
+        /// `gpg.ssh.program`, else `ssh-keygen`.
+        program: String,
+        /// The public key.
+        key: String,
+    },
     /// A key of the user's OpenPGP keyring.
-    Gpg(String),
+    Gpg {
+        /// `gpg.program`, else `gpg`.
+        program: String,
+        /// Which one.
+        key: String,
+    },
 }
 
 impl std::fmt::Debug for Signer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Key(key) => write!(f, "Key({})", key.fingerprint(HashAlg::Sha256)),
-            Self::SshKeygen(path) => f.debug_tuple("SshKeygen").field(path).finish(),
-            Self::Gpg(key) => f.debug_tuple("Gpg").field(key).finish(),
+            Self::SshKeygen { key, .. } => f.debug_tuple("SshKeygen").field(key).finish(),
+            Self::Agent { key, .. } => f.debug_tuple("Agent").field(key).finish(),
+            Self::Gpg { key, .. } => f.debug_tuple("Gpg").field(key).finish(),
         }
     }
 }
@@ -81,51 +104,94 @@ impl Signer {
     ) -> Result<Self, SignError> {
         let format = config("gpg.format").unwrap_or_else(|| "openpgp".to_owned());
         let key = config("user.signingkey").filter(|key| !key.is_empty());
+        let program = |name: &str, usual: &str| config(name).unwrap_or_else(|| usual.to_owned());
         match (format.as_str(), key) {
             ("ssh", Some(key)) => {
+                let program = program("gpg.ssh.program", "ssh-keygen");
+                let literal = key.strip_prefix("key::").unwrap_or(&key);
+                if literal.parse::<ssh_key::PublicKey>().is_ok() {
+                    return Ok(Self::Agent { program, key: literal.to_owned() });
+                }
                 let path = expand(&key, home);
                 let private = path.with_extension("");
                 let is_public = path.extension().is_some_and(|e| e == "pub");
                 let file = if is_public && private.exists() { &private } else { &path };
                 match Self::from_file(file) {
                     Ok(Self::Key(key)) if !key.is_encrypted() => Ok(Self::Key(key)),
-                    _ => Ok(Self::SshKeygen(path)),
+                    _ => Ok(Self::SshKeygen { program, key: path }),
                 }
             }
-            ("openpgp", Some(key)) => Ok(Self::Gpg(key)),
+            ("openpgp", Some(key)) => Ok(Self::Gpg { program: program("gpg.program", "gpg"), key }),
             ("ssh" | "openpgp", None) => Err(SignError::NoKey),
             (other, _) => Err(SignError::Format(other.to_owned())),
         }
     }
 
-    /// An armored signature over `payload`.
+    /// An armored signature over a commit's `payload`.
     pub fn sign(&self, payload: &[u8]) -> Result<String, SignError> {
+        self.sign_as(NAMESPACE_COMMIT, payload)
+    }
+
+    /// An armored signature over `payload` in an SSH namespace.
+    pub fn sign_as(&self, namespace: &str, payload: &[u8]) -> Result<String, SignError> {
         match self {
             Self::Key(key) => {
                 let failed = |source| SignError::Key {
                     key: key.fingerprint(HashAlg::Sha256).to_string(),
                     source,
                 };
-                let signature = key.sign(NAMESPACE, HashAlg::Sha512, payload).map_err(failed)?;
+                let signature = key.sign(namespace, HashAlg::Sha512, payload).map_err(failed)?;
                 signature.to_pem(LineEnding::LF).map_err(failed)
             }
-            Self::SshKeygen(path) => {
-                let mut command = Command::new("ssh-keygen");
-                command.args(["-Y", "sign", "-n", NAMESPACE, "-f"]).arg(path);
-                run("ssh-keygen", command, payload)
+            Self::SshKeygen { program, key } => {
+                let mut command = Command::new(program);
+                command.args(["-Y", "sign", "-n", namespace, "-f"]).arg(key);
+                run(program, command, payload)
             }
-            Self::Gpg(key) => {
-                let mut command = Command::new("gpg");
+            Self::Agent { program, key } => {
+                let file = PublicKeyFile::write(key)
+                    .map_err(|source| SignError::Program { program: program.clone(), source })?;
+                let mut command = Command::new(program);
+                command.args(["-Y", "sign", "-n", namespace, "-U", "-f"]).arg(&file.0);
+                run(program, command, payload)
+            }
+            Self::Gpg { .. } if namespace != NAMESPACE_COMMIT => Err(SignError::NotSsh),
+            Self::Gpg { program, key } => {
+                let mut command = Command::new(program);
                 command.args(["--batch", "--armor", "--detach-sign", "--local-user", key]);
-                run("gpg", command, payload)
+                run(program, command, payload)
             }
         }
     }
 }
 
+/// A public key where `ssh-keygen` can read it; removed when dropped.
+struct PublicKeyFile(PathBuf);
+
+impl PublicKeyFile {
+    fn write(key: &str) -> std::io::Result<Self> {
+        let mut nonce = [0; 8];
+        getrandom::fill(&mut nonce).map_err(|error| std::io::Error::other(error.to_string()))?;
+        let path = std::env::temp_dir().join(format!("tidegate-{}.pub", hex::encode(nonce)));
+        std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)?
+            .write_all(format!("{key}\n").as_bytes())?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for PublicKeyFile {
+    fn drop(&mut self) {
+        // A public key that stays behind harms nobody.
+        let _gone = std::fs::remove_file(&self.0);
+    }
+}
+
 /// Runs a signing program: `payload` in, the signature out.
-fn run(program: &'static str, mut command: Command, payload: &[u8]) -> Result<String, SignError> {
-    let failed = |source| SignError::Program { program, source };
+fn run(program: &str, mut command: Command, payload: &[u8]) -> Result<String, SignError> {
+    let failed = |source| SignError::Program { program: program.to_owned(), source };
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -141,7 +207,7 @@ fn run(program: &'static str, mut command: Command, payload: &[u8]) -> Result<St
     }
     let words = String::from_utf8_lossy(&output.stderr);
     let last = words.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-    Err(SignError::Refused { program, message: last.trim().to_owned() })
+    Err(SignError::Refused { program: program.to_owned(), message: last.trim().to_owned() })
 }
 
 /// The public key that git is told to sign with, as trust.toml lists it; SSH keys alone.

@@ -8,6 +8,7 @@ mod desired;
 mod docker;
 mod fetch;
 mod init;
+mod promote;
 mod registry;
 mod simulator;
 mod support;

@@ -15,6 +15,7 @@
 //! objects.rs   reading the objects of a repository as it is
 //! reader.rs    reading objects of the store and of quarantines alone
 //! write.rs     commits in a repository of one's own
+//! user.rs      a person's clone, through their own git
 //! ```
 //!
 //! # Guarantees
@@ -31,6 +32,7 @@ mod parent;
 mod protocol;
 mod store;
 mod tip;
+mod user;
 mod write;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,7 @@ pub use protocol::{FailureKind, Outcome};
 pub use reader::ObjectReader;
 pub use store::{NodeStore, Quarantine};
 pub use tip::local_tip;
+pub use user::{Pushed, Replace, Upstream, UserGitError, UserRepository, WorkTreeFiles};
 pub use write::{GitWriteError, OwnRepository, TreeFile, user_config};
 
 use std::time::Duration;

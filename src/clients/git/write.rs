@@ -29,6 +29,9 @@ pub struct TreeFile {
     pub bytes: Vec<u8>,
 }
 
+/// Whether a stored file may be run, and its content.
+type Stored = (bool, ObjectId);
+
 /// A repository that is ours to write.
 pub struct OwnRepository(Repository);
 
@@ -85,24 +88,39 @@ impl OwnRepository {
         &self,
         files: &BTreeMap<String, TreeFile>,
     ) -> Result<ObjectId, GitWriteError> {
-        let mut entries: Vec<(&str, &TreeFile)> = Vec::with_capacity(files.len());
-        entries.extend(files.iter().map(|(path, file)| (path.as_str(), file)));
+        let mut stored = BTreeMap::new();
+        for (path, file) in files {
+            let id = self.write_blob(&file.bytes)?;
+            stored.insert(path.clone(), (file.executable, id));
+        }
+        self.link_tree(&stored)
+    }
+
+    /// Stores a file's content.
+    pub fn write_blob(&self, bytes: &[u8]) -> Result<ObjectId, GitWriteError> {
+        let id = self.0.blob(bytes).map_err(failed("cannot store a file"))?;
+        Ok(ObjectId::from_bytes(raw(id)))
+    }
+
+    /// Stores a tree of files that are there: by path, whether each may be run, and its content.
+    pub fn link_tree(&self, files: &BTreeMap<String, Stored>) -> Result<ObjectId, GitWriteError> {
+        let mut entries = Vec::with_capacity(files.len());
+        entries.extend(files.iter().map(|(path, file)| (path.as_str(), *file)));
         self.tree_of(&entries).map(|id| ObjectId::from_bytes(raw(id)))
     }
 
-    fn tree_of(&self, files: &[(&str, &TreeFile)]) -> Result<Oid, GitWriteError> {
+    fn tree_of(&self, files: &[(&str, Stored)]) -> Result<Oid, GitWriteError> {
         let builder = self.0.treebuilder(None).map_err(failed("cannot make a tree"));
         let mut builder = builder?;
-        let mut folders: BTreeMap<&str, Vec<(&str, &TreeFile)>> = BTreeMap::new();
-        for (path, file) in files {
+        let mut folders: BTreeMap<&str, Vec<(&str, Stored)>> = BTreeMap::new();
+        for (path, (executable, id)) in files {
             if let Some((folder, rest)) = path.split_once('/') {
-                folders.entry(folder).or_default().push((rest, file));
+                folders.entry(folder).or_default().push((rest, (*executable, *id)));
                 continue;
             }
-            let blob = self.0.blob(&file.bytes).map_err(failed(format!("cannot store {path}")))?;
-            let mode = if file.executable { FileMode::BlobExecutable } else { FileMode::Blob };
+            let mode = if *executable { FileMode::BlobExecutable } else { FileMode::Blob };
             builder
-                .insert(path, blob, mode.into())
+                .insert(path, oid(id.as_bytes())?, mode.into())
                 .map_err(failed(format!("cannot name a file `{path}`")))?;
         }
         for (folder, inside) in folders {

@@ -1,0 +1,218 @@
+//! What a commit would change, service by service, as people read it.
+//!
+//! In: what each node should run before and after. Out: [`Review`]. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::model::{AppName, ContainerName, Digest, NodeName, RepositoryPath, ServiceName};
+use crate::reconcile::desired::container::Pin;
+use crate::reconcile::desired::{DesiredService, DesiredState};
+
+/// Characters of a value that are shown.
+const VALUE_CHARS_MAX: usize = 60;
+
+/// What becomes of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fate {
+    /// It runs nowhere yet.
+    New,
+    /// It is there, and differs.
+    Changed,
+    /// It goes.
+    Removed,
+}
+
+/// An image before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageChange {
+    /// The container.
+    pub container: ContainerName,
+    /// What runs; none: it is new.
+    pub old: Option<ImageName>,
+    /// What will run; none: it goes.
+    pub new: Option<ImageName>,
+}
+
+/// An image as people name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageName {
+    /// Where it lies in the hub.
+    pub repository: String,
+    /// For people.
+    pub version: Option<String>,
+    /// What is pulled.
+    pub digest: Option<Digest>,
+}
+
+/// A value that differs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ValueChange {
+    /// `web.environment.GREETING`.
+    pub key: String,
+    /// Before; none: absent.
+    pub old: Option<String>,
+    /// After; none: absent.
+    pub new: Option<String>,
+}
+
+/// A service that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServiceChange {
+    /// Its name.
+    pub service: ServiceName,
+    /// Whom it belongs to.
+    pub app: AppName,
+    /// What becomes of it.
+    pub fate: Fate,
+    /// The nodes where it changes.
+    pub nodes: BTreeSet<NodeName>,
+    /// Images that differ.
+    pub images: Vec<ImageChange>,
+    /// Everything else that differs.
+    pub values: BTreeSet<ValueChange>,
+}
+
+/// What a commit would change.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Review {
+    /// By service.
+    pub services: Vec<ServiceChange>,
+}
+
+/// Every node's desired state.
+pub type States = BTreeMap<NodeName, DesiredState>;
+
+/// Compares what all nodes should run before and after.
+pub fn review(old: &States, new: &States) -> Review {
+    let mut changes: BTreeMap<ServiceName, ServiceChange> = BTreeMap::new();
+    let nodes: BTreeSet<&NodeName> = old.keys().chain(new.keys()).collect();
+    let empty = BTreeMap::new();
+    for node in nodes {
+        let before = old.get(node).map_or(&empty, |state| &state.services);
+        let after = new.get(node).map_or(&empty, |state| &state.services);
+        let names: BTreeSet<&ServiceName> = before.keys().chain(after.keys()).collect();
+        for name in names {
+            let Some(change) = service(before.get(name), after.get(name)) else { continue };
+            match changes.get_mut(name) {
+                None => drop(changes.insert(name.clone(), change)),
+                Some(known) => {
+                    let fresh: Vec<ImageChange> =
+                        change.images.into_iter().filter(|i| !known.images.contains(i)).collect();
+                    known.images.extend(fresh);
+                    known.values.extend(change.values);
+                    if known.fate != change.fate {
+                        known.fate = Fate::Changed;
+                    }
+                }
+            }
+            if let Some(change) = changes.get_mut(name) {
+                change.nodes.insert(node.clone());
+            }
+        }
+    }
+    Review { services: changes.into_values().collect() }
+}
+
+fn service(old: Option<&DesiredService>, new: Option<&DesiredService>) -> Option<ServiceChange> {
+    let fate = match (old, new) {
+        (Some(old), Some(new)) if old == new => return None,
+        (Some(_), Some(_)) => Fate::Changed,
+        (None, _) => Fate::New,
+        (Some(_), None) => Fate::Removed,
+    };
+    let shown = new.or(old)?;
+    let pins = |service: Option<&DesiredService>| -> BTreeMap<ContainerName, Pin> {
+        let all = service.into_iter().flat_map(|service| service.containers.values());
+        all.map(|container| (container.name.clone(), container.pin.clone())).collect()
+    };
+    let (before, after) = (pins(old), pins(new));
+    let names: BTreeSet<&ContainerName> = before.keys().chain(after.keys()).collect();
+    let images = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
+    let images = images.map(|name| ImageChange {
+        container: name.clone(),
+        old: before.get(name).map(image_name),
+        new: after.get(name).map(image_name),
+    });
+    let values = match (old, new) {
+        (Some(old), Some(new)) => values(&flat(old), &flat(new)),
+        // A service that comes or goes is said whole.
+        _ => BTreeSet::new(),
+    };
+    Some(ServiceChange {
+        service: shown.name.clone(),
+        app: shown.app.clone(),
+        fate,
+        nodes: BTreeSet::new(),
+        images: images.collect(),
+        values,
+    })
+}
+
+fn image_name(pin: &Pin) -> ImageName {
+    let digest = pin.digest;
+    ImageName { repository: pin.repository.to_string(), version: pin.version.clone(), digest }
+}
+
+fn values(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> BTreeSet<ValueChange> {
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let differs = keys.into_iter().filter(|key| old.get(*key) != new.get(*key));
+    let change = |key: &String| ValueChange {
+        key: key.clone(),
+        old: old.get(key).cloned(),
+        new: new.get(key).cloned(),
+    };
+    differs.map(change).collect()
+}
+
+/// A service's values by dotted key, pins left out.
+fn flat(service: &DesiredService) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    if let Ok(value) = serde_json::to_value(service) {
+        flatten("", &value, &mut found);
+    }
+    found
+}
+
+fn flatten(key: &str, value: &Value, found: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(inner) => {
+            for (name, value) in inner {
+                // What a reader of the service's file would call it.
+                let skipped = matches!(name.as_str(), "containers" | "spec");
+                let own = matches!(name.as_str(), "pin" | "name" | "app");
+                match (skipped, own, key) {
+                    (_, true, _) => {}
+                    (true, ..) => flatten(key, value, found),
+                    (false, false, "") => flatten(name, value, found),
+                    (false, false, _) => flatten(&format!("{key}.{name}"), value, found),
+                }
+            }
+        }
+        Value::Null | Value::Bool(false) => {}
+        Value::Array(items) if items.is_empty() => {}
+        Value::String(text) => drop(found.insert(key.to_owned(), short(text))),
+        other => drop(found.insert(key.to_owned(), short(&other.to_string()))),
+    }
+}
+
+fn short(text: &str) -> String {
+    if text.chars().count() <= VALUE_CHARS_MAX {
+        return text.to_owned();
+    }
+    // The whole is kept apart by its digest, so that two long values never look the same.
+    let head: String = text.chars().take(VALUE_CHARS_MAX - 16).collect();
+    format!("{head}… ({})", Digest::of(text.as_bytes()).short())
+}
+
+/// Every image that the nodes are to pull, each once.
+pub fn images(states: &States) -> BTreeSet<(RepositoryPath, Digest)> {
+    let services = states.values().flat_map(|state| state.services.values());
+    let containers = services.flat_map(|service| service.containers.values());
+    containers
+        .filter_map(|container| Some((container.pin.repository.clone(), container.pin.digest?)))
+        .collect()
+}

@@ -1,0 +1,50 @@
+//! Somebody else pushes between our fetch and our push, for real: from a second clone, in a hook.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::promote::stage::{PINS, Stage};
+
+/// Before bob's first push, `script` runs in carol's clone.
+fn before_the_first_push(stage: &Stage, script: &str) {
+    let hook = stage.path("bob").join(".git/hooks/pre-push");
+    let (done, carol) = (stage.path("raced"), stage.path("carol"));
+    let text = format!(
+        "#!/bin/sh\n[ -e {done} ] && exit 0\ntouch {done}\nunset GIT_DIR GIT_PREFIX\ncd {carol} || exit 1\n\
+         set -e\ngit fetch -q\ngit checkout -q -B tst origin/tst\n{script}\n",
+        done = done.display(),
+        carol = carol.display(),
+    );
+    std::fs::write(&hook, text).unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+const LOCAL: &str = "echo '[labels]' > environments/tst/nodes/n1.toml\ngit add -A\n\
+    git commit -q -m 'Labels\n\nTidegate: local tst'\ngit push -q origin tst";
+
+#[tokio::test]
+async fn who_is_overtaken_promotes_on_top_of_the_other_commit() {
+    let stage = Stage::new().await;
+    stage.change("alice", "dev", PINS, &stage.pins("app1", 1), "app1 1.1.0");
+    before_the_first_push(&stage, LOCAL);
+    let said = stage.run("bob", &["promote", "--to", "tst"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.err.contains("somebody pushed first: again"), "{}", said.err);
+    let subjects = stage.git("origin.git", &["log", "--first-parent", "--format=%s", "tst"]);
+    assert_eq!(subjects, "Promote dev to tst\nLabels\nBegin tst");
+    stage.verify("tst");
+}
+
+#[tokio::test]
+async fn a_plan_that_the_other_push_changed_is_shown_and_not_pushed() {
+    let stage = Stage::new().await;
+    stage.change("alice", "dev", PINS, &stage.pins("app1", 1), "app1 1.1.0");
+    // A node of tst's own that is new runs app1 too: other things change now.
+    let script = LOCAL.replace("nodes/n1.toml", "nodes/n2.toml");
+    before_the_first_push(&stage, &script);
+    let said = stage.run("bob", &["promote", "--to", "tst"]);
+    assert_eq!(said.code, 3, "{}", said.err);
+    assert!(said.err.contains("the plan is another one now"), "{}", said.err);
+    assert!(said.out.contains("on n1, n2"), "{}", said.out);
+    let subjects = stage.git("origin.git", &["log", "--first-parent", "--format=%s", "tst"]);
+    assert_eq!(subjects, "Labels\nBegin tst");
+}

@@ -1,0 +1,110 @@
+//! `line`, and people who come and go by `trust add`, `remove` and `rotate`.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::promote::stage::{PINS, Stage};
+
+/// The lines, and how app1 stands on each: `tst behind 1`.
+fn relations(stage: &Stage) -> (Value, Vec<String>) {
+    let said = stage.run("bob", &["line", "--app", "app1", "-o", "json"]);
+    assert!([0, 2].contains(&said.code), "{}", said.err);
+    let json: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(json["schema"], "tidegate.line/1");
+    let places = json["apps"][0]["places"].as_array().unwrap().clone();
+    let text = |place: &Value| {
+        let word = |key: &str| place[key].as_str().unwrap().to_owned();
+        format!("{} {} {}", word("environment"), word("relation"), place["n_commits"])
+    };
+    (json.clone(), places.iter().map(text).collect())
+}
+
+#[tokio::test]
+async fn the_line_says_what_is_ahead_of_what_and_whether_the_images_are_there() {
+    let stage = Stage::with("", "soak = \"1h\"\n").await;
+    stage.change("alice", "dev", PINS, &stage.pins("app1", 1), "app1 1.1.0");
+    stage.change("alice", "dev", "README.md", "x\n", "nothing of app1");
+    stage.change("alice", "dev", PINS, &stage.pins("app1", 2), "app1 1.2.0");
+    let (json, found) = relations(&stage);
+    assert_eq!(found, ["dev first 0", "tst behind 2", "prd same 0"]);
+    assert_eq!(json["environments"][0]["hub"]["state"], "complete");
+    assert_eq!(json["environments"][1]["hub"]["state"], "lacking");
+    stage.ok("bob", &["promote", "--to", "tst"]);
+    let (json, found) = relations(&stage);
+    assert_eq!(found, ["dev first 0", "tst same 0", "prd behind 1"]);
+    assert_eq!(json["environments"][1]["hub"]["state"], "complete");
+    assert!(json["apps"][0]["places"][2]["soak_left_secs"].as_u64().unwrap() > 3000, "{json}");
+    let shown = stage.run("bob", &["line"]);
+    assert_eq!(shown.code, 2, "{}", shown.err);
+    assert!(shown.out.contains("prd is 1 commit behind tst, since"), "{}", shown.out);
+    assert!(shown.out.contains("held: soak "), "{}", shown.out);
+    // A hotfix is what the line below never had.
+    stage.git("bob", &["checkout", "-q", "-B", "tst", "origin/tst"]);
+    std::fs::write(stage.path("bob").join(PINS), stage.pins("app1", 0) + "# by hand\n").unwrap();
+    stage.ok("bob", &["hotfix", "--reason", "by hand"]);
+    assert_eq!(relations(&stage).1[1], "tst diverged 0");
+    // A tip that does not count is named; what counted before is shown.
+    stage.git("bob", &["-c", "commit.gpgsign=false", "commit", "-q", "--allow-empty", "-m", "x"]);
+    stage.git("bob", &["push", "-q", "origin", "tst"]);
+    let (json, found) = relations(&stage);
+    assert_eq!(found[1], "tst diverged 0");
+    assert!(json["environments"][1]["refused"].as_str().unwrap().contains("not signed"), "{json}");
+}
+
+#[tokio::test]
+async fn people_come_and_go_by_admin_commits() {
+    let stage = Stage::new().await;
+    let trust = "environments/tst/trust.toml";
+    let out = stage.ok("alice", &["trust", "add", "carol", "--env", "tst", "--role", "promote"]);
+    assert!(out.contains("+ promote = { people = [\"alice\", \"bob\", \"carol\"] }"), "{out}");
+    assert!(stage.file("tst", trust).starts_with("# who may\n"));
+    stage.verify("tst");
+    // It counts from the next commit on.
+    stage.change("alice", "dev", PINS, &stage.pins("app1", 1), "app1 1.1.0");
+    stage.ok("carol", &["promote", "--to", "tst"]);
+    let key = stage.path("new").display().to_string();
+    let args = ["-q", "-t", "ed25519", "-N", "", "-f", &key];
+    assert!(Command::new("ssh-keygen").args(args).status().unwrap().success());
+    let public = format!("{key}.pub");
+    stage.ok("alice", &["trust", "rotate", "carol", "--env", "tst", "--key", &public]);
+    stage.change("alice", "dev", PINS, &stage.pins("app1", 2), "app1 1.2.0");
+    let said = stage.run("carol", &["promote", "--to", "tst"]);
+    assert_eq!(said.code, 3, "{}", said.err);
+    stage.git("carol", &["config", "user.signingkey", &key]);
+    stage.ok("carol", &["promote", "--to", "tst"]);
+    let said = stage.run("alice", &["trust", "remove", "carol", "--env", "tst", "--key", &public]);
+    assert!(said.err.contains("would not be valid"), "{}", said.err);
+    // Nobody else holds `local` yet.
+    let said = stage.run("alice", &["trust", "remove", "carol", "--env", "tst"]);
+    assert!(said.err.contains("people of the role local is empty"), "{}", said.err);
+    stage.ok("alice", &["trust", "add", "bob", "--env", "tst", "--role", "local"]);
+    stage.ok("alice", &["trust", "remove", "carol", "--env", "tst"]);
+    stage.verify("tst");
+}
+
+#[tokio::test]
+async fn a_roster_that_nobody_could_use_is_not_made() {
+    let stage = Stage::new().await;
+    let before = (stage.tip("tst"), stage.tip("prd"));
+    for (who, args, code, words) in [
+        ("bob", &["add", "carol", "--env", "tst", "--role", "promote"][..], 3, "does not hold"),
+        ("alice", &["add", "dave", "--env", "tst", "--role", "promote"], 64, "a key is needed"),
+        ("alice", &["add", "carol", "--env", "tst", "--role", "king"], 64, "there are change"),
+        ("alice", &["add", "carol", "--env", "tst", "--key", "x"], 64, "never the private one"),
+        ("alice", &["remove", "alice", "--env", "tst"], 64, "would not be valid"),
+        ("alice", &["remove", "zoe", "--env", "tst"], 64, "it lists alice, bob, carol"),
+        ("alice", &["add", "bob", "--env", "prd", "--role", "admin"], 3, "2 people must agree"),
+    ] {
+        let said = stage.run(who, &[&["trust"], args].concat());
+        assert_eq!(said.code, code, "{args:?}: {}", said.err);
+        assert!(said.err.contains(words), "{args:?}: {}", said.err);
+    }
+    assert_eq!((stage.tip("tst"), stage.tip("prd")), before);
+    let add = ["trust", "add", "bob", "--env", "prd", "--role", "admin", "--propose"];
+    stage.ok("alice", &add);
+    let out = stage.ok("carol", &["approve", "promote/prd/1", "--yes"]);
+    assert!(out.contains("+ admin = "), "{out}");
+    stage.ok("alice", &["promote", "--accept", "promote/prd/1", "--land"]);
+    stage.verify("prd");
+}
