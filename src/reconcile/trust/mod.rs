@@ -13,6 +13,7 @@ pub mod chain;
 pub mod claim;
 pub mod commit;
 pub mod draft;
+pub mod explain;
 pub mod facts;
 pub mod history;
 mod hold;
@@ -42,6 +43,7 @@ mod walk;
 pub use chain::{Remembered, VerifyRequest, verify};
 pub use claim::{Claim, Scope};
 pub use draft::{Draft, DraftRequest, draft};
+pub use explain::{Check, Explanation, Hand, explain};
 pub use kind::CommitKind;
 pub use ledger::{Hotfix, Ledger, Taken};
 pub use read::{ledger, live_hotfixes};
@@ -50,7 +52,7 @@ pub use show::{PersonSummary, PromotionSummary, TrustSummary, check_anchor, show
 pub use sight::{Sight, Sightings};
 pub use snapshot::{ReadError, SnapshotRequest, snapshot};
 pub use verdict::{
-    Accepted, Origin, Refusal, Rule, Signatory, Standing, Verdict, VerifyDocument, Wait,
+    Accepted, Origin, Refusal, Rule, Signatory, Signed, Standing, Verdict, VerifyDocument, Wait,
 };
 
 pub use crate::model::{Objects, ObjectsError};

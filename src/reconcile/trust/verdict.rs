@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::model::{CommitId, EnvironmentName};
 use crate::reconcile::trust::Verified;
 use crate::reconcile::trust::claim::Claim;
+use crate::reconcile::trust::explain::Explanation;
 use crate::reconcile::trust::keys::Key;
 use crate::reconcile::trust::kind::CommitKind;
 use crate::reconcile::trust::policy::PersonName;
@@ -192,6 +193,22 @@ impl Verdict {
         })
     }
 
+    /// The same, with whose key it was taken for.
+    pub fn signed_list(&self, key: &Key) -> Vec<Signed> {
+        let list = self.signed_by(key).flat_map(|accepted| {
+            let Accepted { commit, kind, time, .. } = *accepted;
+            let hands = std::iter::once(&accepted.signer).chain(&accepted.approvers);
+            hands.enumerate().filter(|(_, who)| who.key == *key).map(move |(at, who)| Signed {
+                commit,
+                kind,
+                time,
+                person: who.person.clone(),
+                as_signer: at == 0,
+            })
+        });
+        list.collect()
+    }
+
     /// The verdict as `tidegate verify -o json` prints it.
     pub fn document(&self) -> VerifyDocument {
         VerifyDocument {
@@ -200,6 +217,8 @@ impl Verdict {
             verified: self.verified_id(),
             refused: self.refused.clone(),
             waits: self.waits.clone(),
+            signed_by: None,
+            explained: None,
         }
     }
 }
@@ -217,4 +236,25 @@ pub struct VerifyDocument {
     pub refused: Option<Refusal>,
     /// What has to wait.
     pub waits: Option<Wait>,
+    /// With `--signed-by`: what the key signed or approved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<Vec<Signed>>,
+    /// With `--explain`: why the commit is good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explained: Option<Explanation>,
+}
+
+/// A commit that a key signed or approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Signed {
+    /// The commit.
+    pub commit: CommitId,
+    /// Its kind.
+    pub kind: CommitKind,
+    /// Its time.
+    pub time: Timestamp,
+    /// Whose key it was taken for.
+    pub person: PersonName,
+    /// Whether it signed, rather than approved.
+    pub as_signer: bool,
 }
