@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -20,6 +23,9 @@ use crate::hub::copy::{
 };
 use crate::model::EnvironmentName;
 use crate::model::size::parse_size;
+
+/// Time that parts under way have to end after Ctrl-C.
+const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// Copy images from one environment's hub to another's, bit by bit
 ///
@@ -106,11 +112,11 @@ pub fn run(args: &CopyArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
         scrutiny: if args.recheck { Scrutiny::Everything } else { Scrutiny::KeepTag },
     };
     let (source, target) = (lines.client(from)?, lines.client(to)?);
+    let stop = Arc::new(AtomicBool::new(false));
     let (survey, report) = block_on(async {
         tokio::select! {
-            done = work(args, &request, &source, &target, ctx) => done,
-            _ = tokio::signal::ctrl_c() => Err(CommandError::new(ErrorKind::Interrupted, "interrupted")
-                .hint("run it again: it goes on where it was")),
+            done = work(args, &request, (&source, &target), &stop, ctx) => done,
+            () = interrupted(&stop, ctx) => Err(interruption()),
         }
     })?;
     tell((args, from, to), &survey, &report, ctx, out)?;
@@ -181,11 +187,27 @@ fn chosen(args: &CopyArgs, line: &Line) -> Result<BTreeSet<WantedImage>, Command
     Ok(chosen)
 }
 
+fn interruption() -> CommandError {
+    CommandError::new(ErrorKind::Interrupted, "interrupted")
+        .hint("run it again: it goes on where it was")
+}
+
+/// Waits for Ctrl-C, then for a moment more, in which parts under way may end; again ends it at once.
+async fn interrupted(stop: &AtomicBool, ctx: &Context) {
+    let _asked = tokio::signal::ctrl_c().await;
+    stop.store(true, Ordering::Relaxed);
+    ctx.notice("stopping with the parts under way; again to stop at once");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = tokio::time::sleep(STOP_GRACE) => {}
+    }
+}
+
 async fn work(
     args: &CopyArgs,
     request: &CopyRequest,
-    source: &RegistryClient,
-    target: &RegistryClient,
+    (source, target): (&RegistryClient, &RegistryClient),
+    stop: &Arc<AtomicBool>,
     ctx: &Context,
 ) -> Result<(Survey, CopyReport), CommandError> {
     let found = survey(source, target, request).await;
@@ -193,10 +215,14 @@ async fn work(
     if args.dry_run {
         return Ok((found, CopyReport::default()));
     }
-    let settings = CopySettings { bytes_per_sec_max: args.limit_rate, notes: notes(target) };
+    let (bytes_per_sec_max, stop) = (args.limit_rate, Arc::clone(stop));
+    let settings = CopySettings { bytes_per_sec_max, notes: notes(target), stop };
     let progress = Progress::begin(ctx, &found.plan, args.events);
     let report = copy(source, target, &found.plan, &settings, &|event| progress.event(event)).await;
     progress.end();
+    if settings.stop.load(Ordering::Relaxed) {
+        return Err(interruption());
+    }
     Ok((found, report))
 }
 

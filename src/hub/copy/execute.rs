@@ -7,6 +7,7 @@
 //!   or lets nobody in.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::Ordering;
 
 use futures_util::future::{Either, try_join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -40,6 +41,7 @@ pub async fn copy<S: RegistryRead, T: RegistryRead + RegistryWrite>(
         limit: Limit::new(settings.bytes_per_sec_max),
         notes: Notes::open(settings.notes.as_deref()),
         listen,
+        stop: &settings.stop,
     };
     let mut board = Board::new(plan);
     let mut running = FuturesUnordered::new();
@@ -47,6 +49,9 @@ pub async fn copy<S: RegistryRead, T: RegistryRead + RegistryWrite>(
         running.push(Either::Left(finish(&wires, plan, image)));
     }
     loop {
+        if settings.stop.load(Ordering::Relaxed) {
+            board.stop_for(stopped(), listen);
+        }
         while let Some(blob) = board.next_blob() {
             let wires = &wires;
             running
@@ -63,6 +68,11 @@ pub async fn copy<S: RegistryRead, T: RegistryRead + RegistryWrite>(
         }
     }
     board.report
+}
+
+/// Why something was left when the copy was asked to stop.
+pub(crate) fn stopped() -> RegistryError {
+    RegistryError::new(RegistryErrorKind::Unreachable, "copy", "stopped before its end")
 }
 
 enum Done<'a> {

@@ -34,6 +34,8 @@ pub use survey::survey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::clients::registry::RegistryError;
 use crate::model::{Digest, RepositoryPath};
@@ -112,6 +114,9 @@ pub struct CopySettings {
     pub bytes_per_sec_max: Option<NonZeroU64>,
     /// Where unfinished uploads are noted, so that a killed copy goes on where it was.
     pub notes: Option<PathBuf>,
+    /// Set when nothing more is to be begun: large blobs end with the part that is under way, so that
+    /// any registry goes on from there.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// What was done.

@@ -7,6 +7,8 @@
 //! * A blob larger than a part goes on from what the target acknowledged, after a failure as after
 //!   a kill.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use futures_util::future::join;
 use tokio::sync::mpsc;
@@ -15,6 +17,7 @@ use tokio::time::sleep;
 use crate::clients::registry::{
     Begun, Part, RegistryError, RegistryErrorKind, RegistryRead, RegistryWrite, Upload, pause,
 };
+use crate::hub::copy::execute::stopped;
 use crate::hub::copy::hash::Hasher;
 use crate::hub::copy::limit::Limit;
 use crate::hub::copy::notes::Notes;
@@ -37,6 +40,7 @@ pub(crate) struct Wires<'a, S, T> {
     pub(crate) limit: Limit,
     pub(crate) notes: Notes,
     pub(crate) listen: &'a dyn Fn(&CopyEvent),
+    pub(crate) stop: &'a AtomicBool,
 }
 
 /// How far a blob is: the session, and the hash up to a byte that it acknowledged.
@@ -78,6 +82,9 @@ impl<S: RegistryRead, T: RegistryRead + RegistryWrite> Wires<'_, S, T> {
                 self.notes.forget(repository, &blob.digest);
                 return Ok(BlobEnd::Copied);
             };
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(error);
+            }
             let after = sending.hasher.n_bytes();
             n_failures = if after > before { 1 } else { n_failures + 1 };
             if !may_pass(&error) || n_failures >= FAILURES_MAX || n_restarts >= RESTARTS_MAX {
@@ -222,6 +229,9 @@ impl<S: RegistryRead, T: RegistryRead + RegistryWrite> Wires<'_, S, T> {
             }
             sending.hasher = pump.hasher.clone();
             self.notes.keep(repository, &blob.digest, sending.upload.session(), &sending.hasher);
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(stopped());
+            }
         }
     }
 }
