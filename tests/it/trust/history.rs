@@ -126,7 +126,7 @@ impl History {
         String::from_utf8(self.run_bytes(program, args, input)).unwrap().trim().to_owned()
     }
 
-    fn run_bytes(&self, program: &str, args: &[&str], input: &[u8]) -> Vec<u8> {
+    pub(crate) fn run_bytes(&self, program: &str, args: &[&str], input: &[u8]) -> Vec<u8> {
         let date = format!("{} +0000", self.clock.as_second());
         let mut child = Command::new(program)
             .args(args)

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod attacks;
+mod generated;
 mod chains;
 pub(crate) mod history;
 mod honest;
