@@ -2,6 +2,7 @@
 
 mod approvals;
 mod attacks;
+mod corpus;
 mod generated;
 mod chains;
 pub(crate) mod history;
