@@ -37,6 +37,7 @@ pub fn of_outcomes(
             error,
             trigger: outcome.trigger.clone(),
             duration_ms: millis(outcome.took),
+            unverified: false,
         })
     });
     told.collect()
@@ -80,6 +81,7 @@ pub fn of_news(
         error,
         trigger: trigger.to_owned(),
         duration_ms: millis(took),
+        unverified: false,
     };
     let verified = news.verified.map(|(commit, n_accepted)| {
         let why = match n_accepted {
@@ -107,6 +109,7 @@ pub fn of_operator(what: &str, service: Option<&ServiceName>, why: &str) -> Reco
         error: None,
         trigger: "operator".to_owned(),
         duration_ms: 0,
+        unverified: false,
     }
 }
 

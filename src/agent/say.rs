@@ -13,7 +13,7 @@ use crate::reconcile::apply::ServiceResult;
 use crate::reconcile::observed::ObservedState;
 use crate::reconcile::pass::{Intent, PassOutcome};
 use crate::reconcile::plan::Plan;
-use crate::reconcile::report::{Facts, Reach, Record, next_status};
+use crate::reconcile::report::{Facts, Reach, Record, TrustLevel, next_status};
 
 impl Node {
     /// Status and journal.
@@ -120,7 +120,9 @@ impl Node {
     /// # Errors
     /// When the journal cannot be written.
     pub(crate) fn note(&mut self, record: Record) -> Result<(), AgentError> {
-        let revision = record.revision.as_ref().map(ToString::to_string).unwrap_or_default();
+        let unverified = self.trust() == TrustLevel::None && record.revision.is_some();
+        let record = Record { unverified, ..record };
+        let revision = record.revision_text();
         let service = record.service.as_ref().map(ToString::to_string).unwrap_or_default();
         let why = record.why.first().map_or("", String::as_str);
         let (what, trigger) = (&record.what, &record.trigger);

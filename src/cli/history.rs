@@ -124,7 +124,7 @@ fn write_table(entries: &[Entry], ctx: &Context, out: &mut dyn Write) -> Result<
             format!("{:.0}", entry.at).into(),
             Cell::toned(what(record), tone),
             record.service.as_ref().map(ToString::to_string).unwrap_or_default().into(),
-            record.revision.as_ref().map(ToString::to_string).unwrap_or_default().into(),
+            record.revision_text().into(),
             trigger(&record.trigger).into(),
             took(record.duration_ms).into(),
             Cell::toned(brief(&why), tone),

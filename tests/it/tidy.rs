@@ -175,3 +175,17 @@ fn outside_systems_are_named_only_by_their_client() {
     }
     assert!(faults.is_empty(), "{faults:#?}");
 }
+
+#[test]
+fn every_test_that_the_faults_page_names_exists() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(manifest.join("docs/faults.md")).unwrap();
+    let files = sources(&root()).into_iter().chain(sources(&manifest.join("tests")));
+    let code: String = files.map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let named: Vec<&str> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
+    assert!(named.len() > 40, "{}", named.len());
+    let missing: Vec<&&str> =
+        named.iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

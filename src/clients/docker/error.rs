@@ -53,3 +53,27 @@ impl DockerError {
         )
     }
 }
+
+/// The container that a failed start says the engine has a task for already: one that was started
+/// while the engine was ending is lost to it, and never starts again.
+pub fn leftover_task(message: &str) -> Option<&str> {
+    const ID_CHARS: usize = 64;
+    let (before, _) = message.split_once(": already exists")?;
+    let (_, id) = before.rsplit_once("task ")?;
+    (id.len() == ID_CHARS && id.bytes().all(|b| b.is_ascii_hexdigit())).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::clients::docker::leftover_task;
+
+    #[test]
+    fn a_leftover_task_is_known_by_the_engines_words() {
+        let id = "ffb183b78b52f31780e4bcb538182cd06ec9fa349b234d3242cfab3ca11f051b";
+        let words = format!("start container ffb183b78b52: task {id}: already exists");
+        assert_eq!(leftover_task(&words), Some(id));
+        for other in ["network x: already exists", "task 12: already exists", "already exists"] {
+            assert_eq!(leftover_task(other), None, "{other}");
+        }
+    }
+}

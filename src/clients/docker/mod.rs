@@ -22,7 +22,7 @@ pub mod credentials;
 pub use client::DockerClient;
 pub use credentials::{CredentialsError, RegistryCredentials};
 
-pub use error::{DockerError, DockerErrorKind};
+pub use error::{DockerError, DockerErrorKind, leftover_task};
 pub use types::{
     ContainerId, ContainerInspect, ContainerState, ContainerSummary, CreateContainer, EngineEvent,
     EngineInfo, ImageInspect, NetworkInspect, RegistryAuth, VolumeInspect,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::clients::docker::{DockerError, DockerErrorKind};
+use crate::clients::docker::{DockerError, DockerErrorKind, leftover_task};
 use crate::model::ServiceName;
 use crate::reconcile::plan::{Reason, Step, Target};
 
@@ -154,6 +154,7 @@ impl StepError {
         }
         let is_version = match self {
             Self::Unhealthy { .. } => true,
+            Self::Engine { source } if leftover_task(&source.message).is_some() => false,
             Self::Engine { source } => match step {
                 Step::Create { .. } | Step::Update { .. } => {
                     source.kind == DockerErrorKind::Refused

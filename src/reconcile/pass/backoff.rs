@@ -10,11 +10,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use crate::clients::docker::leftover_task;
 use crate::model::{Digest, Revision, ServiceName};
 use crate::reconcile::apply::{FailureClass, ServiceOutcome, ServiceResult, backoff};
 use crate::reconcile::desired::DesiredService;
 use crate::reconcile::memory::{Memory, MemoryStore};
-use crate::reconcile::observed::ObservedCache;
+use crate::reconcile::observed::{ObservedCache, ObservedState};
 use crate::reconcile::pass::PassInput;
 use crate::reconcile::pass::works::Works;
 use crate::reconcile::plan::{HeldReason, Plan, ServicePlan, Step};
@@ -25,6 +26,9 @@ const REQUEUE_MAX: Duration = Duration::from_secs(3600);
 
 /// An image that the hub does not have yet is asked for again after this long at most.
 const HUB_AGAIN_MAX: Duration = Duration::from_secs(60);
+
+/// From so many starts on that fail for a task which the engine lost, the container is made anew.
+const LEFTOVERS_MAX: u32 = 2;
 
 /// A container that the engine hides, or is just removing, is asked for again after this long.
 const UNKNOWN_AGAIN: Duration = Duration::from_secs(5);
@@ -38,6 +42,8 @@ pub struct PassState {
     applied: BTreeMap<ServiceName, DesiredService>,
     waiting: BTreeMap<ServiceName, Backoff>,
     missing: BTreeMap<ServiceName, (Digest, String)>,
+    /// How often the engine said of a container that it has a task for it already, by id.
+    leftovers: BTreeMap<String, u32>,
     pub(crate) works: Works,
     ended: Vec<ServiceOutcome>,
 }
@@ -137,6 +143,10 @@ impl PassState {
 
     /// Lets a service that failed wait, and forgets that of one that did not.
     pub(crate) fn learn(&mut self, outcome: &ServiceOutcome) {
+        let errors = outcome.steps.iter().filter_map(|step| step.error.as_deref());
+        for id in errors.filter_map(leftover_task) {
+            *self.leftovers.entry(id.to_owned()).or_default() += 1;
+        }
         for step in outcome.steps.iter().map(|outcome| &outcome.step) {
             match step {
                 Step::Update { id, .. } => self.seen.forget(id.as_str()),
@@ -206,6 +216,16 @@ impl PassState {
             })
         })
         .collect()
+    }
+
+    /// Containers that the engine failed to start so often for a task that it lost that they are made
+    /// anew; those that are gone are forgotten.
+    pub(crate) fn stuck(&mut self, observed: &ObservedState) -> BTreeSet<String> {
+        let own = observed.services.values().flatten();
+        let own: BTreeSet<&str> = own.map(|c| c.inspect.id.as_str()).collect();
+        self.leftovers.retain(|id, _| own.contains(id.as_str()));
+        let stuck = self.leftovers.iter().filter(|(_, n)| **n >= LEFTOVERS_MAX);
+        stuck.map(|(id, _)| id.clone()).collect()
     }
 
     /// When something that is not done now may be done, if nothing happens before.

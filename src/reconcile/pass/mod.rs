@@ -308,11 +308,13 @@ fn make_plan<D, F, S>(
     state: &mut PassState,
 ) -> Plan {
     state.resolve_applied(input, memory);
+    let stuck = state.stuck(observed);
     plan(&PlanInput {
         desired: input.desired,
         applied: state.applied(),
         observed,
         memory,
+        stuck: &stuck,
         policy: input.policy,
         key: input.key,
         nonce: &(effects.nonce)(),

@@ -142,6 +142,14 @@ impl<'a> View<'a> {
 
     fn judge(&self, container: &DesiredContainer, candidate: &ObservedContainer) -> Judgement {
         let inspect = &candidate.inspect;
+        let is_stuck = self.input.stuck.contains(inspect.id.as_str()) && !candidate.is_running();
+        if is_stuck {
+            return Judgement::unfit(
+                "State",
+                "running",
+                "lost to the engine, which cannot start it",
+            );
+        }
         if inspect.state == ContainerState::Dead {
             return Judgement::unfit("State", "running", "dead");
         }

@@ -52,6 +52,8 @@ pub struct PlanInput<'a> {
     pub observed: &'a ObservedState,
     /// What the node remembers.
     pub memory: &'a Memory,
+    /// Ids of containers that the engine will never start again, as it says.
+    pub stuck: &'a BTreeSet<String>,
     /// What this node refuses whatever Git says.
     pub policy: &'a NodePolicy,
     /// Makes labels with proofs.

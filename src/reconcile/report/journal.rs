@@ -46,6 +46,27 @@ pub struct Record {
     pub trigger: String,
     /// How long it took.
     pub duration_ms: u64,
+    /// Whether nothing was demanded of the revision: nobody need have signed it.
+    #[serde(default, skip_serializing_if = "is_verified")]
+    pub unverified: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_verified(unverified: &bool) -> bool {
+    !unverified
+}
+
+impl Record {
+    /// The revision for people, marked where nobody need have signed it.
+    pub fn revision_text(&self) -> String {
+        match &self.revision {
+            None => String::new(),
+            Some(revision @ Revision::Commit { .. }) if self.unverified => {
+                format!("{revision} (UNVERIFIED)")
+            }
+            Some(revision) => revision.to_string(),
+        }
+    }
 }
 
 /// A record in its place in the journal.

@@ -19,6 +19,7 @@ fn record(what: &str) -> Record {
         error: None,
         trigger: "start".to_owned(),
         duration_ms: 1,
+        unverified: false,
     }
 }
 

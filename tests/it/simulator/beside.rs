@@ -231,3 +231,28 @@ async fn a_commit_that_arrives_at_any_effect_of_a_rollout_is_what_runs_in_the_en
     }
     assert!(n > 10, "{n}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_one_services_work_is_its_own_failure_alone() {
+    let mut world = World::new();
+    world.commit(vec![app1("web1", "db1", "migrate1"), other("web1")]);
+    world.converge(1).await;
+    world.commit(vec![app1("web2", "db1", "migrate1"), other("web2")]);
+    *world.sim.panic_at.borrow_mut() = Some("create app2.prd-site".into());
+    let outcome = world.pass().await.unwrap();
+    let results = results(&outcome);
+    assert!(
+        matches!(
+            results[..],
+            [
+                ("app2", ServiceResult::Failed { class: FailureClass::Transient, .. }),
+                ("app1", ServiceResult::Applied),
+                ..
+            ]
+        ),
+        "{results:?}"
+    );
+    world.converge(3).await;
+    let running = ["app1.prd-db db1", "app1.prd-web web2", "app2.prd-site web2"];
+    assert_eq!(world.running(), running);
+}

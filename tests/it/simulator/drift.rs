@@ -180,3 +180,19 @@ async fn an_image_pruned_between_pull_and_create_is_pulled_again() {
     world.converge(1).await;
     assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web2"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_container_whose_task_the_engine_lost_is_made_anew_and_no_version_is_blamed() {
+    let mut world = deployed().await;
+    let before = world.ids();
+    let web = world.id("app1.prd-web");
+    world.sim.hand(|engine| {
+        engine.containers.get_mut(&web).unwrap().phase = Phase::Stopped(137);
+        engine.leftovers.insert(web.clone());
+    });
+    world.converge(3).await;
+    assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web1"]);
+    assert_ne!(world.id("app1.prd-web"), web);
+    assert_eq!(world.id("app1.prd-db"), before["app1.prd-db"]);
+    assert!(world.memory.services["app1"].failed.is_none());
+}

@@ -59,6 +59,8 @@ pub(crate) struct Engine {
     pub(crate) networks: BTreeMap<String, NetworkInspect>,
     pub(crate) volumes: BTreeMap<String, VolumeInspect>,
     pub(crate) next_id: u64,
+    /// Containers whose task the engine lost: they never start again.
+    pub(crate) leftovers: BTreeSet<String>,
 }
 
 pub(crate) struct Now {

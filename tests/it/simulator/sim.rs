@@ -35,6 +35,8 @@ pub(crate) struct Sim {
     pub(crate) crash_at: Cell<Option<(usize, Effect)>>,
     /// Fails the nth effect from now with this kind, with or without its effect.
     pub(crate) fault_at: Cell<Option<(usize, DockerErrorKind, Effect)>>,
+    /// Panics at the first effect whose description begins so.
+    pub(crate) panic_at: RefCell<Option<String>>,
     pub(crate) crashed: Cell<bool>,
     pub(crate) dies: Notify,
 }
@@ -54,6 +56,7 @@ impl Sim {
                 networks: BTreeMap::new(),
                 volumes: BTreeMap::new(),
                 next_id: 0,
+                leftovers: BTreeSet::new(),
             }),
             log: RefCell::default(),
             saved: RefCell::default(),
@@ -61,6 +64,7 @@ impl Sim {
             invariants: RefCell::default(),
             crash_at: Cell::new(None),
             fault_at: Cell::new(None),
+            panic_at: RefCell::default(),
             crashed: Cell::new(false),
             dies: Notify::new(),
         }
@@ -112,6 +116,10 @@ impl Sim {
         change: impl FnOnce(&mut Engine) -> Result<T, DockerError>,
     ) -> Result<T, DockerError> {
         self.alive().await;
+        if self.panic_at.borrow().as_ref().is_some_and(|at| what.starts_with(at)) {
+            self.panic_at.take();
+            panic!("simulated: {what}");
+        }
         let (happens, dies, fault) = self.count(&what);
         let result = happens.then(|| {
             let before = Invariants::before(&self.engine.borrow(), &what);
@@ -287,6 +295,10 @@ impl DockerWrite for Sim {
             };
             if engine.is_up(container) {
                 return Ok(());
+            }
+            if engine.leftovers.contains(id.as_str()) {
+                let message = format!("task {id}: already exists");
+                return Err(DockerError { message, ..error(DockerErrorKind::Conflict, "start") });
             }
             for network in container.networks.keys() {
                 if network != "none" && network != "host" && !engine.networks.contains_key(network)
