@@ -121,6 +121,16 @@ impl<'a> Reading<'a> {
         self.repository.nodes.keys()
     }
 
+    /// Every service with its app, whether or not a node carries it.
+    pub(crate) fn services(&self) -> impl Iterator<Item = (&ServiceName, Option<&AppName>)> {
+        self.services.iter().map(|(name, prepared)| (name, prepared.app.as_ref()))
+    }
+
+    /// The key that a node's reports are signed with, as its document says.
+    pub(crate) fn report_key(&self, node: &NodeName) -> Option<&str> {
+        self.repository.nodes.get(node)?.table.get("report_key")?.as_text()
+    }
+
     /// What was found that does not depend on the node.
     pub(crate) fn general(&self) -> Diagnostics {
         self.findings.clone().into_diagnostics(&self.repository.files)

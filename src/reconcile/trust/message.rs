@@ -51,6 +51,11 @@ impl Message {
         self.trailers.iter().filter(move |(k, _)| k == key).map(|(_, value)| value.as_str())
     }
 
+    /// Every trailer, in order.
+    pub fn trailers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.trailers.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// The trailer that says the kind.
     pub fn kind(&self) -> Option<&str> {
         self.values("Tidegate").next()

@@ -5,7 +5,7 @@
 //! # Guarantees
 //! * Only what flows and the environment's own directory is read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::{CommitId, EnvironmentName, ObjectId, Revision, ServiceName};
@@ -67,7 +67,7 @@ pub fn snapshot<O: Objects>(
     judge.trees.check(tree).map_err(ReadError::Tree)?;
     let time = crate::reconcile::trust::history::time(objects, &judge.trees, &mut judge.facts, id);
     let time = time.map_err(ReadError::Objects)?;
-    let mut reader = Reader { objects, bytes: 0, files: BTreeMap::new() };
+    let mut reader = Reader::new(objects);
     reader.read(&judge.trees, tree, "", request.environment)?;
     let allow_removal =
         request.applied.map(|applied| removals(judge, id, applied)).unwrap_or_default();
@@ -75,14 +75,30 @@ pub fn snapshot<O: Objects>(
     Ok(Verified(Snapshot { revision, time: Some(time), allow_removal, files: reader.files }))
 }
 
-struct Reader<'o, O> {
+/// Reads what an environment may read of one commit.
+pub(in crate::reconcile::trust) struct Reader<'o, O> {
     objects: &'o O,
     bytes: u64,
+    /// Files that another commit had too.
+    known: HashMap<ObjectId, Arc<[u8]>>,
+    seen: HashMap<ObjectId, Arc<[u8]>>,
     files: BTreeMap<String, Arc<[u8]>>,
 }
 
-impl<O: Objects> Reader<'_, O> {
-    fn read(
+impl<'o, O: Objects> Reader<'o, O> {
+    pub(in crate::reconcile::trust) fn new(objects: &'o O) -> Self {
+        let (known, seen) = (HashMap::new(), HashMap::new());
+        Self { objects, bytes: 0, known, seen, files: BTreeMap::new() }
+    }
+
+    /// Takes the files out, and remembers their contents for the next commit.
+    pub(in crate::reconcile::trust) fn take(&mut self) -> BTreeMap<String, Arc<[u8]>> {
+        self.known = std::mem::take(&mut self.seen);
+        self.bytes = 0;
+        std::mem::take(&mut self.files)
+    }
+
+    pub(in crate::reconcile::trust) fn read(
         &mut self,
         trees: &Trees<'_, O>,
         tree: ObjectId,
@@ -100,7 +116,13 @@ impl<O: Objects> Reader<'_, O> {
                 self.read(trees, entry.id, &format!("{path}/"), environment)?;
                 continue;
             }
-            let bytes = self.objects.blob(entry.id, FILE_BYTES_MAX).map_err(ReadError::Objects)?;
+            let bytes = match self.known.get(&entry.id) {
+                Some(bytes) => Arc::clone(bytes),
+                None => Arc::from(
+                    self.objects.blob(entry.id, FILE_BYTES_MAX).map_err(ReadError::Objects)?,
+                ),
+            };
+            self.seen.insert(entry.id, Arc::clone(&bytes));
             self.bytes = self.bytes.saturating_add(bytes.len() as u64);
             if self.bytes > SNAPSHOT_BYTES_MAX {
                 return Err(ReadError::Snapshot(SnapshotError::TooLarge {
@@ -108,7 +130,7 @@ impl<O: Objects> Reader<'_, O> {
                     bytes_max: SNAPSHOT_BYTES_MAX,
                 }));
             }
-            self.files.insert(path, Arc::from(bytes));
+            self.files.insert(path, bytes);
         }
         Ok(())
     }
