@@ -23,7 +23,7 @@ use crate::reconcile::report::{Fault, Record, Verdict, read_journal, verify};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  tidegate history app1\n  tidegate history --limit 0 -o json\n  \
-    tidegate history --verify"
+    tidegate history --verify\n  tidegate history --signed > n1.jsonl"
 )]
 pub struct HistoryArgs {
     /// Only these services
@@ -35,6 +35,9 @@ pub struct HistoryArgs {
     /// Check every entry's signature and place; exits 3 when one is not as it was written
     #[arg(long)]
     verify: bool,
+    /// Print the entries as they were signed, one a line: what `tidegate audit --observed` reads
+    #[arg(long, conflicts_with_all = ["verify", "services", "limit"])]
+    signed: bool,
     /// Public key to check with (default: this node's own)
     #[arg(long, value_name = "FILE", requires = "verify")]
     key: Option<PathBuf>,
@@ -58,8 +61,14 @@ pub fn run(
 ) -> Result<Outcome, CommandError> {
     let settings = ctx.settings()?;
     let lines = read_journal(&settings.state_dir).map_err(|error| unreadable(&error))?;
+    if args.signed {
+        for line in &lines {
+            writeln!(out, "{line}")?;
+        }
+        return Ok(Outcome::Done);
+    }
     let verification = if args.verify {
-        Some(verify(lines.iter().map(String::as_str), &public_key(args, &settings)?))
+        Some(verify(lines.iter().map(String::as_str), &[public_key(args, &settings)?]))
     } else {
         None
     };

@@ -127,7 +127,7 @@ pub enum Fault {
         /// Which line, from 1.
         line: usize,
     },
-    /// The signature is not this key's, or not over this entry.
+    /// The signature is not of these keys, or not over this entry.
     Signature {
         /// The entry.
         number: u64,
@@ -148,8 +148,8 @@ pub struct Verdict {
     pub faults: Vec<Fault>,
 }
 
-/// Checks every line: signed by `key`, and each following the one before.
-pub fn verify<'a>(lines: impl IntoIterator<Item = &'a str>, key: &PublicKey) -> Verdict {
+/// Checks every line: signed by one of the node's `keys`, and each following the one before.
+pub fn verify<'a>(lines: impl IntoIterator<Item = &'a str>, keys: &[PublicKey]) -> Verdict {
     let mut verdict = Verdict::default();
     let mut before: Option<(u64, Digest)> = None;
     for (at, text) in lines.into_iter().enumerate() {
@@ -160,9 +160,12 @@ pub fn verify<'a>(lines: impl IntoIterator<Item = &'a str>, key: &PublicKey) -> 
         };
         verdict.entries += 1;
         let number = entry.number;
-        let good = SshSig::from_pem(&armored)
-            .and_then(|signature| key.verify(JOURNAL_NAMESPACE, signed.as_bytes(), &signature));
-        if good.is_err() {
+        let good = SshSig::from_pem(&armored).is_ok_and(|signature| {
+            let check =
+                |key: &PublicKey| key.verify(JOURNAL_NAMESPACE, signed.as_bytes(), &signature);
+            keys.iter().any(|key| check(key).is_ok())
+        });
+        if !good {
             verdict.faults.push(Fault::Signature { number });
         }
         if let Some((last, digest)) = before

@@ -33,7 +33,7 @@ fn journal(dir: &Path, key: &NodeKey, n_entries: usize) {
 fn faults(dir: &Path, key: &NodeKey) -> Vec<Fault> {
     let lines = read_journal(dir).unwrap();
     let key = PublicKey::from_openssh(key.public()).unwrap();
-    verify(lines.iter().map(String::as_str), &key).faults
+    verify(lines.iter().map(String::as_str), &[key]).faults
 }
 
 #[test]
