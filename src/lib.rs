@@ -14,6 +14,7 @@
 //! lint       what is wrong with a repository, for people                    pure
 //! hub        what lies in the registries: pins, copies from hub to hub
 //! promote    signed commits: composed, made, and the first ones of a repository
+//! audit      what verified history says: who promoted what, what was wanted when  pure
 //! agent      triggers, lock, requeue, shutdown; calls reconcile
 //! demo       the main job on real containers, told and checked
 //! cli        commands, output, exit codes
@@ -27,6 +28,7 @@ pub mod reconcile;
 pub mod lint;
 pub mod hub;
 pub mod promote;
+pub mod audit;
 pub mod agent;
 pub mod demo;
 pub mod cli;

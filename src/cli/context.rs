@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use tracing::level_filters::LevelFilter;
 
 use crate::cli::error::CommandError;
-use crate::cli::output::{ColorChoice, Format, Paint};
+use crate::cli::output::{ColorChoice, Format, Output, Paint};
 use crate::telemetry::{self, LogFormat};
 
 /// Where the node's own configuration lies unless told otherwise.
@@ -25,7 +25,7 @@ pub struct GlobalArgs {
     config: PathBuf,
     /// How results are printed
     #[arg(short, long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
-    output: Format,
+    output: Output,
     /// Whether output is coloured
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     color: ColorChoice,
@@ -42,7 +42,8 @@ impl GlobalArgs {
     pub fn resolve(&self) -> Context {
         Context {
             config: self.config.clone(),
-            format: self.output,
+            format: self.output.common().unwrap_or_default(),
+            output: self.output,
             paint: self.color.resolve(&std::io::stdout()),
             paint_err: self.color.resolve(&std::io::stderr()),
             verbosity: match (self.quiet, self.verbose) {
@@ -75,6 +76,8 @@ pub struct Context {
     pub config: PathBuf,
     /// How results are printed.
     pub format: Format,
+    /// The same, for reports that have more formats.
+    pub output: Output,
     /// Colours on standard output.
     pub paint: Paint,
     /// Colours on standard error.

@@ -39,6 +39,7 @@ pub mod lines;
 pub mod progress;
 pub mod hub;
 pub mod trust;
+pub mod audit;
 pub mod demo;
 pub mod completions;
 pub mod man;
@@ -94,12 +95,17 @@ enum Command {
     Verify(verify::VerifyArgs),
     Hub(hub::HubArgs),
     Trust(trust::TrustArgs),
+    Audit(audit::AuditArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
 
 fn run(command: Command, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+    if ctx.output.common().is_none() && !matches!(command, Command::Audit(_)) {
+        return Err(CommandError::usage("csv and html are formats of `tidegate audit` alone")
+            .hint("use `-o table` or `-o json`"));
+    }
     match command {
         Command::Init(args) => init::run(&args, ctx, out),
         Command::Lint(args) => lint::run(&args, ctx, out),
@@ -124,6 +130,7 @@ fn run(command: Command, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, 
         Command::Verify(args) => verify::run(&args, ctx, out),
         Command::Hub(args) => hub::run(&args, ctx, out),
         Command::Trust(args) => trust::run(&args, ctx, out),
+        Command::Audit(args) => audit::run(&args, ctx, out),
         Command::Demo(args) => demo::run(&args, ctx, out),
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, ctx, out),

@@ -7,13 +7,40 @@ use std::io::{self, IsTerminal as _, Write};
 use serde::Serialize;
 
 /// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs; begins with "schema".
+    Json,
+}
+
+/// What a user may ask for; reports for auditors have two formats more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Output {
     /// For people
     #[default]
     Table,
     /// For programs; begins with "schema"
     Json,
+    /// For spreadsheets (`audit`)
+    #[value(hide = true)]
+    Csv,
+    /// One file to keep and to print (`audit`)
+    #[value(hide = true)]
+    Html,
+}
+
+impl Output {
+    /// The format, if it is one of those that every command has.
+    pub fn common(self) -> Option<Format> {
+        match self {
+            Self::Table => Some(Format::Table),
+            Self::Json => Some(Format::Json),
+            Self::Csv | Self::Html => None,
+        }
+    }
 }
 
 /// Whether output is coloured.

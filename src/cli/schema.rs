@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::audit::SCHEMAS;
 use crate::cli::error::{CommandError, Outcome};
 use crate::reconcile::desired::schema::{DOCUMENTS, schema_text};
 
@@ -23,14 +24,16 @@ pub struct SchemaArgs {
 /// # Errors
 /// When there is no such document.
 pub fn run(args: &SchemaArgs, out: &mut dyn Write) -> Result<Outcome, CommandError> {
-    let names = || DOCUMENTS.iter().map(|(name, ..)| *name);
+    let names = || DOCUMENTS.iter().map(|(name, ..)| *name).chain(SCHEMAS.map(|(name, _)| name));
     let Some(document) = &args.document else {
         for name in names() {
             writeln!(out, "{name}")?;
         }
         return Ok(Outcome::Done);
     };
-    let text = schema_text(document).ok_or_else(|| {
+    let report = SCHEMAS.iter().find(|(name, _)| name == document);
+    let report = report.map(|(_, text)| (*text).to_owned());
+    let text = schema_text(document).or(report).ok_or_else(|| {
         CommandError::usage(format!("there is no document `{document}`"))
             .hint(format!("one of {}", names().collect::<Vec<_>>().join(", ")))
     })?;

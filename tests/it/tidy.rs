@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 /// Modules that decide: no effects, no clients.
-const PURE: [&str; 5] = ["model", "reconcile/trust", "reconcile/desired", "reconcile/plan", "lint"];
+const PURE: [&str; 6] =
+    ["model", "reconcile/trust", "reconcile/desired", "reconcile/plan", "lint", "audit"];
 
 /// What a pure module may not name.
 const EFFECTS: [&str; 9] = [

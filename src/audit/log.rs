@@ -1,0 +1,231 @@
+//! `audit log`: every commit that counts, who signed and approved it, and what it changed.
+//!
+//! In: a [`Chain`]. Out: [`LogReport`]. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::audit::chain::{Chain, Head};
+use crate::audit::people::changes as policy_changes;
+use crate::audit::replay::{State, replay};
+use crate::audit::step::Step;
+use crate::audit::wanted::{Fault, Image};
+use crate::model::{AppName, ContainerName, NodeName, ServiceName};
+use crate::reconcile::desired::DesiredService;
+use crate::reconcile::trust::{Objects, ReadError};
+
+/// What is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct LogRequest {
+    /// Only commits at or after this time.
+    pub from: Option<Timestamp>,
+    /// Only commits at or before this time.
+    pub to: Option<Timestamp>,
+    /// Only commits that change what runs of these apps; empty: all commits.
+    pub apps: Vec<AppName>,
+}
+
+/// `tidegate.audit.log/1`.
+#[derive(Debug, Clone, Serialize)]
+pub struct LogReport {
+    /// The document's type and version.
+    pub schema: &'static str,
+    /// What it was made from.
+    pub history: Head,
+    /// What was asked for: from when.
+    pub from: Option<Timestamp>,
+    /// Until when.
+    pub to: Option<Timestamp>,
+    /// Of which apps; empty: of all.
+    pub apps: Vec<AppName>,
+    /// Commits, oldest first.
+    pub commits: Vec<LogEntry>,
+}
+
+/// One commit.
+#[derive(Debug, Clone, Serialize)]
+pub struct LogEntry {
+    /// The commit.
+    pub step: Step,
+    /// Services for which something changed.
+    pub services: Vec<ServiceChange>,
+    /// What changed in who may do what.
+    pub trust: Vec<String>,
+    /// Files that it changed, other environments' left out.
+    pub files: Vec<String>,
+    /// Mistakes because of which nodes stayed at what was wanted before.
+    pub unusable: Vec<Fault>,
+}
+
+/// What changed for a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServiceChange {
+    /// The service.
+    pub service: ServiceName,
+    /// Whom it belongs to.
+    pub app: AppName,
+    /// What kind of change.
+    pub change: Change,
+    /// Images that changed.
+    pub images: Vec<ImageChange>,
+    /// Nodes that it is wanted on now.
+    pub nodes: BTreeSet<NodeName>,
+}
+
+/// What kind of change, the greatest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// No node carried it before.
+    Added,
+    /// No node carries it now.
+    Removed,
+    /// Its images.
+    Images,
+    /// Whom it belongs to.
+    App,
+    /// Where it runs.
+    Nodes,
+    /// Anything else.
+    Configuration,
+}
+
+/// An image that changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageChange {
+    /// The container.
+    pub container: ContainerName,
+    /// What was wanted before.
+    pub from: Option<Image>,
+    /// What is wanted now.
+    pub to: Option<Image>,
+}
+
+/// Every commit that counts in the period.
+///
+/// # Errors
+/// When a commit's files cannot be read.
+pub fn log<O: Objects>(chain: &Chain<'_, O>, request: &LogRequest) -> Result<LogReport, ReadError> {
+    let first = request.from.map_or(0, |from| chain.moments.partition_point(|m| m.time < from));
+    let end = request.to.map_or(chain.moments.len(), |to| chain.until(to)).max(first);
+    let mut found = Vec::new();
+    let moments = &chain.moments[..end];
+    replay(&mut chain.past(), &chain.environment, moments, first, |place, before, state| {
+        let mut services = compare(before, state);
+        if !request.apps.is_empty() {
+            services.retain(|service| request.apps.contains(&service.app));
+            if services.is_empty() {
+                return;
+            }
+        }
+        found.push((place, services, state.faults.clone()));
+    })?;
+    let past = chain.past();
+    let mut commits = Vec::new();
+    for (place, services, unusable) in found {
+        let moment = &chain.moments[place];
+        let files = match place.checked_sub(1).map(|before| &chain.moments[before]) {
+            Some(before) => past.differences(before, moment)?,
+            None => Vec::new(),
+        };
+        let own = format!("environments/{}/", chain.environment);
+        let of_trust = |path: &String| {
+            path.strip_prefix(own.as_str())
+                .is_some_and(|rest| rest == "trust.toml" || rest.starts_with("keys/"))
+        };
+        let trust = match files.iter().any(of_trust).then(|| &chain.moments[place - 1]) {
+            Some(before) => {
+                policy_changes(chain.objects, &chain.environment, before.commit, moment.commit)
+            }
+            None => Vec::new(),
+        };
+        commits.push(LogEntry { step: chain.step(place), services, trust, files, unusable });
+    }
+    Ok(LogReport {
+        schema: "tidegate.audit.log/1",
+        history: chain.head(),
+        from: request.from,
+        to: request.to,
+        apps: request.apps.clone(),
+        commits,
+    })
+}
+
+type Carried<'s> = BTreeMap<&'s ServiceName, BTreeMap<&'s NodeName, &'s DesiredService>>;
+
+fn carried(state: &State) -> Carried<'_> {
+    let mut carried = Carried::new();
+    for (node, wanted) in &state.nodes {
+        for (name, service) in &wanted.services {
+            carried.entry(name).or_default().insert(node, service);
+        }
+    }
+    carried
+}
+
+fn compare(before: &State, state: &State) -> Vec<ServiceChange> {
+    let (old, new) = (carried(before), carried(state));
+    let names: BTreeSet<&ServiceName> = old.keys().chain(new.keys()).copied().collect();
+    let none = BTreeMap::new();
+    let pair = |name| (old.get(name).unwrap_or(&none), new.get(name).unwrap_or(&none));
+    let changed = names.into_iter().filter_map(|name| {
+        let (old, new) = pair(name);
+        service(name, old, new)
+    });
+    changed.collect()
+}
+
+fn service(
+    name: &ServiceName,
+    old: &BTreeMap<&NodeName, &DesiredService>,
+    new: &BTreeMap<&NodeName, &DesiredService>,
+) -> Option<ServiceChange> {
+    if old == new {
+        return None;
+    }
+    let app = |of: &BTreeMap<&NodeName, &DesiredService>| of.values().next().map(|s| s.app.clone());
+    let images = images(old, new);
+    let change = match (app(old), app(new)) {
+        (None, _) => Change::Added,
+        (_, None) => Change::Removed,
+        _ if !images.is_empty() => Change::Images,
+        (was, is) if was != is => Change::App,
+        _ if old.keys().ne(new.keys()) => Change::Nodes,
+        _ => Change::Configuration,
+    };
+    Some(ServiceChange {
+        service: name.clone(),
+        app: app(new).or_else(|| app(old))?,
+        change,
+        images,
+        nodes: new.keys().map(|node| (*node).clone()).collect(),
+    })
+}
+
+/// Images that are wanted on one side alone, each beside the one that took its place.
+fn images(
+    old: &BTreeMap<&NodeName, &DesiredService>,
+    new: &BTreeMap<&NodeName, &DesiredService>,
+) -> Vec<ImageChange> {
+    let mut sides: BTreeMap<&ContainerName, [BTreeSet<Image>; 2]> = BTreeMap::new();
+    for (side, services) in [old, new].into_iter().enumerate() {
+        for container in services.values().flat_map(|service| service.containers.values()) {
+            let images = sides.entry(&container.name).or_default();
+            images[side].insert(Image::from(&container.pin));
+        }
+    }
+    let mut changes = Vec::new();
+    for (container, [old, new]) in sides {
+        let (mut from, mut to) = (old.difference(&new), new.difference(&old));
+        loop {
+            let (from, to) = (from.next().cloned(), to.next().cloned());
+            if from.is_none() && to.is_none() {
+                break;
+            }
+            changes.push(ImageChange { container: container.clone(), from, to });
+        }
+    }
+    changes
+}

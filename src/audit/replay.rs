@@ -1,0 +1,147 @@
+//! Goes through a chain, commit by commit, and tells what was wanted at each.
+//!
+//! In: [`Moment`]s and their files. Out: a [`State`] for each, oldest first. Pure: threads only share
+//! out the resolving.
+//!
+//! # Guarantees
+//! * A commit with mistakes changes nothing for the nodes that it has them for, as on the nodes.
+//! * Commits that a node reads the same are resolved once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::audit::wanted::{Fault, NodeWanted, Resolved, resolve};
+use crate::model::{AppName, EnvironmentName, NodeName, ServiceName};
+use crate::reconcile::source::Snapshot;
+use crate::reconcile::trust::{Moment, Objects, Past, ReadError, Verified};
+
+/// Commits that are resolved together; bounds what is held in memory.
+const BATCH_COMMITS: usize = 128;
+/// Threads that share a batch.
+const THREADS_MAX: usize = 8;
+
+/// What is wanted at one commit.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// By node.
+    pub nodes: BTreeMap<NodeName, Arc<NodeWanted>>,
+    /// Keys that nodes sign reports with.
+    pub report_keys: BTreeMap<NodeName, String>,
+    /// Services that no node carries.
+    pub idle: BTreeMap<ServiceName, Option<AppName>>,
+    /// Why the commit changes nothing for some nodes.
+    pub faults: Vec<Fault>,
+}
+
+impl State {
+    /// What is wanted once a commit that says `resolved` has come.
+    fn next(&self, resolved: &Resolved) -> Self {
+        if !resolved.is_readable {
+            return Self { faults: resolved.faults.clone(), ..self.clone() };
+        }
+        let nodes = resolved.nodes.iter().filter_map(|(node, wanted)| {
+            let wanted = wanted.as_ref().or_else(|| self.nodes.get(node))?;
+            Some((node.clone(), Arc::clone(wanted)))
+        });
+        Self {
+            nodes: nodes.collect(),
+            report_keys: resolved.report_keys.clone(),
+            idle: resolved.idle.clone(),
+            faults: resolved.faults.clone(),
+        }
+    }
+}
+
+/// Calls `visit` with each of `moments` from `first` on, and what was wanted before and at it.
+///
+/// # Errors
+/// When a commit's files cannot be read.
+pub fn replay<O: Objects>(
+    past: &mut Past<'_, O>,
+    environment: &EnvironmentName,
+    moments: &[Moment],
+    first: usize,
+    mut visit: impl FnMut(usize, &State, &State),
+) -> Result<(), ReadError> {
+    let mut state = before(past, environment, moments, first)?;
+    let mut last = None;
+    for (batch, start) in
+        moments[first..].chunks(BATCH_COMMITS).zip((first..).step_by(BATCH_COMMITS))
+    {
+        let mut work = Vec::new();
+        let mut which = Vec::new();
+        for moment in batch {
+            let content = past.content(moment)?;
+            if last != Some(content) {
+                work.push(readable(past.snapshot(moment))?);
+                last = Some(content);
+            }
+            which.push(work.len());
+        }
+        let resolved = resolve_all(&work, environment);
+        for (at, n_work) in which.into_iter().enumerate() {
+            // The first commits of a batch may read the same as the last of the one before.
+            let resolved = n_work.checked_sub(1).and_then(|at| resolved.get(at));
+            let next = resolved.map_or_else(|| state.clone(), |resolved| state.next(resolved));
+            visit(start + at, &state, &next);
+            state = next;
+        }
+    }
+    Ok(())
+}
+
+/// What is wanted just before the moment `first`.
+fn before<O: Objects>(
+    past: &mut Past<'_, O>,
+    environment: &EnvironmentName,
+    moments: &[Moment],
+    first: usize,
+) -> Result<State, ReadError> {
+    let mut later = Vec::new();
+    for moment in moments[..first].iter().rev() {
+        let resolved = match readable(past.snapshot(moment))? {
+            Ok(snapshot) => resolve(&snapshot, environment),
+            Err(mistake) => Resolved::unreadable(vec![mistake]),
+        };
+        let is_whole = resolved.is_readable && resolved.faults.is_empty();
+        later.push(resolved);
+        if is_whole {
+            break;
+        }
+    }
+    Ok(later.iter().rev().fold(State::default(), |state, resolved| state.next(resolved)))
+}
+
+type Work = Result<Verified<Snapshot>, String>;
+
+/// Only an anchor's tree can be refused: it says nothing then. What is missing ends the report.
+fn readable(read: Result<Verified<Snapshot>, ReadError>) -> Result<Work, ReadError> {
+    match read {
+        Ok(snapshot) => Ok(Ok(snapshot)),
+        Err(ReadError::Objects(error)) => Err(ReadError::Objects(error)),
+        Err(ReadError::Tree(error)) => Ok(Err(format!("its tree is refused: {error}"))),
+        Err(ReadError::Snapshot(error)) => Ok(Err(error.to_string())),
+    }
+}
+
+fn resolve_all(work: &[Work], environment: &EnvironmentName) -> Vec<Resolved> {
+    let one = |work: &Work| match work {
+        Ok(snapshot) => resolve(snapshot, environment),
+        Err(mistake) => Resolved::unreadable(vec![mistake.clone()]),
+    };
+    let all = |part: &[Work]| part.iter().map(one).collect::<Vec<_>>();
+    let n_threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    let share = work.len().div_ceil(n_threads).max(1);
+    if work.len() < n_threads {
+        return all(work);
+    }
+    std::thread::scope(|scope| {
+        let handles: Vec<_> =
+            work.chunks(share).map(|part| (part, scope.spawn(move || all(part)))).collect();
+        // A share whose thread could not finish is resolved here.
+        let joined = handles
+            .into_iter()
+            .flat_map(|(part, handle)| handle.join().unwrap_or_else(|_| all(part)));
+        joined.collect()
+    })
+}
