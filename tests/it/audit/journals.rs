@@ -33,6 +33,7 @@ impl Journal {
                 error: error.map(str::to_owned),
                 trigger: "poll".to_owned(),
                 duration_ms: 1,
+                unverified: false,
             },
         };
         self.lines.push(line(&entry, key).unwrap());
