@@ -1,6 +1,6 @@
 //! The lines at a glance: per app, what is where, what is ahead of what and since when.
 //!
-//! In: each environment's tip as a node would have it. Out: [`LineView`]. Pure.
+//! In: each environment's tip as a node would have it. Out: one [`AppView`] an app. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
