@@ -44,6 +44,7 @@ impl Audience for Terminal<'_> {
             Told::Act(text) => format!("\n{}", paint.tone(Tone::Strong, &text)),
             Told::Say(text) => format!("  {text}"),
             Told::Command(text) => paint.tone(Tone::Faint, &format!("  $ {text}")),
+            Told::Output(text) => indented(&text),
             Told::Good(text) => format!("  {} {text}", paint.tone(Tone::Good, "✔")),
             Told::Bad(text) => format!("  {} {text}", paint.tone(Tone::Bad, "✗")),
             Told::After(title, lines) => {
@@ -60,6 +61,12 @@ impl Audience for Terminal<'_> {
             self.failed.get_or_insert(error);
         }
     }
+}
+
+/// What a command printed, set apart from what is told about it.
+fn indented(text: &str) -> String {
+    let lines: Vec<String> = text.trim_end().lines().map(|line| format!("    {line}")).collect();
+    lines.join("\n")
 }
 
 /// Tells the story, or ends it.

@@ -10,12 +10,11 @@ use serde::Serialize;
 
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, Outcome};
-use crate::cli::land::{explain, fetch_line};
+use crate::cli::land::{explain, fetch_line, rounded};
 use crate::cli::output::{Cell, Format, Table, Tone, write_json};
 use crate::cli::registry::client;
 use crate::hub::copy::{CopyRequest, WantedImage, survey};
 use crate::hub::hub_of;
-use crate::model::duration::format_duration;
 use crate::model::{CommitId, EnvironmentName};
 use crate::promote::act::texts;
 use crate::promote::desk::{Desk, DeskError};
@@ -266,14 +265,6 @@ fn relation(below: &Place, above: &Place, now: Timestamp) -> Option<(String, Ton
             );
             Some((text, Tone::Notice))
         }
-    }
-}
-
-/// Minutes are enough above a minute.
-fn rounded(time: Duration) -> String {
-    match time.as_secs() {
-        secs @ 0..60 => format_duration(Duration::from_secs(secs)),
-        secs => format_duration(Duration::from_secs(secs / 60 * 60)),
     }
 }
 

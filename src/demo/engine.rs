@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::clients::docker::{DockerClient, DockerRead as _};
-use crate::demo::error::{DemoError, io};
+use crate::demo::error::DemoError;
 use crate::demo::place::Place;
 use crate::demo::process::{run, start};
 
@@ -20,15 +20,15 @@ const START_SECS_MAX: u64 = 40;
 const CGROUP_SECS_MAX: u64 = 10;
 
 /// Runs inside the new namespaces: its own /run hides the machine's containerd; /etc is a copy on
-/// write, where the hosts file names the hub, and where neither the settings nor the identity of
-/// the machine's engine are (engine 20.10 keeps its id in /etc/docker). `$1` folder, `$2` the node's address, `$3` cgroup, `$4` the hub's subnet.
+/// write, where neither the settings nor the identity of the machine's engine are (engine 20.10
+/// keeps its id in /etc/docker). `$1` folder, `$2` the node's address, `$3` cgroup, `$4` the hub's
+/// subnet.
 const INSIDE: &str = r#"set -e
 mount --make-rprivate /
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /run
 mkdir /run/upper /run/work
 mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work /etc
-cp "$1/hosts" /etc/hosts
 rm -rf /etc/docker
 ip link set lo up
 until ip link set eth0 up 2>/dev/null; do sleep 0.02; done
@@ -109,8 +109,6 @@ pub(crate) async fn private(
     let folder = place.folder(&format!("{environment}/engine"))?;
     // 198.18.0.0/15 is set aside for tests within one site (RFC 2544).
     let (hub_host, node_host) = (Ipv4Addr::new(198, 18, at, 1), Ipv4Addr::new(198, 18, at, 2));
-    let hosts = format!("127.0.0.1 localhost\n{hub_host} dckhub.{environment}\n");
-    std::fs::write(folder.join("hosts"), hosts).map_err(io("write a hosts file"))?;
     let mut command = Command::new("unshare");
     command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", INSIDE, "sh"]);
     command.arg(&folder).arg(node_host.to_string()).arg(cgroup(environment));

@@ -55,7 +55,7 @@ impl Line {
         };
         let text = format!(
             "node = \"{node}\"\nenvironment = \"{environment}\"\nstate_dir = \"{}\"\n{scope}\n\
-             [repository]\nurl = \"{}\"\nid = \"{}\"\nanchor = \"{}\"\ninterval = \"2s\"\n\n\
+             [repository]\nurl = \"{}\"\nid = \"{}\"\nanchor = \"{}\"\ninterval = \"1s\"\n\n\
              [engine]\nsocket = \"{}\"\n\n[keys]\nnode = \"{}\"\n",
             state_dir.display(),
             repository.root.display(),

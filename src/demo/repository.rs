@@ -115,13 +115,18 @@ impl Example {
             .collect())
     }
 
-    /// Lets every health check take its time.
-    pub(crate) fn be_patient(&self, file: &str) -> Result<(), DemoError> {
+    /// Lets every health check take its time, look often, and nothing take long to stop: nobody is
+    /// served here.
+    pub(crate) fn adapt(&self, file: &str) -> Result<(), DemoError> {
         let text = fs::read_to_string(self.root.join(file)).map_err(io(format!("read {file}")))?;
         let document = parse(file, &text)?;
         for (name, container) in containers(&document) {
             if container.get("healthcheck").is_some() {
                 self.set(file, &["containers", &name, "healthcheck", "timeout"], "20s")?;
+                self.set(file, &["containers", &name, "healthcheck", "interval"], "500ms")?;
+            }
+            if container.get("stop_grace_period").is_some() {
+                self.set(file, &["containers", &name, "stop_grace_period"], "0s")?;
             }
         }
         Ok(())
@@ -187,7 +192,10 @@ impl Example {
             .map_err(io("read tidegate.toml"))?;
         let document = parse("tidegate.toml", &text)?;
         let id = document.get("repository").and_then(Item::as_str).unwrap_or_default();
-        Ok(Repository { root, keys, lines, id: id.to_owned() })
+        let repository = Repository { root, keys, lines, id: id.to_owned() };
+        // People push to it, whatever the story has checked out here.
+        repository.git(None, &["config", "receive.denyCurrentBranch", "ignore"])?;
+        Ok(repository)
     }
 }
 

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
-use crate::demo::acts::{deploy, heal, promote, refuse};
+use crate::demo::acts::{deploy, heal, look, promote, refuse, soak, stolen};
 use crate::demo::engine::{DemoEngine, EngineKind, private, ready, remove_cgroups, shared};
 use crate::demo::error::{DemoError, io};
 use crate::demo::hub::{DemoHub, start_hub};
 use crate::demo::images::{Recipe, base_layer, push};
 use crate::demo::leftovers::{self, SHARED};
 use crate::demo::line::Line;
+use crate::demo::people::People;
 use crate::demo::place::Place;
 use crate::demo::process::read_ledger;
 use crate::demo::recipes::recipe;
@@ -33,6 +34,7 @@ pub struct Options {
 pub(crate) struct Stage<'a> {
     pub(crate) place: Place,
     pub(crate) repository: Repository,
+    pub(crate) people: People,
     pub(crate) lines: Vec<Line>,
     pub(crate) pins: Vec<PinPlace>,
     pub(crate) base: Vec<u8>,
@@ -53,6 +55,12 @@ pub async fn run(options: &Options, audience: &mut dyn Audience) -> Result<(), D
     heal::tell(&mut stage).await?;
     refuse::tell(&mut stage).await?;
     promote::tell(&mut stage).await?;
+    soak::begin(&mut stage).await?;
+    let promoted = stage.repository.tip("prd")?;
+    promote::back(&mut stage).await?;
+    stolen::tell(&mut stage, &promoted).await?;
+    soak::end(&mut stage).await?;
+    look::tell(&mut stage)?;
     let secs = since.elapsed().as_secs();
     stage.audience.tell(Told::Act(format!("All of it took {secs} s, and every check passed.")));
     stage.farewell();
@@ -106,8 +114,7 @@ async fn set_up<'a>(
     }
     for (environment, hub) in environments.iter().zip(&hubs) {
         let file = format!("environments/{environment}/environment.toml");
-        let name = hub_name(environment, hub, private_engines);
-        example.set(&file, &["hub"], name.as_str())?;
+        example.set(&file, &["hub"], hub.address.to_string())?;
         example.set(&file, &["hub_plain_http"], true)?;
     }
     let first = hubs.first().ok_or_else(|| DemoError::Example("no environments".to_owned()))?;
@@ -118,9 +125,9 @@ async fn set_up<'a>(
     for file in example.documents("services/")? {
         example.set(&file, &["update", "health_timeout"], "60s")?;
         example.set(&file, &["update", "stable"], "1s")?;
-        example.be_patient(&file)?;
+        example.adapt(&file)?;
     }
-    // Nor a day for what it has just seen to rest.
+    // Nor a day for what it has just seen to rest; one act asks tst for some.
     for environment in environments.iter().skip(1) {
         let file = format!("environments/{environment}/trust.toml");
         example.set(&file, &["promotion", "soak"], "0s")?;
@@ -137,13 +144,14 @@ async fn set_up<'a>(
             EngineKind::Private => "an engine of its own",
             EngineKind::Shared => "this machine's engine",
         };
-        let name = hub_name(environment, &hub, private_engines);
+        let at = hub.address;
         audience.tell(Told::Say(format!(
-            "{environment}: branch {environment} from {anchor}, hub {name}, {whose} ({version})"
+            "{environment}: branch {environment} from {anchor}, hub {at}, {whose} ({version})"
         )));
         lines.push(Line::start_agent(&place, &repository, environment, engine, hub)?);
     }
-    Ok(Stage { place, repository, lines, pins: found, base, audience })
+    let people = People::at(&place)?;
+    Ok(Stage { place, repository, people, lines, pins: found, base, audience })
 }
 
 /// Starts every environment's engine and hub, side by side.
@@ -167,15 +175,6 @@ async fn machines(
             .map_err(io("note whose engine it is"))?;
     }
     Ok((engines, hubs))
-}
-
-/// What the environment calls its hub: by name where the engine has a hosts file of its own.
-fn hub_name(environment: &str, hub: &DemoHub, private_engines: bool) -> String {
-    if private_engines {
-        format!("dckhub.{environment}:{}", hub.address.port())
-    } else {
-        hub.address.to_string()
-    }
 }
 
 fn made(at: &PinPlace) -> Result<Recipe, DemoError> {

@@ -9,6 +9,8 @@ pub enum Told {
     Say(String),
     /// Something done as a person would do it, at a shell.
     Command(String),
+    /// What a command printed.
+    Output(String),
     /// Something that was looked at and found so.
     Good(String),
     /// Something that was looked at and found otherwise.

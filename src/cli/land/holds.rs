@@ -30,16 +30,22 @@ impl Soak {
 
     /// For people.
     pub(crate) fn line(&self) -> String {
-        let minutes = |time: Duration| Duration::from_secs(time.as_secs() / 60 * 60);
-        let rested = format_duration(minutes(self.rested));
-        let wanted = format_duration(self.wanted);
+        let (rested, wanted) = (rounded(self.rested), format_duration(self.wanted));
         match self.left() {
             None => format!("rested {rested} on {} (soak {wanted}: over)", self.from),
             Some(left) => {
-                let left = format_duration(minutes(left) + Duration::from_secs(60));
+                let left = rounded(left);
                 format!("rested {rested} on {} (soak {wanted}: {left} left)", self.from)
             }
         }
+    }
+}
+
+/// A time for people: minutes are enough above a minute.
+pub(crate) fn rounded(time: Duration) -> String {
+    match time.as_secs() {
+        secs @ 0..60 => format_duration(Duration::from_secs(secs)),
+        secs => format_duration(Duration::from_secs(secs / 60 * 60)),
     }
 }
 

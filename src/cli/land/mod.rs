@@ -15,6 +15,7 @@ mod lines;
 mod show;
 
 pub use explain::explain;
+pub(crate) use holds::rounded;
 pub use lines::{acceptable, fetch_line, verified_tip};
 pub use show::write_review;
 pub use show::write_trust;

@@ -20,6 +20,11 @@ impl Stage<'_> {
             try_it.push(format!("docker -H {address} rm -f {name}"));
         }
         look.push(format!("git -C {} log --oneline --all", self.repository.root.display()));
+        if let Ok(person) = self.repository.person("prd", "promote") {
+            let clone = self.place.path(&format!("people/{person}"));
+            look.push(format!("{own} line -C {}", clone.display()));
+            try_it.push(format!("{own} promote --to tst --dry-run -C {}", clone.display()));
+        }
         let person = self.repository.person("dev", "change").unwrap_or_default();
         let key = self.place.path(&format!("keys/{person}"));
         try_it.push(format!(

@@ -10,7 +10,6 @@ use crate::reconcile::report::Sync;
 /// Tells it.
 pub(crate) async fn tell(stage: &mut Stage<'_>) -> Result<(), DemoError> {
     unsigned(stage).await?;
-    wrong_branch(stage).await?;
     report_only(stage).await
 }
 
@@ -47,19 +46,6 @@ async fn unsigned(stage: &mut Stage<'_>) -> Result<(), DemoError> {
     let same = stage.line("dev")?.containers().await? == before;
     stage.check(same, "every container of dev is the same one")?;
     stage.repository.force("dev", &good)
-}
-
-async fn wrong_branch(stage: &mut Stage<'_>) -> Result<(), DemoError> {
-    stage.act("dev's tip pushed as prd: signed, and refused all the same");
-    let (good, before) = (stage.repository.tip("prd")?, stage.line("prd")?.containers().await?);
-    let dev = stage.repository.tip("dev")?;
-    stage.command("git push --force origin dev:prd");
-    stage.repository.force("prd", &dev)?;
-    refused(stage, "prd").await?;
-    let same = stage.line("prd")?.containers().await? == before;
-    stage.check(same, "every container of prd is the same one")?;
-    stage.command("git push --force origin prd   # the last good tip again");
-    stage.repository.force("prd", &good)
 }
 
 /// Commits another mode for prd, as somebody who may.

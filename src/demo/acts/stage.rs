@@ -81,6 +81,30 @@ impl Stage<'_> {
         self.audience.tell(Told::Command(text.into()));
     }
 
+    /// Somebody types a command in their own clone; it must exit with `code`. Gives what it printed.
+    pub(crate) fn types(
+        &mut self,
+        person: &str,
+        line: &str,
+        code: i32,
+    ) -> Result<String, DemoError> {
+        let mut words = line.split_whitespace();
+        let program = words.next().unwrap_or_default();
+        let args: Vec<&str> = words.collect();
+        let ends = if code == 0 { String::new() } else { format!(" (exits {code})") };
+        self.command(format!("{line}   # {person}{ends}"));
+        let done = self.people.run(&self.repository, person, (program, &args))?;
+        if !done.output.trim().is_empty() {
+            self.audience.tell(Told::Output(done.output.clone()));
+        }
+        if done.code != code {
+            let text = format!("`{line}` exited with {}, not {code}", done.code);
+            self.audience.tell(Told::Bad(text.clone()));
+            return Err(DemoError::Check(text));
+        }
+        Ok(done.output)
+    }
+
     /// Tells a check; one that fails ends the story.
     pub(crate) fn check(&mut self, good: bool, text: impl Into<String>) -> Result<(), DemoError> {
         let text = text.into();

@@ -47,7 +47,20 @@ fn the_demo_checks_every_step_and_leaves_nothing_behind() {
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     assert!(said.out.contains("every check passed"), "{}", said.out);
     assert!(!said.out.contains('✗'), "{}", said.out);
-    for told in ["(signature)", "(chain)", "(threshold)", "(composition)", "“app1/web 1.4.1”"] {
+    for told in [
+        "refused ",
+        "(signature)",
+        "(chain): it is a rewind",
+        "(chain): the anchor",
+        "(composition)",
+        "2 people must agree to a pick on prd",
+        "with the approval of carol",
+        "too early: rested",
+        "soaks on dev",
+        "app1.tst says “app1/web 1.5.0”",
+        "app1.prd says “app1/web 1.0.0” again",
+        "Who changed what in prd",
+    ] {
         assert!(said.out.contains(told), "{told}: {}", said.out);
     }
     let again = demo.run(&["--stop"]);

@@ -1,22 +1,18 @@
-//! What promotions are made of: trees taken over whole, approvals, images from hub to hub.
+//! Promotions by hand, as somebody makes them who wants to get something past the nodes.
 //!
-//! In: the demo's repository and hubs. Out: signed commits, copied images. Effect: runs git and
-//! ssh-keygen as people would without Tidegate, and copies.
+//! In: the demo's repository. Out: what a merge takes over, an approval. Effect: runs git and
+//! ssh-keygen.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine as _;
 use jiff::Timestamp;
-use toml_edit::{DocumentMut, Item};
 
-use crate::clients::registry::RegistryClient;
 use crate::demo::error::{DemoError, io};
 use crate::demo::process::run;
-use crate::demo::repository::{By, PinPlace, Repository};
-use crate::hub::copy::{CopyReport, CopyRequest, CopySettings, WantedImage, copy, survey};
+use crate::demo::repository::{By, Repository};
 use crate::model::CommitId;
 use crate::reconcile::trust::CommitKind;
 use crate::reconcile::trust::approval::Statement;
@@ -37,11 +33,6 @@ impl Repository {
         )?;
         // Other environments' directories come along as inert copies.
         self.restore(from, &format!(":!environments/{branch}"))
-    }
-
-    /// Makes what flows as it is at `from`.
-    pub(crate) fn restore_flow(&self, from: &str) -> Result<(), DemoError> {
-        self.restore(from, ":!environments")
     }
 
     fn restore(&self, from: &str, but: &str) -> Result<(), DemoError> {
@@ -83,44 +74,5 @@ impl Repository {
         fs::remove_file(&signed).map_err(io("remove a signature"))?;
         let body = base64::engine::general_purpose::STANDARD.encode(armoured);
         Ok(format!("Approved-By: {expires} {body}"))
-    }
-
-    /// The images that a branch pins.
-    pub(crate) fn images(
-        &self,
-        branch: &str,
-        pins: &[PinPlace],
-    ) -> Result<BTreeSet<WantedImage>, DemoError> {
-        let mut images = BTreeSet::new();
-        for at in pins.iter().filter(|at| at.file.starts_with("rulesets/")) {
-            let text = self.git(None, &["show", &format!("{branch}:{}", at.file)])?;
-            let document: DocumentMut = text
-                .parse()
-                .map_err(|error| DemoError::Example(format!("{}: {error}", at.file)))?;
-            let pin = document.get("containers").and_then(|c| c.get(&at.container));
-            let digest = pin.and_then(|pin| pin.get("digest")).and_then(Item::as_str);
-            let image = digest.and_then(|digest| {
-                let repository = at.repository.parse().ok()?;
-                Some(WantedImage { repository, digest: digest.parse().ok()? })
-            });
-            images.extend(image);
-        }
-        Ok(images)
-    }
-}
-
-/// Brings images from one hub to another; how many were missing there, and what was done.
-pub(crate) async fn bring(
-    from: &RegistryClient,
-    to: &RegistryClient,
-    images: BTreeSet<WantedImage>,
-) -> Result<CopyReport, DemoError> {
-    let request = CopyRequest { images, ..CopyRequest::default() };
-    let survey = survey(from, to, &request).await.map_err(DemoError::Registry)?;
-    let report = copy(from, to, &survey.plan, &CopySettings::default(), &|_| {}).await;
-    let missing = survey.lacking.keys().chain(report.failed.keys()).next();
-    match missing {
-        Some(image) => Err(DemoError::Check(format!("{image} could not be copied"))),
-        None => Ok(report),
     }
 }
