@@ -6,27 +6,33 @@ pub mod commit;
 pub mod diagnostic;
 pub mod digest;
 pub mod duration;
+pub mod host_path;
 pub mod image;
 pub mod mode;
 pub mod names;
 pub mod objects;
+pub mod path_state;
 pub mod revision;
 pub mod schedule;
 pub mod selector;
 pub mod size;
 pub mod version;
+pub mod version_order;
 
 pub use commit::{CommitId, ObjectId};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use digest::{Digest, ImageId};
+pub use host_path::HostPath;
 pub use image::{Hub, ImageReference, RepositoryPath};
 pub use mode::Mode;
 pub use names::{
-    AppName, ConfigName, ContainerName, EnvironmentName, Instance, NetworkName, NodeName,
+    AppName, ConfigName, ContainerName, EnvironmentName, Instance, NetworkName, NodeName, RuleName,
     RulesetName, ServiceName, VolumeName,
 };
 pub use objects::{Objects, ObjectsError};
+pub use path_state::{PathState, Permissions};
 pub use revision::Revision;
 pub use schedule::{Freeze, Window};
 pub use selector::Selector;
 pub use version::tag_version;
+pub use version_order::VersionOrder;

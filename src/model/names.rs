@@ -113,6 +113,10 @@ name!(
     /// A config key within a service.
     ConfigName, "config"
 );
+name!(
+    /// A compliance rule within its ruleset.
+    RuleName, "rule"
+);
 
 /// A service in an environment, shown as `app1.prd`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -52,6 +52,14 @@ pub fn create_private_dir(folder: &Path) -> Result<(), HostError> {
         .map_err(|source| HostError::io("make", folder, source))
 }
 
+/// Puts `content` at `path` for this user alone, durably; its folder must be there.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_durable(path: &Path, content: &[u8]) -> Result<(), HostError> {
+    replace(path, content, 0o600, Durability::Durable)
+}
+
 /// Replaces the file at `path` by a new one.
 pub(crate) fn replace(
     path: &Path,

@@ -1,4 +1,4 @@
-//! The host's file system: small durable files, keys, locks, work trees.
+//! The host: small durable files, keys, locks, work trees, and what rules see and change.
 //!
 //! In: paths and bytes. Out: bytes, keys, locks. Effect: reads and writes files.
 //!
@@ -10,16 +10,20 @@ mod durable;
 mod files;
 mod key;
 mod lock;
+mod process;
 mod read;
+mod root;
 mod tree;
 #[cfg(test)]
 mod tests;
 
 pub use durable::{DurableFile, Loaded};
-pub use files::{create_private_dir, write_file};
+pub use files::{create_private_dir, write_durable, write_file};
 pub use key::NodeKey;
 pub use lock::EngineLock;
+pub use process::{ProcessError, Ran, run};
 pub use read::read_bounded;
+pub use root::{HostRoot, Stamp};
 pub use tree::{FILE_BYTES_MAX, FILES_MAX, TREE_BYTES_MAX, read_tree};
 
 use std::path::{Path, PathBuf};

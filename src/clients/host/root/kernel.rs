@@ -1,0 +1,46 @@
+//! Kernel parameters, below /proc/sys of the host.
+
+use std::fs::File;
+use std::io::Write;
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::clients::host::{HostError, HostRoot};
+use crate::model::HostPath;
+
+/// A parameter is a line.
+const BYTES_MAX: u64 = 64 * 1024;
+
+impl HostRoot {
+    /// A kernel parameter's value, white space as single blanks; none if the kernel has none such.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn kernel(&self, key: &str) -> Result<Option<String>, HostError> {
+        let value = self.text(&path(key), BYTES_MAX)?;
+        Ok(value.map(|value| value.split_whitespace().collect::<Vec<_>>().join(" ")))
+    }
+
+    /// Sets a kernel parameter that still is `before`.
+    ///
+    /// # Errors
+    /// When it is something else by now, or cannot be set.
+    pub fn set_kernel(&self, key: &str, before: &str, after: &str) -> Result<(), HostError> {
+        let unfit = |reason: &str| HostError::unfit(self.folder(), format!("{key}: {reason}"));
+        if self.kernel(key)?.as_deref() != Some(before) {
+            return Err(unfit("it is no longer what it was when this was decided"));
+        }
+        let path: HostPath = path(key).parse().map_err(|_| unfit("it is no parameter"))?;
+        let place = self.place(&path)?.ok_or_else(|| unfit("the kernel has no such parameter"))?;
+        let flags = OFlags::WRONLY | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = rustix::fs::openat(&place.folder, place.name, flags, Mode::empty());
+        let mut file = File::from(open.map_err(|error| self.failed("set", &path, error))?);
+        // One write: the kernel takes each as a value of its own.
+        file.write_all(format!("{after}\n").as_bytes())
+            .map_err(|source| HostError::io("set", &self.shown(&path), source))
+    }
+}
+
+fn path(key: &str) -> String {
+    format!("/proc/sys/{}", key.replace('.', "/"))
+}

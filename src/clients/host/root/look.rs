@@ -1,0 +1,172 @@
+//! What lies at a path.
+
+use std::fs::File;
+use std::io::Read;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use crate::clients::host::root::resolve::Place;
+use crate::clients::host::{HostError, HostRoot, Stamp};
+use crate::model::{HostPath, PathState, Permissions};
+
+impl HostRoot {
+    /// What lies at `path`; a file of more than `bytes_max` bytes is refused.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a link in the way cannot be trusted.
+    pub fn look(&self, path: &HostPath, bytes_max: u64) -> Result<PathState, HostError> {
+        let Some(_) = path.split() else {
+            let stat = rustix::fs::fstat(&self.root).map_err(|e| self.failed("read", path, e))?;
+            return Ok(PathState::Directory { owned: owned(&stat) });
+        };
+        let Some(place) = self.place(path)? else { return Ok(PathState::Absent) };
+        let failed = |error| self.failed("read", path, error);
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let stat = match rustix::fs::statat(&place.folder, place.name, flags) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(PathState::Absent),
+            Err(error) => return Err(failed(error)),
+        };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => self.read_file(path, &place, bytes_max),
+            FileType::Directory => Ok(PathState::Directory { owned: owned(&stat) }),
+            FileType::Symlink => {
+                let to = rustix::fs::readlinkat(&place.folder, place.name, Vec::new());
+                let to = to.map_err(failed)?.to_string_lossy().into_owned();
+                Ok(PathState::Symlink { to })
+            }
+            _ => Ok(PathState::Special),
+        }
+    }
+
+    /// A small text file of the host; none if it is not there. For facts.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is larger.
+    pub fn text(&self, path: &str, bytes_max: u64) -> Result<Option<String>, HostError> {
+        let Ok(path) = path.parse::<HostPath>() else { return Ok(None) };
+        // A last link, as /etc/os-release is, is resolved like those in the way.
+        let mut at = path;
+        for _ in 0..8 {
+            match self.look(&at, bytes_max)? {
+                PathState::File { content, .. } => {
+                    return Ok(Some(String::from_utf8_lossy(&content).into_owned()));
+                }
+                PathState::Symlink { to } => match beside(&at, &to) {
+                    Some(next) => at = next,
+                    None => return Ok(None),
+                },
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// What changes whenever the file at `path` does; none if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn stamp(&self, path: &str) -> Result<Option<Stamp>, HostError> {
+        let Ok(path) = path.parse::<HostPath>() else { return Ok(None) };
+        let Some(place) = self.place(&path)? else { return Ok(None) };
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        match rustix::fs::statat(&place.folder, place.name, flags) {
+            Ok(stat) => Ok(Some(Stamp {
+                inode: stat.st_ino,
+                bytes: stat.st_size,
+                changed: (stat.st_ctime, stat.st_ctime_nsec),
+            })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(self.failed("read", &path, error)),
+        }
+    }
+
+    /// Names in a folder of the host, at most `n_max`; none if there is no such folder.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn names(&self, path: &str, n_max: usize) -> Result<Vec<String>, HostError> {
+        let Ok(path) = path.parse::<HostPath>() else { return Ok(Vec::new()) };
+        let Some(folder) = self.hold(&path)? else { return Ok(Vec::new()) };
+        let failed = |error| self.failed("list", &path, error);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let open = rustix::fs::openat(&folder, ".", flags, Mode::empty()).map_err(failed)?;
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::new(open).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+            if names.len() >= n_max {
+                break;
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn read_file(
+        &self,
+        path: &HostPath,
+        place: &Place<'_>,
+        bytes_max: u64,
+    ) -> Result<PathState, HostError> {
+        let failed = |error| self.failed("read", path, error);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let open = rustix::fs::openat(&place.folder, place.name, flags, Mode::empty());
+        let file = open.map_err(failed)?;
+        let stat = rustix::fs::fstat(&file).map_err(failed)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(HostError::unfit(&self.shown(path), "it changed while it was read"));
+        }
+        let mut content = Vec::new();
+        File::from(file)
+            .take(bytes_max + 1)
+            .read_to_end(&mut content)
+            .map_err(|source| HostError::io("read", &self.shown(path), source))?;
+        if content.len() as u64 > bytes_max {
+            return Err(HostError::TooLarge { path: self.shown(path), bytes_max });
+        }
+        Ok(PathState::File { content: content.into(), owned: owned(&stat) })
+    }
+
+    /// Folders that are missing on the way to `path`, outermost first.
+    ///
+    /// # Errors
+    /// When a link in the way cannot be trusted.
+    pub fn missing_folders(&self, path: &HostPath) -> Result<Vec<HostPath>, HostError> {
+        let mut missing = Vec::new();
+        let mut at = path.split().map(|(folder, _)| folder);
+        while let Some(folder) = at {
+            if self.hold(&folder)?.is_some() {
+                break;
+            }
+            at = folder.split().map(|(outer, _)| outer);
+            missing.push(folder);
+        }
+        missing.reverse();
+        Ok(missing)
+    }
+}
+
+/// What a link at `at` that says `to` names, where that can be said without looking.
+fn beside(at: &HostPath, to: &str) -> Option<HostPath> {
+    let mut steps: Vec<&str> = Vec::new();
+    let (folder, _) = at.split()?;
+    if !to.starts_with('/') {
+        steps.extend(folder.steps());
+    }
+    for step in to.split('/') {
+        match step {
+            "" | "." => {}
+            ".." => drop(steps.pop()),
+            step => steps.push(step),
+        }
+    }
+    format!("/{}", steps.join("/")).parse().ok()
+}
+
+fn owned(stat: &Stat) -> Permissions {
+    Permissions { mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid }
+}

@@ -1,0 +1,74 @@
+//! The host as rules see and change it: one client with a root prefix.
+//!
+//! In: [`HostPath`]s. Out: [`PathState`]s. Effect: reads, and where told so changes, what lies below
+//! the root.
+//!
+//! # Guarantees
+//! * Nothing outside the root is ever reached: a path is resolved below it, links included.
+//! * A link in the way is followed only if root (or this user) made it in a folder that nobody else
+//!   may write to; a service's user cannot send a rule elsewhere by planting one.
+//! * The last step is never followed. A file is replaced whole by a new one, never written through,
+//!   so that neither a link nor a second name of the file is.
+//! * Folders that a host cannot be without are never removed, whatever they are called by.
+//! * Every read is bounded.
+
+mod resolve;
+mod kernel;
+mod look;
+mod put;
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::clients::host::HostError;
+use crate::model::HostPath;
+
+/// A host, or a folder that stands for one.
+#[derive(Debug)]
+pub struct HostRoot {
+    folder: PathBuf,
+    root: OwnedFd,
+}
+
+/// What changes whenever a file does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    inode: u64,
+    bytes: i64,
+    changed: (i64, u64),
+}
+
+impl HostRoot {
+    /// The host whose root is `folder`.
+    ///
+    /// # Errors
+    /// When it is no folder.
+    pub fn open(folder: &Path) -> Result<Self, HostError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(folder, flags, Mode::empty())
+            .map_err(|error| HostError::io("open", folder, error))?;
+        Ok(Self { folder: folder.to_owned(), root })
+    }
+
+    /// Where its root lies on this machine.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether it is this machine itself.
+    pub fn is_this_machine(&self) -> bool {
+        self.folder == Path::new("/")
+    }
+
+    fn failed(&self, action: &'static str, path: &HostPath, error: Errno) -> HostError {
+        HostError::io(action, &self.shown(path), error)
+    }
+
+    /// The path as a person on this machine would name it.
+    fn shown(&self, path: &HostPath) -> PathBuf {
+        self.folder.join(path.as_str().trim_start_matches('/'))
+    }
+}

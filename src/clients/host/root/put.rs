@@ -1,0 +1,170 @@
+//! Making a path what it should be.
+
+use std::fs::File;
+use std::io::Write;
+
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
+
+use crate::clients::host::root::resolve::Place;
+use crate::clients::host::{HostError, HostRoot};
+use crate::model::host_path::kept_paths;
+use crate::model::{HostPath, PathState, Permissions};
+
+impl HostRoot {
+    /// Makes `path`, at which `before` lies, what `after` says.
+    ///
+    /// # Errors
+    /// When something else lies there by now, or it cannot be changed. What was there is then there
+    /// still, except that an empty folder or link that gives way to something else may be gone.
+    pub fn put(
+        &self,
+        path: &HostPath,
+        before: &PathState,
+        after: &PathState,
+    ) -> Result<(), HostError> {
+        let bytes_max = match before {
+            PathState::File { content, .. } => content.len() as u64,
+            _ => 0,
+        };
+        let now = match self.look(path, bytes_max) {
+            Err(HostError::TooLarge { .. }) => None,
+            other => Some(other?),
+        };
+        if now.as_ref() != Some(before) {
+            let reason =
+                format!("it is no longer {}, as it was when this was decided", before.noun());
+            return Err(HostError::unfit(&self.shown(path), reason));
+        }
+        if before == after {
+            return Ok(());
+        }
+        let Some(place) = self.place(path)? else {
+            return Err(HostError::unfit(&self.shown(path), "there is no folder for it"));
+        };
+        let failed = |error| self.failed("change", path, error);
+        let needs_gone = match (before, after) {
+            (PathState::Directory { .. }, PathState::Directory { .. }) => false,
+            (PathState::Directory { .. }, _) | (_, PathState::Absent) => true,
+            (_, PathState::Directory { .. }) => *before != PathState::Absent,
+            _ => false,
+        };
+        if needs_gone {
+            self.remove(path, &place, before)?;
+        }
+        match after {
+            PathState::Absent => {}
+            PathState::File { content, owned } => self.put_file(path, &place, content, *owned)?,
+            PathState::Directory { owned } => put_directory(&place, *owned).map_err(failed)?,
+            PathState::Symlink { to } => self.put_link(path, &place, to)?,
+            PathState::Special => {
+                let reason = "devices, pipes and sockets are not made";
+                return Err(HostError::unfit(&self.shown(path), reason));
+            }
+        }
+        sync(&place).map_err(failed)
+    }
+
+    /// Removes a file, link or empty folder.
+    fn remove(
+        &self,
+        path: &HostPath,
+        place: &Place<'_>,
+        before: &PathState,
+    ) -> Result<(), HostError> {
+        let failed = |error| self.failed("remove", path, error);
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let stat = rustix::fs::statat(&place.folder, place.name, flags).map_err(failed)?;
+        let kept = kept_paths().any(|kept| {
+            // By what it is, not by what it is called: a link in the way may lead to `/etc`.
+            let relative = format!(".{kept}");
+            let found = rustix::fs::statat(&self.root, relative.as_str(), flags);
+            found.is_ok_and(|found| (found.st_dev, found.st_ino) == (stat.st_dev, stat.st_ino))
+        });
+        if kept || path.is_kept() {
+            let reason = "it is never removed: the host would be gone without it";
+            return Err(HostError::unfit(&self.shown(path), reason));
+        }
+        let flags = match before {
+            PathState::Directory { .. } => AtFlags::REMOVEDIR,
+            _ => AtFlags::empty(),
+        };
+        rustix::fs::unlinkat(&place.folder, place.name, flags).map_err(failed)
+    }
+
+    fn put_file(
+        &self,
+        path: &HostPath,
+        place: &Place<'_>,
+        content: &[u8],
+        owned: Permissions,
+    ) -> Result<(), HostError> {
+        let temporary = temporary(place.name);
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open =
+            rustix::fs::openat(&place.folder, temporary.as_str(), flags, Mode::RUSR | Mode::WUSR);
+        let mut file = File::from(open.map_err(|error| self.failed("write", path, error))?);
+        let written = file
+            .write_all(content)
+            .and_then(|()| own(&file, owned).map_err(Into::into))
+            .and_then(|()| file.sync_all())
+            .and_then(|()| {
+                let folder = &place.folder;
+                rustix::fs::renameat(folder, temporary.as_str(), folder, place.name)
+                    .map_err(Into::into)
+            });
+        written.map_err(|source| {
+            let _gone = rustix::fs::unlinkat(&place.folder, temporary.as_str(), AtFlags::empty());
+            HostError::Io { action: "write", path: self.shown(path), source }
+        })
+    }
+
+    fn put_link(&self, path: &HostPath, place: &Place<'_>, to: &str) -> Result<(), HostError> {
+        let temporary = temporary(place.name);
+        let folder = &place.folder;
+        rustix::fs::symlinkat(to, folder, temporary.as_str())
+            .and_then(|()| rustix::fs::renameat(folder, temporary.as_str(), folder, place.name))
+            .map_err(|error| {
+                let _gone = rustix::fs::unlinkat(folder, temporary.as_str(), AtFlags::empty());
+                self.failed("link", path, error)
+            })
+    }
+}
+
+/// Makes the directory unless it is there, then gives it mode and owner.
+fn put_directory(place: &Place<'_>, owned: Permissions) -> Result<(), Errno> {
+    match rustix::fs::mkdirat(&place.folder, place.name, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let held = rustix::fs::openat(&place.folder, place.name, flags, Mode::empty())?;
+    own(&held, owned)
+}
+
+/// Owner first: changing it takes set-user-id bits away.
+fn own(held: &impl std::os::fd::AsFd, owned: Permissions) -> Result<(), Errno> {
+    let stat = rustix::fs::fstat(held)?;
+    if (stat.st_uid, stat.st_gid) != (owned.uid, owned.gid) {
+        let (uid, gid) = (Uid::from_raw(owned.uid), Gid::from_raw(owned.gid));
+        rustix::fs::fchown(held, Some(uid), Some(gid))?;
+    }
+    rustix::fs::fchmod(held, Mode::from_raw_mode(owned.mode))
+}
+
+/// Makes renames in the folder durable.
+fn sync(place: &Place<'_>) -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::openat(&place.folder, ".", flags, Mode::empty())?;
+    rustix::fs::fsync(folder)
+}
+
+/// A name beside `name` that nobody guesses; a leftover of a crash is told by it.
+fn temporary(name: &str) -> String {
+    let mut nonce = [0; 8];
+    // Without random bytes a name that exists is refused, not overwritten.
+    let _filled = getrandom::fill(&mut nonce);
+    let short: String = name.chars().take(40).collect();
+    format!(".{short}.tidegate-{}", hex::encode(nonce))
+}

@@ -1,0 +1,71 @@
+//! What lies at a path of the host, as a value.
+//!
+//! In and out: values. Pure.
+//!
+//! # Guarantees
+//! * Contents may be secret: no debugging output shows them.
+
+use std::sync::Arc;
+
+/// What lies at a path.
+#[derive(Clone, PartialEq, Eq)]
+pub enum PathState {
+    /// Nothing.
+    Absent,
+    /// A regular file.
+    File {
+        /// Its bytes.
+        content: Arc<[u8]>,
+        /// Mode and owner.
+        owned: Permissions,
+    },
+    /// A directory.
+    Directory {
+        /// Mode and owner.
+        owned: Permissions,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// What it says.
+        to: String,
+    },
+    /// A device, pipe or socket.
+    Special,
+}
+
+/// Mode and owner of a file or directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Permissions {
+    /// Permission bits.
+    pub mode: u32,
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+impl PathState {
+    /// What a person would call it.
+    pub fn noun(&self) -> &'static str {
+        match self {
+            Self::Absent => "nothing",
+            Self::File { .. } => "a file",
+            Self::Directory { .. } => "a directory",
+            Self::Symlink { .. } => "a symbolic link",
+            Self::Special => "a device, pipe or socket",
+        }
+    }
+}
+
+impl std::fmt::Debug for PathState {
+    /// Contents may be secret: they are never shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File { content, owned } => write!(f, "File({} bytes, {owned:?})", content.len()),
+            Self::Directory { owned } => write!(f, "Directory({owned:?})"),
+            Self::Symlink { to } => write!(f, "Symlink({to})"),
+            Self::Absent | Self::Special => f.write_str(self.noun()),
+        }
+    }
+}
