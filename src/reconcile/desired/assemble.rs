@@ -41,8 +41,10 @@ use crate::reconcile::desired::ruleset::Layer;
 use crate::reconcile::desired::ruleset::Ruleset;
 use crate::reconcile::desired::ruleset::add_vars;
 use crate::reconcile::desired::ruleset::pin;
+use crate::reconcile::desired::ruleset::pin_ruleset;
 use crate::reconcile::desired::select::Subject;
 use crate::reconcile::desired::service::DesiredService;
+use crate::reconcile::desired::service::PinSource;
 use crate::reconcile::desired::substitute::Scope;
 
 /// A service with its overlay laid over it.
@@ -72,7 +74,7 @@ pub(crate) struct Assembly<'a> {
 }
 
 /// Variables by name.
-type Vars<'a> = BTreeMap<&'a str, &'a Node>;
+pub(crate) type Vars<'a> = BTreeMap<&'a str, &'a Node>;
 
 impl<'a> Assembly<'a> {
     /// Reads something outside services, where there are no variables.
@@ -101,19 +103,12 @@ impl<'a> Assembly<'a> {
         findings: &mut Findings,
     ) -> Option<DesiredService> {
         let app = prepared.app.clone()?;
-        let subject = Subject {
-            service: name.as_str(),
-            app: app.as_str(),
-            container: None,
-            environment: self.repository.name.as_str(),
-            node: self.node.as_str(),
-            labels: self.labels,
-        };
+        let subject = self.subject(name.as_str(), app.as_str());
         let rulesets = self.repository.rulesets.fitting(&subject);
         let hub = self.environment.hub.to_string();
         let mut conflicts = Vec::new();
         let vars = self.vars(&rulesets, &subject, &mut conflicts);
-        let scope = self.scope(name, &hub, &vars);
+        let scope = self.scope(Some(name), &hub, &vars);
         let mut reader = Reader { scope: &scope, findings };
         let environment = self.repository.name.clone();
         let instance = Instance { service: name.clone(), environment }.to_string();
@@ -171,7 +166,7 @@ impl<'a> Assembly<'a> {
             };
             let subject = Subject { container: Some(key), ..members.subject };
             let own = particular.then(|| self.vars(members.rulesets, &subject, conflicts));
-            let scope = self.scope(name, members.hub, own.as_ref().unwrap_or(members.vars));
+            let scope = self.scope(Some(name), members.hub, own.as_ref().unwrap_or(members.vars));
             let mut reader = Reader { scope: &scope, findings: &mut *findings };
             let around = Surroundings {
                 sources: parts.sources(),
@@ -185,8 +180,40 @@ impl<'a> Assembly<'a> {
         found
     }
 
+    /// Where the pins of these services' containers are written.
+    pub(crate) fn pin_sources(
+        &self,
+        services: &BTreeMap<ServiceName, DesiredService>,
+    ) -> Vec<PinSource> {
+        let mut found = Vec::new();
+        for service in services.values() {
+            let subject = self.subject(service.name.as_str(), service.app.as_str());
+            let rulesets = self.repository.rulesets.fitting(&subject);
+            for container in service.containers.keys() {
+                found.push(PinSource {
+                    service: service.name.clone(),
+                    container: container.clone(),
+                    ruleset: pin_ruleset(&rulesets, container.as_str(), &subject).cloned(),
+                });
+            }
+        }
+        found
+    }
+
+    /// A service, or with empty names the node, as rulesets' `match` sees it.
+    pub(crate) fn subject<'s>(&'s self, service: &'s str, app: &'s str) -> Subject<'s> {
+        Subject {
+            service,
+            app,
+            container: None,
+            environment: self.repository.name.as_str(),
+            node: self.node.as_str(),
+            labels: self.labels,
+        }
+    }
+
     /// Variables from general to specific: rulesets that flow, the environment's, its rulesets.
-    fn vars(
+    pub(crate) fn vars(
         &self,
         rulesets: &[&'a Ruleset],
         subject: &Subject<'_>,
@@ -202,9 +229,10 @@ impl<'a> Assembly<'a> {
         vars
     }
 
-    fn scope<'s>(
+    /// What `${…}` may name; outside services without one.
+    pub(crate) fn scope<'s>(
         &'s self,
-        service: &'s ServiceName,
+        service: Option<&'s ServiceName>,
         hub: &'s str,
         vars: &'s Vars<'s>,
     ) -> Scope<'s> {
@@ -212,7 +240,7 @@ impl<'a> Assembly<'a> {
             environment: self.repository.name.as_str(),
             node: self.node.as_str(),
             labels: self.labels,
-            service: Some(service.as_str()),
+            service: service.map(ServiceName::as_str),
             hub: Some(hub),
             vars,
         }

@@ -169,7 +169,12 @@ impl<'a> Repository<'a> {
     }
 
     fn read_ruleset(&mut self, path: &str, file: &str, bytes: &Arc<[u8]>, layer: Layer) {
-        let Some(stem) = file.strip_suffix(".toml") else { return };
+        // `it/linux.files/` holds files of rules, whatever they are called.
+        let is_file_of_rules =
+            |file: &str| file.split('/').rev().skip(1).any(|step| step.ends_with(".files"));
+        let Some(stem) = file.strip_suffix(".toml").filter(|_| !is_file_of_rules(file)) else {
+            return;
+        };
         let at = self.files.add(path);
         let document = self.document_at(at, bytes, &RULESET);
         match stem.replace('/', ".").parse::<RulesetName>() {

@@ -30,6 +30,7 @@ use crate::reconcile::desired::document::place::Findings;
 use crate::reconcile::desired::merge::overlay;
 use crate::reconcile::desired::repository::Document;
 use crate::reconcile::desired::repository::Repository;
+use crate::reconcile::desired::rule::Shower;
 use crate::reconcile::desired::service::DesiredService;
 use crate::reconcile::desired::service::DesiredState;
 use crate::reconcile::desired::substitute::Scope;
@@ -178,7 +179,12 @@ impl<'a> Reading<'a> {
             sources.insert(name.clone(), source);
         }
         cross::node(&services, &sources, findings);
-        Some(self.assembled(node, services, mode, environment))
+        let shower = Shower { assembly: &assembly, services: &services };
+        let rules = if document.is_some() { shower.rules(findings) } else { Vec::new() };
+        let pins = assembly.pin_sources(&services);
+        let mut state = self.assembled(node, services, mode, environment);
+        (state.rules, state.pins) = (rules, pins);
+        Some(state)
     }
 
     fn assembled(
@@ -195,6 +201,8 @@ impl<'a> Reading<'a> {
             hub: environment.hub.clone(),
             hub_plain_http: environment.hub_plain_http,
             services,
+            rules: Vec::new(),
+            pins: Vec::new(),
             windows: environment.windows.clone(),
             freezes: environment.freezes.clone(),
             mode,

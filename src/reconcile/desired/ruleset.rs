@@ -18,6 +18,7 @@ use crate::reconcile::desired::document::place::Findings;
 use crate::reconcile::desired::document::place::Place;
 use crate::reconcile::desired::repository::Document;
 use crate::reconcile::desired::repository::Repository;
+use crate::reconcile::desired::rule::Template;
 use crate::reconcile::desired::select::Match;
 use crate::reconcile::desired::select::Subject;
 use crate::reconcile::desired::select::place_dependent;
@@ -97,6 +98,8 @@ pub(crate) struct Ruleset {
     pub(crate) vars: Table,
     /// Its pins, by container.
     pub(crate) pins: BTreeMap<String, PinEntry>,
+    /// Its compliance rules.
+    pub(crate) rules: Vec<Template>,
 }
 
 impl Ruleset {
@@ -136,7 +139,15 @@ impl Ruleset {
         }
         let matches = matching.map(Match::read).unwrap_or_default();
         let vars = table.table("vars").cloned().unwrap_or_default();
-        Self { name, layer, matches, vars, pins }
+        let rules = Template::read_all(&table, findings);
+        Self { name, layer, matches, vars, pins, rules }
+    }
+
+    /// Whether a rule of the same name in `other` counts instead: one further in, or the
+    /// environment's own.
+    pub(crate) fn yields_to(&self, other: &Self) -> bool {
+        self.is_around(other)
+            || (self.name == other.name && self.layer == Layer::Flow && other.layer != Layer::Flow)
     }
 
     fn is_around(&self, other: &Self) -> bool {
@@ -228,19 +239,37 @@ pub(crate) fn pin<'a>(
     subject: &Subject<'_>,
     conflicts: &mut Vec<Conflict<'a>>,
 ) -> Option<&'a PinEntry> {
-    let subject = Subject { container: Some(container), ..*subject };
-    let all: Vec<(&Ruleset, &PinEntry)> = rulesets
-        .iter()
-        .filter_map(|ruleset| Some((*ruleset, ruleset.pins.get(container)?)))
-        .filter(|(ruleset, _)| ruleset.matches.fits(&subject))
-        .collect();
-    let inner = innermost(&all);
+    let inner = pins(rulesets, container, subject);
     let (first, pin) = inner.first()?;
     if let Some((second, other)) = inner.iter().find(|(_, other)| !other.same(pin)) {
         let what = format!("the pin of `{container}`");
         conflicts.push(Conflict { what, first, second, at: other.at });
     }
     Some(pin)
+}
+
+/// The innermost pins of `container`, with their rulesets.
+fn pins<'a>(
+    rulesets: &[&'a Ruleset],
+    container: &str,
+    subject: &Subject<'_>,
+) -> Vec<(&'a Ruleset, &'a PinEntry)> {
+    let subject = Subject { container: Some(container), ..*subject };
+    let all: Vec<(&Ruleset, &PinEntry)> = rulesets
+        .iter()
+        .filter_map(|ruleset| Some((*ruleset, ruleset.pins.get(container)?)))
+        .filter(|(ruleset, _)| ruleset.matches.fits(&subject))
+        .collect();
+    innermost(&all)
+}
+
+/// The ruleset that shows the pin of `container`, if one does.
+pub(crate) fn pin_ruleset<'a>(
+    rulesets: &[&'a Ruleset],
+    container: &str,
+    subject: &Subject<'_>,
+) -> Option<&'a RulesetName> {
+    pins(rulesets, container, subject).first().map(|(ruleset, _)| &ruleset.name)
 }
 
 /// Candidates that have none of the others inside them.

@@ -80,6 +80,15 @@ impl Match {
             && self.not.as_ref().is_none_or(|inner| !inner.fits(subject))
     }
 
+    /// Whether it is about services rather than nodes.
+    pub(crate) fn asks_for_service(&self) -> bool {
+        self.service.is_some()
+            || self.app.is_some()
+            || self.container.is_some()
+            || self.any.iter().flatten().any(Self::asks_for_service)
+            || self.not.as_ref().is_some_and(|inner| inner.asks_for_service())
+    }
+
     /// Whether the container matters.
     pub(crate) fn asks_for_container(&self) -> bool {
         self.container.is_some()

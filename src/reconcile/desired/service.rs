@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use crate::model::{
     AppName, ContainerName, Digest, Freeze, Hub, Mode, NetworkName, NodeName, Revision,
-    ServiceName, VolumeName, Window,
+    RulesetName, ServiceName, VolumeName, Window,
 };
 use crate::reconcile::desired::container::{DesiredContainer, hash_of};
+use crate::reconcile::desired::rule::Rule;
 
 /// Everything one node should run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,6 +28,10 @@ pub struct DesiredState {
     pub hub_plain_http: bool,
     /// Services that run here, by name.
     pub services: BTreeMap<ServiceName, DesiredService>,
+    /// Compliance rules that are shown to the node and its services, by id.
+    pub rules: Vec<Rule>,
+    /// By container, where its pin is written.
+    pub pins: Vec<PinSource>,
     /// The environment's windows; empty means always open.
     pub windows: Vec<Window>,
     /// The environment's freezes.
@@ -35,6 +40,17 @@ pub struct DesiredState {
     pub mode: Mode,
     /// Services whose removal a trailer allows.
     pub allow_removal: BTreeSet<ServiceName>,
+}
+
+/// Where the pin of a container is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PinSource {
+    /// The service.
+    pub service: ServiceName,
+    /// The container.
+    pub container: ContainerName,
+    /// The ruleset that shows it; none where the service's own file does.
+    pub ruleset: Option<RulesetName>,
 }
 
 /// One service on this node.

@@ -56,8 +56,6 @@ fn what_comes_later_is_refused_by_name() {
     );
     assert!(at_top("[secrets.x]").contains("1:2: `secrets` is not supported in this version"));
     assert!(at_top("[update]\nwaves = []").contains("2:1: `waves` is not supported in this"));
-    let rules = Repo::default().web("").with("rulesets/a.toml", "[[rules]]\nkind = \"sysctl\"");
-    assert!(rules.findings().contains("a.toml:1:3: `rules` is not supported in this version"));
     let secret = Repo::default().web("").with("environments/prd/secrets/a.age", "x");
     assert!(secret.findings().contains("secrets are not supported in this version"));
 }

@@ -6,6 +6,7 @@ mod hostile;
 mod manual;
 mod mistakes;
 mod precedence;
+mod rules;
 mod schema;
-mod support;
+pub(crate) mod support;
 mod values;

@@ -179,6 +179,8 @@ impl World {
             node_declared: true,
             hub: "hub.test".parse().unwrap(),
             hub_plain_http: false,
+            rules: Vec::new(),
+            pins: Vec::new(),
             services: services.into_iter().map(|s| (s.name.clone(), s)).collect(),
             windows: Vec::new(),
             freezes: Vec::new(),

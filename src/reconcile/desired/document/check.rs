@@ -2,9 +2,11 @@
 //!
 //! In: [`Table`], [`Keys`]. Out: findings. Pure.
 
+use crate::reconcile::desired::document::kind::Key;
 use crate::reconcile::desired::document::kind::Keys;
 use crate::reconcile::desired::document::kind::Kind;
 use crate::reconcile::desired::document::kind::Status;
+use crate::reconcile::desired::document::kind::Tagged;
 use crate::reconcile::desired::document::node::Node;
 use crate::reconcile::desired::document::node::Table;
 use crate::reconcile::desired::document::node::Value;
@@ -16,10 +18,23 @@ const LIKENESS_MIN: f64 = 0.8;
 
 /// Checks `table`, which was written at `at`, against `keys`.
 pub(crate) fn check(table: &Table, keys: &Keys, at: Place, findings: &mut Findings) {
+    check_keys(table, &[keys.keys], keys.name, at, findings);
+}
+
+/// Checks `table` against what several descriptions allow together.
+fn check_keys(
+    table: &Table,
+    keys: &[&'static [Key]],
+    of: &str,
+    at: Place,
+    findings: &mut Findings,
+) {
+    let all = || keys.iter().flat_map(|keys| keys.iter());
     for (name, entry) in &table.0 {
-        let Some(key) = keys.get(name) else {
+        let Some(key) = all().find(|key| key.name == name) else {
             let message = format!("unknown key `{name}`");
-            findings.error_help(entry.key_at, message, suggestion(name, keys));
+            let usable: Vec<&str> = all().filter(|key| key.is_usable()).map(|k| k.name).collect();
+            findings.error_help(entry.key_at, message, suggestion(name, of, &usable));
             continue;
         };
         match key.status {
@@ -36,7 +51,7 @@ pub(crate) fn check(table: &Table, keys: &Keys, at: Place, findings: &mut Findin
             }
         }
     }
-    for key in keys.keys.iter().filter(|key| key.status == Status::Required) {
+    for key in all().filter(|key| key.status == Status::Required) {
         if !table.0.contains_key(key.name) {
             let message = format!("`{}` is missing", key.name);
             findings.error_help(at, message, format!("add it: {}", key.doc));
@@ -44,21 +59,45 @@ pub(crate) fn check(table: &Table, keys: &Keys, at: Place, findings: &mut Findin
     }
 }
 
-fn suggestion(name: &str, keys: &Keys) -> String {
+/// Checks a table by what its tag says.
+fn check_tagged(table: &Table, tagged: &'static Tagged, at: Place, findings: &mut Findings) {
+    let Some(node) = table.get(tagged.tag) else {
+        let message = format!("`{}` is missing", tagged.tag);
+        let all: Vec<&str> = tagged.variants.iter().map(|keys| keys.name).collect();
+        return findings.error_help(at, message, format!("write one of {}", all.join(", ")));
+    };
+    let Some(word) = node.as_text() else {
+        return check_node(node, &Kind::Text, tagged.tag, findings);
+    };
+    match tagged.variant(word) {
+        Some(keys) => check_keys(table, &[tagged.common, keys.keys], keys.name, at, findings),
+        None if tagged.later.contains(&word) => {
+            let message = format!("{} `{word}` is not supported in this version", tagged.tag);
+            findings.error_help(node.at, message, "remove it");
+        }
+        None => {
+            let all: Vec<&str> = tagged.variants.iter().map(|keys| keys.name).collect();
+            let what = format!("{} of {}", tagged.tag, tagged.name);
+            let message = format!("unknown {what} `{word}`");
+            findings.error_help(node.at, message, suggestion(word, &what, &all));
+        }
+    }
+}
+
+fn suggestion(name: &str, of: &str, all: &[&str]) -> String {
     let likeness = |key: &str| strsim::jaro_winkler(name, key);
-    let best = keys
-        .usable()
-        .map(|key| (likeness(key.name), key.name))
+    let best = all
+        .iter()
+        .map(|key| (likeness(key), key))
         .filter(|(score, _)| *score >= LIKENESS_MIN)
         .max_by(|a, b| a.0.total_cmp(&b.0));
     if let Some((_, key)) = best {
         return format!("did you mean `{key}`?");
     }
-    let all: Vec<&str> = keys.usable().map(|key| key.name).collect();
     if all.is_empty() {
         return "no key is allowed here".to_owned();
     }
-    format!("keys of {}: {}", keys.name, all.join(", "))
+    format!("keys of {of}: {}", all.join(", "))
 }
 
 /// Checks one value, which stands under `key`.
@@ -82,6 +121,9 @@ pub(crate) fn check_node(node: &Node, kind: &Kind, key: &str, findings: &mut Fin
             return;
         }
         (Kind::Table(keys), Value::Table(table)) => return check(table, keys, node.at, findings),
+        (Kind::Tagged(tagged), Value::Table(table)) => {
+            return check_tagged(table, tagged, node.at, findings);
+        }
         (kind, value) if fits(kind, value) => return,
         _ => {}
     }
@@ -108,7 +150,7 @@ fn fits(kind: &Kind, value: &Value) -> bool {
         | (Kind::Number, Value::Integer(_) | Value::Float(_))
         | (Kind::Time, Value::Time(_))
         | (Kind::List(_), Value::List(_))
-        | (Kind::Map(_) | Kind::Table(_), Value::Table(_))
+        | (Kind::Map(_) | Kind::Table(_) | Kind::Tagged(_), Value::Table(_))
         | (Kind::Anything, _) => true,
         (Kind::OneOf(kinds), value) => kinds.iter().any(|kind| fits(kind, value)),
         _ => false,

@@ -6,9 +6,11 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::reconcile::desired::document::kind::Key;
 use crate::reconcile::desired::document::kind::Keys;
 use crate::reconcile::desired::document::kind::Kind;
 use crate::reconcile::desired::document::kind::Status;
+use crate::reconcile::desired::document::kind::Tagged;
 
 /// The schema of a document.
 pub fn json_schema(title: &str, keys: &Keys) -> Value {
@@ -25,8 +27,17 @@ pub fn json_schema(title: &str, keys: &Keys) -> Value {
 }
 
 fn definition(keys: &Keys, definitions: &mut Map<String, Value>) -> Value {
+    object(keys.doc, keys.keys.iter(), definitions)
+}
+
+fn object<'a>(
+    doc: &str,
+    keys: impl Iterator<Item = &'a Key> + Clone,
+    definitions: &mut Map<String, Value>,
+) -> Value {
     let properties: Map<String, Value> = keys
-        .usable()
+        .clone()
+        .filter(|key| key.is_usable())
         .map(|key| {
             let mut schema = of(&key.kind, definitions);
             if let Value::Object(object) = &mut schema {
@@ -36,14 +47,33 @@ fn definition(keys: &Keys, definitions: &mut Map<String, Value>) -> Value {
         })
         .collect();
     let required: Vec<&str> =
-        keys.keys.iter().filter(|k| k.status == Status::Required).map(|k| k.name).collect();
+        keys.filter(|k| k.status == Status::Required).map(|k| k.name).collect();
     json!({
         "type": "object",
-        "description": keys.doc,
+        "description": doc,
         "properties": properties,
         "required": required,
         "additionalProperties": false,
     })
+}
+
+/// One of several objects, told apart by what the tag says.
+fn tagged(tagged: &Tagged, definitions: &mut Map<String, Value>) -> Value {
+    let mut any = Vec::new();
+    for keys in tagged.variants {
+        let name = format!("{}_{}", tagged.name, keys.name);
+        if !definitions.contains_key(&name) {
+            definitions.insert(name.clone(), Value::Null);
+            let all = tagged.common.iter().chain(keys.keys);
+            let mut schema = object(keys.doc, all, definitions);
+            if let Some(tag) = schema.pointer_mut(&format!("/properties/{}", tagged.tag)) {
+                *tag = json!({ "const": keys.name });
+            }
+            definitions.insert(name.clone(), schema);
+        }
+        any.push(json!({ "$ref": format!("#/$defs/{name}") }));
+    }
+    json!({ "description": tagged.doc, "oneOf": any })
 }
 
 /// A place in `$defs`, so that recursive tables end and shared ones are written once.
@@ -70,6 +100,7 @@ fn of(kind: &Kind, definitions: &mut Map<String, Value>) -> Value {
             json!({ "type": "object", "additionalProperties": of(inner, definitions) })
         }
         Kind::Table(keys) => reference(keys, definitions),
+        Kind::Tagged(keys) => tagged(keys, definitions),
         Kind::OneOf(kinds) => {
             let any: Vec<Value> = kinds.iter().map(|kind| of(kind, definitions)).collect();
             json!({ "anyOf": any })

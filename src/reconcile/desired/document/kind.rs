@@ -13,6 +13,23 @@ pub struct Keys {
     pub keys: &'static [Key],
 }
 
+/// A table whose keys depend on what one of them says.
+#[derive(Debug)]
+pub struct Tagged {
+    /// A name for it within the schema, `rule`.
+    pub name: &'static str,
+    /// One sentence on what it is.
+    pub doc: &'static str,
+    /// The key that decides.
+    pub tag: &'static str,
+    /// Keys that all have.
+    pub common: &'static [Key],
+    /// Keys by what the tag says, which is their name.
+    pub variants: &'static [&'static Keys],
+    /// What the tag may say in a later version.
+    pub later: &'static [&'static str],
+}
+
 /// One key.
 #[derive(Debug)]
 pub struct Key {
@@ -60,6 +77,8 @@ pub enum Kind {
     Map(&'static Kind),
     /// A table with these keys.
     Table(&'static Keys),
+    /// A table whose keys depend on one of them.
+    Tagged(&'static Tagged),
     /// The first that fits by type.
     OneOf(&'static [Kind]),
     /// Anything: the key is refused anyway.
@@ -91,7 +110,14 @@ impl Keys {
 
     /// Keys that may be used.
     pub fn usable(&self) -> impl Iterator<Item = &Key> {
-        self.keys.iter().filter(|k| matches!(k.status, Status::Supported | Status::Required))
+        self.keys.iter().filter(|key| key.is_usable())
+    }
+}
+
+impl Tagged {
+    /// The keys for what the tag says.
+    pub fn variant(&self, name: &str) -> Option<&'static Keys> {
+        self.variants.iter().find(|keys| keys.name == name).copied()
     }
 }
 
@@ -104,6 +130,11 @@ impl Key {
     /// A key that must be there.
     pub const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Self {
         Self { name, kind, doc, status: Status::Required }
+    }
+
+    /// Whether it may be used.
+    pub fn is_usable(&self) -> bool {
+        matches!(self.status, Status::Supported | Status::Required)
     }
 
     /// A key that comes later.
@@ -131,7 +162,7 @@ impl Kind {
             Self::Number => "a number".to_owned(),
             Self::Time => "a date and time such as 2026-12-24T00:00:00Z".to_owned(),
             Self::List(_) => "a list".to_owned(),
-            Self::Map(_) | Self::Table(_) => "a table".to_owned(),
+            Self::Map(_) | Self::Table(_) | Self::Tagged(_) => "a table".to_owned(),
             Self::OneOf(kinds) => {
                 let each: Vec<String> = kinds.iter().map(Self::expected).collect();
                 each.join(" or ")

@@ -5,16 +5,17 @@ use crate::reconcile::desired::document::kind::Keys;
 use crate::reconcile::desired::document::kind::Kind;
 use crate::reconcile::desired::document::kind::TEXT_MAP;
 use crate::reconcile::desired::document::kind::TEXT_OR_TEXTS;
+use crate::reconcile::desired::rule::RULE;
 
 /// `rulesets/**/<ruleset>.toml`.
 pub static RULESET: Keys = Keys {
     name: "ruleset",
-    doc: "Variables and image pins for whatever its match fits.",
+    doc: "Variables, image pins and compliance rules for whatever its match fits.",
     keys: &[
         Key::new("match", Kind::Table(&MATCH), "what it is shown to; absent fits everything"),
         Key::new("vars", TEXT_MAP, "variables for `${vars.x}`"),
         Key::new("containers", Kind::Map(&Kind::Table(&PIN)), "image pins, by container"),
-        Key::not_yet("rules", "compliance rules"),
+        Key::new("rules", Kind::List(&Kind::Tagged(&RULE)), "compliance rules"),
     ],
 };
 

@@ -1,0 +1,255 @@
+//! A rule's own `match`: conditions on facts, read with every mistake named.
+//!
+//! In: a checked table, the subject. Out: [`Condition`]. Pure.
+//!
+//! # Guarantees
+//! * What only asks for places is decided here; facts are asked by `compliance`.
+//! * The conditions of one table hold for the same row.
+
+use serde::Serialize;
+
+use crate::model::size::parse_size;
+use crate::reconcile::desired::decode::Reader;
+use crate::reconcile::desired::document::node::Node;
+use crate::reconcile::desired::document::node::Table;
+use crate::reconcile::desired::document::node::Value;
+use crate::reconcile::desired::rule::fact::Fact;
+use crate::reconcile::desired::rule::fact::FactType;
+use crate::reconcile::desired::rule::fact::Shape;
+use crate::reconcile::desired::select::Match;
+use crate::reconcile::desired::select::Subject;
+
+/// What must hold for a rule to apply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// Decided by the place: node, environment, service.
+    Place(bool),
+    /// All hold; none at all holds.
+    All(Vec<Condition>),
+    /// One holds.
+    Any(Vec<Condition>),
+    /// It does not hold.
+    Not(Box<Condition>),
+    /// A fact with one value.
+    One {
+        /// Its name.
+        fact: &'static str,
+        /// One of these fits.
+        tests: Vec<Test>,
+    },
+    /// One row of a fact fits all of these.
+    Row {
+        /// Its name.
+        fact: &'static str,
+        /// By field: one of these fits.
+        fields: Vec<(&'static str, Vec<Test>)>,
+    },
+}
+
+/// What a value is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Test {
+    /// This text; `*` stands for any part.
+    Like(String),
+    /// This truth.
+    Is(bool),
+    /// Each of these comparisons of numbers holds.
+    Numbers(Vec<(Comparison, i64)>),
+    /// Each of these comparisons of versions holds.
+    Versions(Vec<(Comparison, String)>),
+}
+
+/// How two values are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Comparison {
+    /// `<`
+    Less,
+    /// `<=`
+    AtMost,
+    /// `=`
+    Equal,
+    /// `>=`
+    AtLeast,
+    /// `>`
+    More,
+}
+
+impl Comparison {
+    /// Longest first, so that `>=` is not taken for `>`.
+    const ALL: [(&'static str, Self); 5] = [
+        ("<=", Self::AtMost),
+        (">=", Self::AtLeast),
+        ("<", Self::Less),
+        (">", Self::More),
+        ("=", Self::Equal),
+    ];
+
+    /// Whether an ordering satisfies it.
+    pub fn holds(self, order: std::cmp::Ordering) -> bool {
+        match self {
+            Self::Less => order.is_lt(),
+            Self::AtMost => order.is_le(),
+            Self::Equal => order.is_eq(),
+            Self::AtLeast => order.is_ge(),
+            Self::More => order.is_gt(),
+        }
+    }
+
+    fn symbol(self) -> &'static str {
+        Self::ALL.iter().find(|(_, own)| *own == self).map_or("", |(symbol, _)| symbol)
+    }
+
+    /// `>=3.0` → the comparison and the rest; equality where nothing is written.
+    fn split(text: &str) -> (Self, &str) {
+        let text = text.trim();
+        let found = Self::ALL.iter().find_map(|(s, own)| Some((*own, text.strip_prefix(s)?)));
+        let (own, rest) = found.unwrap_or((Self::Equal, text));
+        (own, rest.trim())
+    }
+}
+
+impl Default for Condition {
+    fn default() -> Self {
+        Self::All(Vec::new())
+    }
+}
+
+impl Condition {
+    /// Whether it holds whatever the facts are.
+    pub fn is_always(&self) -> bool {
+        match self {
+            Self::Place(fits) => *fits,
+            Self::All(all) => all.iter().all(Self::is_always),
+            Self::Any(any) => any.iter().any(Self::is_always),
+            Self::Not(inner) => inner.is_never(),
+            Self::One { .. } | Self::Row { .. } => false,
+        }
+    }
+
+    /// Whether it fails whatever the facts are.
+    pub fn is_never(&self) -> bool {
+        match self {
+            Self::Place(fits) => !fits,
+            Self::All(all) => all.iter().any(Self::is_never),
+            Self::Any(any) => any.iter().all(Self::is_never),
+            Self::Not(inner) => inner.is_always(),
+            Self::One { .. } | Self::Row { .. } => false,
+        }
+    }
+
+    /// Reads a checked `match`.
+    pub(crate) fn read(table: &Table, subject: &Subject<'_>, reader: &mut Reader<'_>) -> Self {
+        let mut all = vec![Self::Place(Match::read(&places(table)).fits(subject))];
+        for (name, entry) in &table.0 {
+            match (name.as_str(), Fact::get(name)) {
+                ("any", _) => {
+                    let tables = entry.node.one_or_many().iter().filter_map(Node::as_table);
+                    all.push(Self::Any(tables.map(|t| Self::read(t, subject, reader)).collect()));
+                }
+                ("not", _) => {
+                    if let Some(inner) = entry.node.as_table() {
+                        all.push(Self::Not(Box::new(Self::read(inner, subject, reader))));
+                    }
+                }
+                (_, Some(fact)) => all.push(of_fact(fact, &entry.node, reader)),
+                _ => {}
+            }
+        }
+        Self::All(all)
+    }
+}
+
+/// The part of a table that asks for places.
+fn places(table: &Table) -> Table {
+    let is_place = |name: &str| ["service", "app", "environment", "node", "labels"].contains(&name);
+    Table(
+        table.0.iter().filter(|(n, _)| is_place(n)).map(|(n, e)| (n.clone(), e.clone())).collect(),
+    )
+}
+
+fn of_fact(fact: &'static Fact, node: &Node, reader: &mut Reader<'_>) -> Condition {
+    match fact.shape {
+        Shape::One(of) => Condition::One { fact: fact.name, tests: tests(of, node, reader) },
+        Shape::Rows(_) => {
+            let rows = node.one_or_many().iter().filter_map(Node::as_table);
+            Condition::Any(rows.map(|table| row(fact, table, reader)).collect())
+        }
+    }
+}
+
+fn row(fact: &'static Fact, table: &Table, reader: &mut Reader<'_>) -> Condition {
+    let mut fields = Vec::new();
+    for (name, entry) in &table.0 {
+        if let Some(field) = fact.field(name) {
+            fields.push((field.name, tests(field.of, &entry.node, reader)));
+        }
+    }
+    Condition::Row { fact: fact.name, fields }
+}
+
+fn tests(of: FactType, node: &Node, reader: &mut Reader<'_>) -> Vec<Test> {
+    node.one_or_many().iter().filter_map(|node| test(of, node, reader)).collect()
+}
+
+fn test(of: FactType, node: &Node, reader: &mut Reader<'_>) -> Option<Test> {
+    if let Value::Boolean(wanted) = node.value {
+        return Some(Test::Is(wanted));
+    }
+    match of {
+        FactType::Boolean => reader.with(node, |text| match text {
+            "true" => Ok(Test::Is(true)),
+            "false" => Ok(Test::Is(false)),
+            _ => Err(format!("`{text}` is not true or false")),
+        }),
+        FactType::Text => reader.text(node).map(Test::Like),
+        FactType::Count => reader.with(node, |text| numbers(text, |n| n.parse().ok())),
+        FactType::Bytes => reader.with(node, |text| {
+            numbers(text, |n| parse_size(n).ok().and_then(|n| i64::try_from(n).ok()))
+        }),
+        FactType::Version => reader.with(node, versions),
+    }
+}
+
+fn numbers(text: &str, parse: impl Fn(&str) -> Option<i64>) -> Result<Test, String> {
+    let one = |part: &str| {
+        let (comparison, rest) = Comparison::split(part);
+        let error = || format!("`{part}` is no number to compare with: write for example `>=4`");
+        Ok((comparison, parse(rest).ok_or_else(error)?))
+    };
+    text.split(',').map(one).collect::<Result<_, String>>().map(Test::Numbers)
+}
+
+/// Reads `>=3.0, <3.1`, or a text with `*`.
+pub(crate) fn versions(text: &str) -> Result<Test, String> {
+    if text.contains('*') {
+        return Ok(Test::Like(text.to_owned()));
+    }
+    let one = |part: &str| {
+        let (comparison, rest) = Comparison::split(part);
+        if rest.is_empty() || rest.contains(char::is_whitespace) {
+            return Err(format!(
+                "`{part}` is no version to compare with: write for example `>=3.0, <3.1`"
+            ));
+        }
+        Ok((comparison, rest.to_owned()))
+    };
+    text.split(',').map(one).collect::<Result<_, String>>().map(Test::Versions)
+}
+
+impl std::fmt::Display for Test {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let joined = |parts: Vec<String>| parts.join(", ");
+        match self {
+            Self::Like(text) => f.write_str(text),
+            Self::Is(wanted) => write!(f, "{wanted}"),
+            Self::Numbers(all) => f.write_str(&joined(
+                all.iter().map(|(c, n)| format!("{}{n}", c.symbol())).collect(),
+            )),
+            Self::Versions(all) => f.write_str(&joined(
+                all.iter().map(|(c, v)| format!("{}{v}", c.symbol())).collect(),
+            )),
+        }
+    }
+}
