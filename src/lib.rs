@@ -11,6 +11,7 @@
 //! config     the node's own configuration, from /etc/tidegate
 //! clients    git, docker, registry, host: the only users of those systems
 //! reconcile  source → trust → desired → observed → plan → apply → report
+//! compliance facts → verdicts → fixes: rules of the host, and the built-in one of images
 //! lint       what is wrong with a repository, for people                    pure
 //! hub        what lies in the registries: pins, copies from hub to hub
 //! promote    signed commits: composed, made, and the first ones of a repository
@@ -25,6 +26,7 @@ pub mod telemetry;
 pub mod config;
 pub mod clients;
 pub mod reconcile;
+pub mod compliance;
 pub mod lint;
 pub mod hub;
 pub mod promote;

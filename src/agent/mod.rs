@@ -6,6 +6,7 @@
 //! run.rs      the loop                     wakes.rs, inbox.rs, pace.rs   what wakes it, and when
 //! node.rs     one pass                     belief.rs, below.rs, judge.rs   source → trust → desired
 //! say.rs      what is said about it
+//! examine.rs  a look without a pass: facts, rules
 //! control.rs  what operators ask           answer.rs, desk.rs              and what they get
 //! ```
 //!
@@ -27,6 +28,7 @@ pub mod belief;
 pub mod effects;
 pub mod record;
 pub mod node;
+pub mod examine;
 mod say;
 pub mod answer;
 pub mod desk;

@@ -31,6 +31,9 @@ pub mod agent;
 pub mod plan;
 pub mod apply;
 pub mod status;
+pub mod facts;
+pub mod check;
+pub mod fix;
 pub mod wait;
 pub mod suspend;
 pub mod history;
@@ -88,6 +91,9 @@ enum Command {
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
     Status(status::StatusArgs),
+    Facts(facts::FactsArgs),
+    Check(check::CheckArgs),
+    Fix(fix::FixArgs),
     Wait(wait::WaitArgs),
     Suspend(suspend::SuspendArgs),
     Resume(suspend::ResumeArgs),
@@ -123,6 +129,9 @@ fn run(command: Command, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, 
         Command::Plan(args) => plan::run(&args, ctx, out),
         Command::Apply(args) => apply::run(&args, ctx, out),
         Command::Status(args) => status::run(&args, ctx, out),
+        Command::Facts(args) => facts::run(&args, ctx, out),
+        Command::Check(args) => check::run(&args, ctx, out),
+        Command::Fix(args) => fix::run(&args, ctx, out),
         Command::Wait(args) => wait::run(&args, ctx, out),
         Command::Suspend(args) => suspend::suspend(&args, ctx, out),
         Command::Resume(args) => suspend::resume(&args, ctx, out),
@@ -140,7 +149,10 @@ fn run(command: Command, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, 
 impl Command {
     /// Whether TLS is spoken by the bounded child alone.
     fn leaves_tls_to_the_child(&self) -> bool {
-        matches!(self, Self::Agent(_) | Self::Plan(_) | Self::Apply(_))
+        matches!(
+            self,
+            Self::Agent(_) | Self::Plan(_) | Self::Apply(_) | Self::Check(_) | Self::Fix(_)
+        )
     }
 }
 

@@ -164,7 +164,7 @@ pub fn brief(text: &str) -> String {
 /// Rows under an upper-case header, without borders.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
-    header: Vec<&'static str>,
+    header: Vec<String>,
     rows: Vec<Vec<Cell>>,
 }
 
@@ -173,8 +173,8 @@ const GAP: usize = 3;
 
 impl Table {
     /// An empty table.
-    pub fn new(header: &[&'static str]) -> Self {
-        Self { header: header.to_vec(), rows: Vec::new() }
+    pub fn new(header: &[&str]) -> Self {
+        Self { header: header.iter().map(|&name| name.to_owned()).collect(), rows: Vec::new() }
     }
 
     /// Adds a row; an empty cell is shown as `-`.

@@ -20,6 +20,8 @@ pub struct NodePolicy {
     pub capabilities: BTreeMap<String, BTreeSet<String>>,
     /// Services that may mount the engine's socket.
     pub docker_socket: BTreeSet<ServiceName>,
+    /// Kinds of rules whose fixes may change this host.
+    pub fixes: BTreeSet<String>,
 }
 
 /// Reads `[policy]`.
@@ -33,6 +35,7 @@ pub(crate) fn read_policy(mut section: Section<'_>) -> NodePolicy {
             read_capabilities(&mut section, table)
         },
         docker_socket: section.list("docker_socket").into_iter().collect(),
+        fixes: section.list::<FixKind>("fixes").into_iter().map(|kind| kind.0).collect(),
     };
     section.finish();
     policy
@@ -70,6 +73,20 @@ impl FromStr for HostPath {
         }
         let trimmed = input.trim_end_matches('/');
         Ok(Self(if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() }))
+    }
+}
+
+/// A kind of rule; which there are, `reconcile` knows.
+struct FixKind(String);
+
+impl FromStr for FixKind {
+    type Err = String;
+    fn from_str(input: &str) -> Result<Self, String> {
+        if !input.is_empty() && input.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
+            Ok(Self(input.to_owned()))
+        } else {
+            Err(format!("`{input}` is no kind of rule: write for example `file`"))
+        }
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Settings {
     pub trust: TrustSettings,
     /// The engine.
     pub engine: EngineSettings,
+    /// The host that rules are about.
+    pub host: HostSettings,
     /// How the environment's hub lets us in.
     pub hub: HubSettings,
     /// This node's own keys.
@@ -105,6 +107,13 @@ impl FromStr for Requirement {
 pub struct EngineSettings {
     /// Its socket.
     pub socket: PathBuf,
+}
+
+/// The host that rules are about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostSettings {
+    /// Its root: `/`, unless the agent runs in a container and sees the host below a folder.
+    pub root: PathBuf,
 }
 
 /// How the environment's hub lets us in.
@@ -183,6 +192,7 @@ fn read(main: &str, mut top: Section<'_>) -> Option<Settings> {
     let branch = environment.as_ref().map(BranchName::of);
     let repository = read_repository(main, top.section("repository"), branch, trust.require);
     let engine = read_engine(top.section("engine"));
+    let host = read_host(top.section("host"));
     let mut hub_section = top.section("hub");
     let hub =
         HubSettings { credentials: hub_section.path("credentials"), ca: hub_section.path("ca") };
@@ -203,6 +213,7 @@ fn read(main: &str, mut top: Section<'_>) -> Option<Settings> {
         sources,
         trust,
         engine,
+        host,
         hub,
         keys,
         policy,
@@ -318,6 +329,12 @@ fn read_engine(mut section: Section<'_>) -> EngineSettings {
     let socket = section.parsed_by("socket", read).unwrap_or_else(|| SOCKET.into());
     section.finish();
     EngineSettings { socket }
+}
+
+fn read_host(mut section: Section<'_>) -> HostSettings {
+    let root = section.path("root").unwrap_or_else(|| PathBuf::from("/"));
+    section.finish();
+    HostSettings { root }
 }
 
 fn read_keys(mut section: Section<'_>, state_dir: &Path) -> KeySettings {

@@ -4,6 +4,7 @@
 
 mod audit;
 mod cli;
+mod compliance;
 mod copy;
 mod desired;
 mod docker;

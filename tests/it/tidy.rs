@@ -3,8 +3,16 @@
 use std::path::{Path, PathBuf};
 
 /// Modules that decide: no effects, no clients.
-const PURE: [&str; 6] =
-    ["model", "reconcile/trust", "reconcile/desired", "reconcile/plan", "lint", "audit"];
+const PURE: [&str; 7] = 
+    [
+        "model",
+        "reconcile/trust",
+        "reconcile/desired",
+        "reconcile/plan",
+        "compliance/kind",
+        "lint",
+        "audit",
+    ];
 
 /// What a pure module may not name.
 const EFFECTS: [&str; 9] = [

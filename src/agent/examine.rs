@@ -1,0 +1,131 @@
+//! A look at a node without a pass: what should run, what runs, what is so on the host.
+//!
+//! In: settings, a node. Out: [`Examined`]. Effect: reads Git, the engine and the host; changes
+//! nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::agent::AgentError;
+use crate::agent::belief::{Believer, Keep};
+use crate::agent::node::Node;
+use crate::clients::docker::{DockerClient, DockerError};
+use crate::clients::host::{HostRoot, NodeKey};
+use crate::compliance::check::{CheckInput, Checked, check};
+use crate::compliance::facts::{FactCache, Facts, Wanted, collect};
+use crate::compliance::image::{self, ImageInput};
+use crate::compliance::verdict::Verdict;
+use crate::config::Settings;
+use crate::model::ServiceName;
+use crate::reconcile::desired::rule::Rule;
+use crate::reconcile::desired::{DesiredService, DesiredState};
+use crate::reconcile::observed::{
+    Look, ObservedCache, ObservedState, OwnershipKey, Viewer, observe,
+};
+use crate::reconcile::plan::body::image_name;
+use crate::telemetry::Chain;
+
+/// Every fact of this node.
+///
+/// # Errors
+/// When the host cannot be read at all; an engine that does not answer is part of the facts.
+pub async fn facts_here(settings: Settings) -> Result<Facts, AgentError> {
+    let host = HostRoot::open(&settings.host.root).map_err(AgentError::Host)?;
+    let key = NodeKey::load(&settings.keys.node).ok().flatten();
+    // Without a key of its own yet, nothing is this node's.
+    let secret = key.map(|key| key.secret());
+    let key = OwnershipKey::derive(secret.as_ref().map_or(&[], |secret| secret.as_slice()));
+    let observed = look(&settings, &key, &BTreeSet::new()).await;
+    let wanted = Wanted::everything();
+    Ok(facts(&host, &observed, &wanted).await)
+}
+
+async fn facts(
+    host: &HostRoot,
+    observed: &Result<ObservedState, String>,
+    wanted: &Wanted,
+) -> Facts {
+    let seen = observed.as_ref().map(|seen| (&seen.engine, seen)).map_err(String::as_str);
+    collect(host, seen, wanted, &mut FactCache::default()).await
+}
+
+async fn look(
+    settings: &Settings,
+    key: &OwnershipKey,
+    images: &BTreeSet<String>,
+) -> Result<ObservedState, String> {
+    let said = |error: DockerError| Chain(&error).to_string();
+    let docker = DockerClient::new(&settings.engine.socket.to_string_lossy()).map_err(said)?;
+    let viewer = Viewer { key, environment: &settings.environment, images };
+    observe(&docker, viewer, Look::Everything, &mut ObservedCache::default()).await.map_err(said)
+}
+
+/// What rules are checked against, collected once.
+#[derive(Debug)]
+pub struct Examined {
+    /// The newest verified revision's state.
+    pub desired: DesiredState,
+    /// The host.
+    pub host: HostRoot,
+    facts: Facts,
+    in_force: BTreeMap<ServiceName, DesiredService>,
+    observed: Result<ObservedState, String>,
+}
+
+impl Examined {
+    /// Looks at everything that the rules of the newest verified revision need.
+    ///
+    /// # Errors
+    /// When this machine's own files do not work. None if no revision is believed here yet.
+    pub async fn of(node: &mut Node) -> Result<Option<Self>, AgentError> {
+        node.read().await?;
+        let Some(desired) = node.belief.desired.clone() else { return Ok(None) };
+        let host = HostRoot::open(&node.settings.host.root).map_err(AgentError::Host)?;
+        let in_force = in_force(node, &desired);
+        let services = desired.services.values().chain(in_force.values());
+        let pins = services.flat_map(|service| service.containers.values()).map(|c| &c.pin);
+        let images = pins.map(|pin| image_name(pin, &desired.hub)).collect();
+        let observed = look(&node.settings, &node.ownership, &images).await;
+        let facts = facts(&host, &observed, &Wanted::by(&desired.rules)).await;
+        Ok(Some(Self { desired, host, facts, in_force, observed }))
+    }
+
+    /// Checks some of the rules.
+    pub fn check<'a>(&self, rules: impl IntoIterator<Item = &'a Rule>) -> Vec<Checked> {
+        let input = CheckInput { desired: &self.desired, facts: &self.facts, host: &self.host };
+        check(input, rules)
+    }
+
+    /// The built-in verdicts on images.
+    ///
+    /// # Errors
+    /// When the engine does not answer, and why.
+    pub fn images(&self) -> Result<Vec<Verdict>, &str> {
+        let observed = self.observed.as_ref().map_err(String::as_str)?;
+        let input = ImageInput { desired: &self.desired, in_force: &self.in_force, observed };
+        Ok(image::judge(input))
+    }
+}
+
+/// The definition in force of each service: what last passed its health gate here.
+fn in_force(node: &Node, desired: &DesiredState) -> BTreeMap<ServiceName, DesiredService> {
+    let believer = Believer {
+        settings: &node.settings,
+        origin: &node.origin,
+        store: &node.store,
+        keep: Keep::No,
+        applied: None,
+    };
+    let mut found = BTreeMap::new();
+    for (name, service) in &desired.services {
+        let remembered = node.memory.services.get(name);
+        let Some(applied) = remembered.and_then(|known| known.applied.as_ref()) else { continue };
+        if applied.content == service.content_hash() {
+            found.insert(name.clone(), service.clone());
+        } else if let Some(mut older) = believer.resolve_older(&applied.revision)
+            && let Some(service) = older.services.remove(name)
+        {
+            found.insert(name.clone(), service);
+        }
+    }
+    found
+}

@@ -1,0 +1,188 @@
+//! What a fix would change, as values and as a diff that people read.
+//!
+//! In: what is, what should be. Out: [`Change`]s and text. Pure.
+//!
+//! # Guarantees
+//! * Contents that not everybody may read, before or after, are in no diff.
+
+use std::fmt::Write as _;
+
+use similar::TextDiff;
+
+use crate::model::{Digest, HostPath};
+use crate::model::{PathState, Permissions};
+
+/// Lines around a difference that are shown.
+const CONTEXT_LINES: usize = 3;
+/// Longer diffs are cut: nobody reads them.
+const DIFF_LINES_MAX: usize = 200;
+
+/// One step of a fix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A path becomes something else.
+    Path {
+        /// Which.
+        path: HostPath,
+        /// What lies there.
+        before: PathState,
+        /// What should.
+        after: PathState,
+    },
+    /// A kernel parameter changes.
+    Kernel {
+        /// As sysctl names it.
+        key: String,
+        /// What it is.
+        before: String,
+        /// What it should be.
+        after: String,
+    },
+}
+
+impl Change {
+    /// The same the other way round.
+    #[must_use]
+    pub fn undone(&self) -> Self {
+        match self {
+            Self::Path { path, before, after } => {
+                Self::Path { path: path.clone(), before: after.clone(), after: before.clone() }
+            }
+            Self::Kernel { key, before, after } => {
+                Self::Kernel { key: key.clone(), before: after.clone(), after: before.clone() }
+            }
+        }
+    }
+
+    /// A diff for people.
+    pub fn diff(&self) -> String {
+        match self {
+            Self::Path { path, before, after } => path_diff(path, before, after),
+            Self::Kernel { key, before, after } => {
+                format!("--- kernel\n+++ kernel\n-{key} = {before}\n+{key} = {after}\n")
+            }
+        }
+    }
+}
+
+/// Whether not everybody may read it.
+pub fn is_hidden(state: &PathState) -> bool {
+    matches!(state, PathState::File { owned, .. } if owned.mode & 0o004 == 0)
+}
+
+fn path_diff(path: &HostPath, before: &PathState, after: &PathState) -> String {
+    let mut text = String::new();
+    let name = |state: &PathState| match state {
+        PathState::Absent => "/dev/null".to_owned(),
+        _ => path.to_string(),
+    };
+    let _fits = writeln!(text, "--- {}\n+++ {}", name(before), name(after));
+    let hidden = is_hidden(before) || is_hidden(after);
+    let (old, new) = (describe(before, hidden), describe(after, hidden));
+    if old != new {
+        let _fits = writeln!(text, "# {old} → {new}");
+    }
+    let (old, new) = (content(before), content(after));
+    if old == new {
+        return text;
+    }
+    if hidden {
+        text.push_str("# the content differs; not everybody may read it, so it is not shown\n");
+        return text;
+    }
+    match (std::str::from_utf8(old), std::str::from_utf8(new)) {
+        (Ok(old), Ok(new)) if !old.contains('\0') && !new.contains('\0') => {
+            text.push_str(&lines(old, new));
+        }
+        _ => text.push_str("# the contents differ and are not text\n"),
+    }
+    text
+}
+
+fn content(state: &PathState) -> &[u8] {
+    match state {
+        PathState::File { content, .. } => content,
+        _ => &[],
+    }
+}
+
+/// Changed lines with some around them; control characters would drive the reader's terminal.
+fn lines(old: &str, new: &str) -> String {
+    let diff = TextDiff::from_lines(old, new);
+    let whole = diff.unified_diff().context_radius(CONTEXT_LINES).to_string();
+    let mut text = String::new();
+    for (at, line) in whole.lines().enumerate() {
+        if at >= DIFF_LINES_MAX {
+            text.push_str("# …and more\n");
+            break;
+        }
+        text.extend(line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }));
+        text.push('\n');
+    }
+    text
+}
+
+/// What lies at a path, in one line.
+pub fn describe(state: &PathState, hidden: bool) -> String {
+    match state {
+        PathState::File { content, owned } if hidden => {
+            let empty = if content.is_empty() { ", empty" } else { "" };
+            format!("a file, {}{empty}", access(*owned))
+        }
+        PathState::File { content, owned } => {
+            let digest = Digest::of(content).short();
+            format!("a file, {}, {} bytes, sha256:{digest}", access(*owned), content.len())
+        }
+        PathState::Directory { owned } => format!("a directory, {}", access(*owned)),
+        PathState::Symlink { to } => format!("a symbolic link to {to}"),
+        PathState::Absent | PathState::Special => state.noun().to_owned(),
+    }
+}
+
+fn access(owned: Permissions) -> String {
+    format!("mode {:04o}, owner {}:{}", owned.mode, owned.uid, owned.gid)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::compliance::change::Change;
+    use crate::model::{PathState, Permissions};
+
+    fn file(text: &str, mode: u32) -> PathState {
+        let owned = Permissions { mode, uid: 0, gid: 0 };
+        PathState::File { content: text.as_bytes().into(), owned }
+    }
+
+    fn diff(before: PathState, after: PathState) -> String {
+        Change::Path { path: "/etc/x".parse().unwrap(), before, after }.diff()
+    }
+
+    #[test]
+    fn a_diff_is_what_people_know() {
+        insta::assert_snapshot!(diff(file("a\nb\n", 0o644), file("a\nc\n", 0o644)), @r"
+        --- /etc/x
+        +++ /etc/x
+        # a file, mode 0644, owner 0:0, 4 bytes, sha256:911169ddd0d2 → a file, mode 0644, owner 0:0, 4 bytes, sha256:62f9a4d91f4c
+        @@ -1,2 +1,2 @@
+         a
+        -b
+        +c
+        ");
+    }
+
+    #[test]
+    fn what_not_everybody_may_read_is_in_no_diff() {
+        for (before, after) in [(0o600, 0o644), (0o644, 0o640), (0o600, 0o600)] {
+            let shown = diff(file("canary-1\n", before), file("canary-2\n", after));
+            assert!(!shown.contains("canary") && !shown.contains("sha256"), "{shown}");
+        }
+        let made = diff(PathState::Absent, file("canary\n", 0o600));
+        assert!(!made.contains("canary"), "{made}");
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        let shown = diff(PathState::Absent, file("a\x1b[31mb\n", 0o644));
+        assert!(!shown.contains('\x1b'), "{shown}");
+    }
+}

@@ -1,0 +1,232 @@
+//! One check: every rule that is shown here, and the built-in one.
+//!
+//! In: rules, facts, the host. Out: [`Checked`]. Effect: reads the host.
+//!
+//! # Guarantees
+//! * One rule that cannot be checked says so in its own verdict; the others go on.
+//! * Nothing is changed, and no file is read that no rule names.
+
+use std::collections::BTreeMap;
+
+use crate::clients::host::{HostError, HostRoot};
+use crate::compliance::change::Change;
+use crate::compliance::facts::{Accounts, Facts};
+use crate::compliance::kind::{self, Judgement, Need, Sight, SysctlSight, View, own_path};
+use crate::compliance::matching::{Applies, applies};
+use crate::compliance::verdict::{Verdict, VerdictStatus};
+use crate::model::{HostPath, Mode, PathState, ServiceName};
+use crate::reconcile::desired::DesiredState;
+use crate::reconcile::desired::rule::kind::SysctlRule;
+use crate::reconcile::desired::rule::{FixPolicy, Rule, Target};
+use crate::telemetry::Chain;
+
+/// The largest file that a rule may be about: reading it must not fill memory.
+pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// A rule, what is said about it, and how it would be mended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// What is said.
+    pub verdict: Verdict,
+    /// How it is mended; empty where it is not, or cannot be.
+    pub changes: Vec<Change>,
+}
+
+/// What rules are checked against.
+#[derive(Debug, Clone, Copy)]
+pub struct CheckInput<'a> {
+    /// The rules, their revision, the modes.
+    pub desired: &'a DesiredState,
+    /// What is so.
+    pub facts: &'a Facts,
+    /// The host.
+    pub host: &'a HostRoot,
+}
+
+/// Checks these rules, which are some of `input.desired`'s.
+pub fn check<'a>(input: CheckInput<'_>, rules: impl IntoIterator<Item = &'a Rule>) -> Vec<Checked> {
+    let accounts = Accounts::read(input.host);
+    let mut all: Vec<(&Rule, Checked)> = Vec::new();
+    for rule in rules {
+        all.push((rule, one(input, rule, &accounts)));
+    }
+    contradictions(&mut all);
+    all.into_iter().map(|(_, checked)| checked).collect()
+}
+
+fn one(input: CheckInput<'_>, rule: &Rule, accounts: &Result<Accounts, HostError>) -> Checked {
+    let mut verdict = base(input.desired, rule);
+    match applies(&rule.condition, input.facts) {
+        Applies::Yes => {}
+        Applies::No(reason) => {
+            verdict.status = VerdictStatus::NotApplicable;
+            verdict.reason = Some(reason);
+            return Checked { verdict, changes: Vec::new() };
+        }
+        Applies::Unknown(reason) => {
+            verdict.status = VerdictStatus::Unknown;
+            verdict.reason = Some(reason);
+            return Checked { verdict, changes: Vec::new() };
+        }
+    }
+    let judgement = match see(input.host, rule, accounts) {
+        Ok(view) => kind::judge(&rule.kind, &view),
+        Err(reason) => Judgement::Error { reason },
+    };
+    let mut changes = Vec::new();
+    match judgement {
+        Judgement::Ok { expected } => verdict.expected = expected,
+        Judgement::NotApplicable { reason } => {
+            verdict.status = VerdictStatus::NotApplicable;
+            verdict.reason = Some(reason);
+        }
+        Judgement::Error { reason } => {
+            verdict.status = VerdictStatus::Error;
+            verdict.reason = Some(reason);
+        }
+        Judgement::NotOk { expected, actual, fix } => {
+            verdict.status = VerdictStatus::NotOk;
+            (verdict.expected, verdict.actual) = (expected, actual);
+            match (may_fix(input.desired, rule), fix) {
+                (Ok(()), Ok(planned)) => {
+                    verdict.fixable = true;
+                    changes = planned;
+                }
+                (Err(reason), _) | (_, Err(reason)) => verdict.reason = Some(reason),
+            }
+        }
+    }
+    Checked { verdict, changes }
+}
+
+/// Whether the revision lets anybody mend what this rule finds.
+fn may_fix(desired: &DesiredState, rule: &Rule) -> Result<(), String> {
+    let mode = match &rule.target {
+        Target::Node => Some(desired.mode),
+        Target::Service(name) => desired.services.get(name).map(|service| service.mode),
+    };
+    match (rule.fix, mode) {
+        (FixPolicy::Never, _) => Err("the rule says `fix = \"never\"`".to_owned()),
+        (_, Some(Mode::Apply)) => Ok(()),
+        _ => Err("report mode: nothing is changed here".to_owned()),
+    }
+}
+
+fn see<'a>(
+    host: &HostRoot,
+    rule: &'a Rule,
+    accounts: &'a Result<Accounts, HostError>,
+) -> Result<View<'a>, String> {
+    let said = |error: &HostError| Chain(error).to_string();
+    let creator = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    match kind::need(&rule.kind) {
+        Need::Path(path) => {
+            let accounts = accounts.as_ref().map_err(said)?;
+            let (state, missing) = look(host, path).map_err(|error| said(&error))?;
+            Ok(View::Path(Sight { state, missing, accounts, creator, id: &rule.id }))
+        }
+        Need::Sysctl(rule) => {
+            let sight = sysctl(host, rule, creator).map_err(|error| said(&error))?;
+            Ok(View::Sysctl(sight))
+        }
+    }
+}
+
+/// What lies at a path, and which folders are missing on the way to it.
+fn look(host: &HostRoot, path: &HostPath) -> Result<(PathState, Vec<HostPath>), HostError> {
+    let state = host.look(path, FILE_BYTES_MAX)?;
+    let missing = match state {
+        PathState::Absent => host.missing_folders(path)?,
+        _ => Vec::new(),
+    };
+    Ok((state, missing))
+}
+
+/// Folders of sysctl.d(5), the strongest first: a file of the same name hides those after it.
+const SYSCTL_FOLDERS: [&str; 5] = [
+    "/etc/sysctl.d",
+    "/run/sysctl.d",
+    "/usr/local/lib/sysctl.d",
+    "/usr/lib/sysctl.d",
+    "/lib/sysctl.d",
+];
+/// A folder with more files than this is no configuration.
+const SYSCTL_FILES_MAX: usize = 1_000;
+
+fn sysctl(
+    host: &HostRoot,
+    rule: &SysctlRule,
+    creator: (u32, u32),
+) -> Result<SysctlSight, HostError> {
+    let mut boot = BTreeMap::new();
+    for folder in SYSCTL_FOLDERS {
+        let names = host.names(folder, SYSCTL_FILES_MAX)?;
+        for name in names.into_iter().filter(|name| name.ends_with(".conf")) {
+            if !boot.contains_key(&name) {
+                let text = host.text(&format!("{folder}/{name}"), FILE_BYTES_MAX)?;
+                boot.insert(name, text.unwrap_or_default());
+            }
+        }
+    }
+    let last = host.text("/etc/sysctl.conf", FILE_BYTES_MAX)?.unwrap_or_default();
+    let (own, missing) = match own_path(rule) {
+        Some(path) => look(host, &path)?,
+        None => (PathState::Absent, Vec::new()),
+    };
+    Ok(SysctlSight { live: host.kernel(&rule.key)?, boot, last, own, missing, creator })
+}
+
+/// Two rules that apply together and want one thing differently: neither is mended, for each would
+/// undo the other. Those that need no facts to tell were refused by the revision itself.
+fn contradictions(all: &mut [(&Rule, Checked)]) {
+    let mut by_thing: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, (rule, checked)) in all.iter().enumerate() {
+        let status = checked.verdict.status;
+        if matches!(status, VerdictStatus::Ok | VerdictStatus::NotOk) {
+            by_thing.entry(rule.kind.thing()).or_default().push(at);
+        }
+    }
+    for (thing, places) in by_thing {
+        let kinds = |at: &usize| all.get(*at).map(|(rule, _)| &rule.kind);
+        let first = places.first().and_then(kinds);
+        let Some(other) = places.iter().find(|at| kinds(at) != first) else { continue };
+        let other = all.get(*other).map(|(rule, _)| rule.id.to_string()).unwrap_or_default();
+        let first = places.first().and_then(|at| all.get(*at)).map(|(rule, _)| rule.id.to_string());
+        let reason = format!(
+            "{thing} is wanted differently by rules {} and {other}",
+            first.unwrap_or_default()
+        );
+        for at in places {
+            if let Some((_, checked)) = all.get_mut(at) {
+                checked.verdict.status = VerdictStatus::Error;
+                checked.verdict.reason = Some(reason.clone());
+                checked.verdict.fixable = false;
+                checked.changes.clear();
+            }
+        }
+    }
+}
+
+fn base(desired: &DesiredState, rule: &Rule) -> Verdict {
+    let environment = desired.revision.environment();
+    let (target, service): (String, Option<ServiceName>) = match &rule.target {
+        Target::Node => ("node".to_owned(), None),
+        Target::Service(name) => (format!("{name}.{environment}"), Some(name.clone())),
+    };
+    Verdict {
+        rule: rule.id.to_string(),
+        kind: rule.kind.name(),
+        target,
+        service,
+        severity: rule.severity,
+        status: VerdictStatus::Ok,
+        expected: String::new(),
+        actual: String::new(),
+        reason: None,
+        broken: None,
+        fixable: false,
+        revision: desired.revision.clone(),
+        source: Some(rule.source.clone()),
+        since: None,
+    }
+}

@@ -1,0 +1,134 @@
+//! Mends what a check found, and takes it back.
+//!
+//! In: a [`Checked`], the host, the records. Out: how it ended. Effect: changes the host.
+//!
+//! # Guarantees
+//! * What was there is stored durably before the first change, and each step looks again whether it
+//!   is still so.
+//! * A step that fails ends the fix, and the steps before it are taken back.
+//! * Only kinds that the node's own policy allows are ever changed, whoever asks.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::clients::host::{HostError, HostRoot};
+use crate::compliance::change::Change;
+use crate::compliance::check::Checked;
+use crate::compliance::record::{FixRecord, FixRecords, FixResult};
+use crate::model::PathState;
+use crate::telemetry::Chain;
+
+/// Why nothing was done at all.
+#[derive(Debug, thiserror::Error)]
+pub enum FixError {
+    /// The node's operator did not allow it.
+    #[error("the node's policy does not allow fixes of kind `{kind}`")]
+    Policy {
+        /// The rule's kind.
+        kind: &'static str,
+    },
+    /// The backup cannot be written or read, so nothing is begun.
+    #[error("cannot keep what is there, so nothing is begun")]
+    Record(#[source] HostError),
+}
+
+/// Mends with this host, these records and this policy.
+#[derive(Debug, Clone, Copy)]
+pub struct Mender<'a> {
+    /// The host.
+    pub host: &'a HostRoot,
+    /// Where backups go.
+    pub records: &'a FixRecords,
+    /// Kinds of rules whose fixes the node allows.
+    pub allowed: &'a BTreeSet<String>,
+}
+
+impl Mender<'_> {
+    /// Whether the node allows fixes of this kind.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn allows(&self, kind: &'static str) -> Result<(), FixError> {
+        if self.allowed.contains(kind) { Ok(()) } else { Err(FixError::Policy { kind }) }
+    }
+
+    /// Makes a rule's changes. `recheck` says what the rule comes to afterwards: none if it holds.
+    ///
+    /// # Errors
+    /// When nothing was begun. What failed on the way is in the record.
+    pub fn fix(
+        &self,
+        checked: &Checked,
+        recheck: impl FnOnce() -> Option<String>,
+        now: Timestamp,
+    ) -> Result<FixRecord, FixError> {
+        let verdict = &checked.verdict;
+        self.allows(verdict.kind)?;
+        let revision = verdict.revision.to_string();
+        let begun =
+            self.records.begin(&verdict.rule, &verdict.target, &revision, &checked.changes, now);
+        let mut record = begun.map_err(FixError::Record)?;
+        record.result = match self.make(&checked.changes) {
+            Ok(()) => recheck().map_or(FixResult::Fixed, |reason| FixResult::NotFixed { reason }),
+            Err(reason) => FixResult::Failed { reason },
+        };
+        self.records.save(&record).map_err(FixError::Record)?;
+        Ok(record)
+    }
+
+    /// Takes a fix back, step by step from its end.
+    ///
+    /// # Errors
+    /// When nothing was begun, as when a backup is gone. What failed on the way is in the record.
+    pub fn restore(
+        &self,
+        record: &FixRecord,
+        changes: &[Change],
+        now: Timestamp,
+    ) -> Result<FixRecord, FixError> {
+        let name = format!("restore {}", record.id);
+        let begun = self.records.begin(&name, &record.target, &record.revision, changes, now);
+        let mut restored = begun.map_err(FixError::Record)?;
+        restored.result = match self.make(changes) {
+            Ok(()) => FixResult::Fixed,
+            Err(reason) => FixResult::Failed { reason },
+        };
+        self.records.save(&restored).map_err(FixError::Record)?;
+        Ok(restored)
+    }
+
+    /// Makes changes in their order; after a failure those before it are taken back.
+    fn make(&self, changes: &[Change]) -> Result<(), String> {
+        for (at, change) in changes.iter().enumerate() {
+            if let Err(error) = self.step(change) {
+                let mut reason = Chain(&error).to_string();
+                for done in changes[..at].iter().rev() {
+                    if let Err(error) = self.step(&done.undone()) {
+                        reason = format!("{reason}; and taking back: {}", Chain(&error));
+                    }
+                }
+                return Err(reason);
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&self, change: &Change) -> Result<(), HostError> {
+        match change {
+            Change::Path { path, before, after } => self.host.put(path, before, after),
+            Change::Kernel { key, before, after } => self.host.set_kernel(key, before, after),
+        }
+    }
+}
+
+/// What taking a fix back would change: its changes, reversed.
+///
+/// # Errors
+/// When a backup is gone.
+pub fn undo(records: &FixRecords, record: &FixRecord) -> Result<Vec<Change>, FixError> {
+    let changes = records.changes(record).map_err(FixError::Record)?;
+    // A folder that every host needs stays once it is made.
+    let needed = |change: &Change| matches!(change, Change::Path { path, after: PathState::Absent, .. } if path.is_kept());
+    Ok(changes.iter().rev().map(Change::undone).filter(|change| !needed(change)).collect())
+}

@@ -1,0 +1,57 @@
+//! `file`: content, mode and owner of a regular file.
+
+use std::sync::Arc;
+
+use crate::compliance::change::is_hidden;
+use crate::compliance::kind::owned::{differences, joined, wanted};
+use crate::compliance::kind::{Judgement, Sight};
+use crate::model::Digest;
+use crate::model::PathState;
+use crate::reconcile::desired::rule::kind::FileRule;
+
+/// What a new file may be read by, unless the rule says otherwise.
+const MODE: u32 = 0o644;
+
+/// Judges it.
+pub(super) fn judge(rule: &FileRule, sight: &Sight<'_>) -> Judgement {
+    let (content, owned) = match &sight.state {
+        PathState::File { content, owned } => (Some(content), Some(*owned)),
+        _ => (None, None),
+    };
+    let target = match wanted(&rule.access, owned, MODE, sight) {
+        Ok(target) => target,
+        Err(reason) => return Judgement::Error { reason },
+    };
+    let wants = rule.content.as_ref().map(|content| &content.0);
+    let new: Arc<[u8]> = wants.or(content).cloned().unwrap_or_default();
+    let after = PathState::File { content: Arc::clone(&new), owned: target };
+    let hidden = is_hidden(&after) || is_hidden(&sight.state);
+    let (Some(content), Some(owned)) = (content, owned) else {
+        let fix = match &sight.state {
+            PathState::Directory { .. } => Err("a directory is in its place".to_owned()),
+            PathState::Special => Err("a device, pipe or socket is in its place".to_owned()),
+            _ => Ok(sight.change(&rule.path, after)),
+        };
+        let expected = format!("a file, mode {:04o}", target.mode);
+        return Judgement::NotOk { expected, actual: sight.state.noun().to_owned(), fix };
+    };
+    let mut found = differences(target, owned);
+    if new != *content {
+        found.insert(0, contents(&new, content, hidden));
+    }
+    if found.is_empty() {
+        let expected = format!("{} as written, mode {:04o}", rule.path, owned.mode);
+        return Judgement::Ok { expected };
+    }
+    let (expected, actual) = joined(found);
+    Judgement::NotOk { expected, actual, fix: Ok(sight.change(&rule.path, after)) }
+}
+
+fn contents(new: &[u8], old: &[u8], hidden: bool) -> (String, String) {
+    if hidden {
+        return ("the rule's content".to_owned(), "other content".to_owned());
+    }
+    let shown =
+        |bytes: &[u8]| format!("sha256:{}, {} bytes", Digest::of(bytes).short(), bytes.len());
+    (shown(new), shown(old))
+}

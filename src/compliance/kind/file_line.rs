@@ -1,0 +1,226 @@
+//! `file_line`: a line or a block in a text file.
+
+use std::sync::Arc;
+
+use crate::compliance::change::is_hidden;
+use crate::compliance::kind::{Judgement, Sight};
+use crate::model::{PathState, Permissions};
+use crate::reconcile::desired::rule::RuleId;
+use crate::reconcile::desired::rule::kind::{FileLineRule, LineWish, pattern};
+
+/// What a new file may be read by.
+const MODE: u32 = 0o644;
+/// Longer lines are cut where they are shown.
+const SHOWN_CHARS_MAX: usize = 200;
+
+/// Judges it.
+pub(super) fn judge(rule: &FileLineRule, sight: &Sight<'_>) -> Judgement {
+    let (content, owned) = match &sight.state {
+        PathState::File { content, owned } => (Arc::clone(content), *owned),
+        PathState::Absent => {
+            let (uid, gid) = sight.creator;
+            (Arc::default(), Permissions { mode: MODE, uid, gid })
+        }
+        other => {
+            let reason = format!("{} is {}, not a file", rule.path, other.noun());
+            return Judgement::Error { reason };
+        }
+    };
+    let Ok(text) = std::str::from_utf8(&content) else {
+        return Judgement::Error { reason: format!("{} is not UTF-8 text", rule.path) };
+    };
+    let edited = match edit(text, &rule.wish, sight.id) {
+        Ok(edited) => edited,
+        Err(reason) => return Judgement::Error { reason },
+    };
+    let hidden = is_hidden(&sight.state);
+    let (expected, actual) = shown(rule, text, hidden);
+    let missing = sight.state == PathState::Absent;
+    if edited == text {
+        return Judgement::Ok { expected };
+    }
+    let after = PathState::File { content: edited.into_bytes().into(), owned };
+    let fix = if missing && !rule.create {
+        Err("there is no such file; `create = true` makes one".to_owned())
+    } else {
+        Ok(sight.change(&rule.path, after))
+    };
+    let actual = if missing { "no such file".to_owned() } else { actual };
+    Judgement::NotOk { expected, actual, fix }
+}
+
+/// What is wanted, and which lines are otherwise.
+fn shown(rule: &FileLineRule, text: &str, hidden: bool) -> (String, String) {
+    let quoted = |line: &str| {
+        let short: String =
+            line.chars().filter(|c| !c.is_control()).take(SHOWN_CHARS_MAX).collect();
+        if hidden { "a line that not everybody may read".to_owned() } else { format!("`{short}`") }
+    };
+    match &rule.wish {
+        LineWish::Line { line, regex } => {
+            let finds = regex.as_deref().and_then(|regex| pattern(regex).ok());
+            let other = text.lines().find(|l| finds.as_ref().is_some_and(|r| r.is_match(l)));
+            let actual = other.map_or_else(|| "no such line".to_owned(), quoted);
+            (quoted(line), actual)
+        }
+        LineWish::NoLine { line, regex } => {
+            let what = line.as_deref().map(quoted).or(regex.as_deref().map(|r| format!("/{r}/")));
+            let expected = format!("no line {}", what.unwrap_or_default());
+            let found = text.lines().find(|l| is_unwanted(l, line.as_deref(), regex.as_deref()));
+            (expected, found.map_or_else(String::new, quoted))
+        }
+        LineWish::Block { block, .. } => {
+            let expected = format!("a block of {} lines", block.lines().count());
+            (expected, "another block, or none".to_owned())
+        }
+        LineWish::NoBlock { .. } => ("no block of this rule".to_owned(), "a block".to_owned()),
+    }
+}
+
+fn is_unwanted(candidate: &str, line: Option<&str>, regex: Option<&str>) -> bool {
+    line == Some(candidate)
+        || regex.and_then(|regex| pattern(regex).ok()).is_some_and(|r| r.is_match(candidate))
+}
+
+/// The text as it should be.
+fn edit(text: &str, wish: &LineWish, id: &RuleId) -> Result<String, String> {
+    match wish {
+        LineWish::Line { line, regex } => {
+            let finds = regex.as_deref().map(pattern).transpose()?;
+            let is_it = |l: &str| l == line || finds.as_ref().is_some_and(|r| r.is_match(l));
+            let keep_others = finds.is_some();
+            Ok(with_line(text, line, is_it, keep_others))
+        }
+        LineWish::NoLine { line, regex } => {
+            let finds = regex.as_deref().map(pattern).transpose()?;
+            let unwanted = |l: &str| {
+                line.as_deref() == Some(l) || finds.as_ref().is_some_and(|r| r.is_match(l))
+            };
+            Ok(text.split_inclusive('\n').filter(|l| !unwanted(bare(l))).collect())
+        }
+        LineWish::Block { block, comment } => with_block(text, Some(block), comment, id),
+        LineWish::NoBlock { comment } => with_block(text, None, comment, id),
+    }
+}
+
+fn bare(line: &str) -> &str {
+    line.strip_suffix('\n').map_or(line, |line| line.strip_suffix('\r').unwrap_or(line))
+}
+
+/// The first line that `is_it` becomes `line`; further ones go where `alone`; else it is appended.
+fn with_line(text: &str, line: &str, is_it: impl Fn(&str) -> bool, alone: bool) -> String {
+    let mut edited = String::with_capacity(text.len() + line.len() + 1);
+    let mut found = false;
+    for whole in text.split_inclusive('\n') {
+        if !is_it(bare(whole)) {
+            edited.push_str(whole);
+        } else if !found {
+            found = true;
+            edited.push_str(line);
+            edited.push_str(&whole[bare(whole).len()..]);
+        } else if !alone {
+            edited.push_str(whole);
+        }
+    }
+    if !found {
+        end(&mut edited);
+        edited.push_str(line);
+        edited.push('\n');
+    }
+    edited
+}
+
+fn end(text: &mut String) {
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+}
+
+/// The block between its marks; without one, neither.
+fn with_block(
+    text: &str,
+    block: Option<&str>,
+    comment: &str,
+    id: &RuleId,
+) -> Result<String, String> {
+    let (begin, close) =
+        (format!("{comment} begin tidegate {id}"), format!("{comment} end tidegate {id}"));
+    let places = |mark: &str| {
+        let mut at = 0;
+        let mut found = Vec::new();
+        for line in text.split_inclusive('\n') {
+            if bare(line) == mark {
+                found.push((at, at + line.len()));
+            }
+            at += line.len();
+        }
+        found
+    };
+    let marked = block.map(|block| format!("{begin}\n{block}{close}\n")).unwrap_or_default();
+    match (places(&begin)[..].as_ref(), places(&close)[..].as_ref()) {
+        ([], []) => {
+            let mut edited = text.to_owned();
+            if !marked.is_empty() {
+                end(&mut edited);
+                edited.push_str(&marked);
+            }
+            Ok(edited)
+        }
+        ([(from, _)], [(mark, to)]) if from < mark => {
+            // A file that ends with the mark, without a line end, is as good.
+            if text.get(*from..*to).is_some_and(|old| old.trim_end() == marked.trim_end()) {
+                return Ok(text.to_owned());
+            }
+            Ok(format!("{}{marked}{}", &text[..*from], &text[*to..]))
+        }
+        _ => Err(format!("the marks of `{id}` do not stand in pairs: mend them by hand")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::compliance::kind::file_line::edit;
+    use crate::reconcile::desired::rule::RuleId;
+    use crate::reconcile::desired::rule::kind::LineWish;
+
+    fn id() -> RuleId {
+        RuleId { ruleset: "it.linux".parse().unwrap(), name: "motd".parse().unwrap() }
+    }
+
+    fn line(line: &str, regex: Option<&str>) -> LineWish {
+        LineWish::Line { line: line.to_owned(), regex: regex.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_second_edit_changes_nothing() {
+        let block = |block: &str| LineWish::Block { block: block.to_owned(), comment: "#".into() };
+        let no_line = LineWish::NoLine { line: Some("b".into()), regex: Some("^c".into()) };
+        let begin = "# begin tidegate it.linux/motd\n";
+        let close = "# end tidegate it.linux/motd\n";
+        for (wish, before, after) in [
+            (line("x", None), "", "x\n".to_owned()),
+            (line("x", None), "a", "a\nx\n".to_owned()),
+            (line("x", None), "x\na\nx\n", "x\na\nx\n".to_owned()),
+            (line("p 1", Some("^p ")), "p 2\na\np 3\n", "p 1\na\n".to_owned()),
+            (line("p 1", Some("^#?p ")), "#p 2\r\na\n", "p 1\r\na\n".to_owned()),
+            (no_line, "a\nb\ncc\nd", "a\nd".to_owned()),
+            (block("1\n2\n"), "a\n", format!("a\n{begin}1\n2\n{close}")),
+            (
+                block("3\n"),
+                &format!("a\n{begin}1\n2\n{close}z\n"),
+                format!("a\n{begin}3\n{close}z\n"),
+            ),
+            (
+                LineWish::NoBlock { comment: "#".into() },
+                &format!("a\n{begin}1\n{close}z\n"),
+                "a\nz\n".to_owned(),
+            ),
+        ] {
+            let edited = edit(before, &wish, &id()).unwrap();
+            assert_eq!(edited, after, "{wish:?}");
+            assert_eq!(edit(&edited, &wish, &id()).unwrap(), edited, "{wish:?}");
+        }
+        let open = LineWish::NoBlock { comment: "#".into() };
+        assert!(edit(begin, &open, &id()).is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! `key_value`: what a key says in a configuration file.
+
+mod lines;
+mod tree;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::compliance::change::is_hidden;
+use crate::compliance::kind::{Judgement, Sight};
+use crate::model::{PathState, Permissions};
+use crate::reconcile::desired::rule::kind::{KeyFormat, KeyValueRule};
+
+/// What a new file may be read by.
+const MODE: u32 = 0o644;
+
+/// Judges it.
+pub(super) fn judge(rule: &KeyValueRule, sight: &Sight<'_>) -> Judgement {
+    let (content, owned) = match &sight.state {
+        PathState::File { content, owned } => (Arc::clone(content), *owned),
+        PathState::Absent => {
+            let (uid, gid) = sight.creator;
+            (Arc::default(), Permissions { mode: MODE, uid, gid })
+        }
+        other => {
+            let reason = format!("{} is {}, not a file", rule.path, other.noun());
+            return Judgement::Error { reason };
+        }
+    };
+    let Ok(text) = std::str::from_utf8(&content) else {
+        return Judgement::Error { reason: format!("{} is not UTF-8 text", rule.path) };
+    };
+    let (is, edited) = match edit(text, rule) {
+        Ok(found) => found,
+        Err(reason) => return Judgement::Error { reason: format!("{}: {reason}", rule.path) },
+    };
+    let hidden = is_hidden(&sight.state);
+    let shown = |value: Option<&Value>| match value {
+        None => format!("no `{}`", rule.key),
+        Some(_) if hidden => format!("{} = a value that not everybody may read", rule.key),
+        Some(Value::String(text)) => format!("{} = {text}", rule.key),
+        Some(other) => format!("{} = {other}", rule.key),
+    };
+    let expected = shown(rule.value.as_ref());
+    if edited == text {
+        return Judgement::Ok { expected };
+    }
+    let missing = sight.state == PathState::Absent;
+    let after = PathState::File { content: edited.into_bytes().into(), owned };
+    let fix = if missing && !rule.create {
+        Err("there is no such file; `create = true` makes one".to_owned())
+    } else {
+        Ok(sight.change(&rule.path, after))
+    };
+    let same = is == rule.value;
+    let actual = match missing {
+        true => "no such file".to_owned(),
+        false if same => format!("{}, and again otherwise", shown(is.as_ref())),
+        false => shown(is.as_ref()),
+    };
+    Judgement::NotOk { expected, actual, fix }
+}
+
+/// What the key says now, and the text in which it says what it should.
+fn edit(text: &str, rule: &KeyValueRule) -> Result<(Option<Value>, String), String> {
+    match rule.format {
+        KeyFormat::Json => tree::json(text, &rule.key, rule.value.as_ref()),
+        KeyFormat::Toml => tree::toml(text, &rule.key, rule.value.as_ref()),
+        KeyFormat::Equals | KeyFormat::Spaces | KeyFormat::Ini => {
+            let value = rule
+                .value
+                .as_ref()
+                .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            let wish = lines::Wish {
+                format: rule.format,
+                section: rule.section.as_deref(),
+                key: &rule.key,
+                value: value.as_deref(),
+            };
+            let (is, edited) = lines::edit(text, &wish);
+            Ok((is.map(Value::String), edited))
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Mode and owner, which several kinds want.
+
+use crate::compliance::kind::Sight;
+use crate::model::Permissions;
+use crate::reconcile::desired::rule::kind::Access;
+
+/// What mode and owner should be: as wanted, else as they are, else as new things are.
+pub(super) fn wanted(
+    access: &Access,
+    is: Option<Permissions>,
+    mode: u32,
+    sight: &Sight<'_>,
+) -> Result<Permissions, String> {
+    let (uid, gid) = sight.creator;
+    let base = is.unwrap_or(Permissions { mode, uid, gid });
+    let uid = match &access.owner {
+        None => base.uid,
+        Some(user) => {
+            sight.accounts.user(user).ok_or_else(|| format!("there is no user {user} here"))?
+        }
+    };
+    let gid = match &access.group {
+        None => base.gid,
+        Some(group) => {
+            sight.accounts.group(group).ok_or_else(|| format!("there is no group {group} here"))?
+        }
+    };
+    Ok(Permissions { mode: access.mode.unwrap_or(base.mode), uid, gid })
+}
+
+/// What is wanted of mode and owner and is not so: expected, actual.
+pub(super) fn differences(wanted: Permissions, is: Permissions) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    if wanted.mode != is.mode {
+        found.push((format!("mode {:04o}", wanted.mode), format!("mode {:04o}", is.mode)));
+    }
+    if wanted.uid != is.uid {
+        found.push((format!("owner {}", wanted.uid), format!("owner {}", is.uid)));
+    }
+    if wanted.gid != is.gid {
+        found.push((format!("group {}", wanted.gid), format!("group {}", is.gid)));
+    }
+    found
+}
+
+/// Differences as two lines for people.
+pub(super) fn joined(differences: Vec<(String, String)>) -> (String, String) {
+    let (expected, actual): (Vec<String>, Vec<String>) = differences.into_iter().unzip();
+    (expected.join(", "), actual.join(", "))
+}

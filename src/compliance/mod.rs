@@ -1,0 +1,27 @@
+//! Rules that are checked on a node, explained, and fixed on demand.
+//!
+//! In: the [`crate::reconcile::desired::rule::Rule`]s of a verified revision, the host, what the
+//! engine showed. Out: verdicts; fixes with backups. Effect: `facts` and `check` read the host, `fix`
+//! alone changes it.
+//!
+//! ```text
+//! facts     what is so on the node                       matching  whether a rule applies    pure
+//! kind/     one file a kind: holds it, how is it mended  image     the built-in rule         pure
+//! check     every rule → a verdict and changes           change    what a fix would do       pure
+//! fix       makes changes, keeps backups (record)        interchange  JUnit, SARIF           pure
+//! ```
+//!
+//! # Guarantees
+//! * Every rule and target has a verdict of its own, with expected, actual and revision.
+//! * Report mode and the node's policy win over whatever a rule, or an operator, asks for.
+
+pub mod facts;
+pub mod verdict;
+pub mod matching;
+pub mod change;
+pub mod kind;
+pub mod image;
+pub mod check;
+pub mod record;
+pub mod fix;
+pub mod interchange;

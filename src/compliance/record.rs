@@ -1,0 +1,278 @@
+//! Records of fixes with what they replaced, so that each can be taken back.
+//!
+//! In: changes. Out: a folder a fix below `<state_dir>/fixes`. Effect: writes and reads them.
+//!
+//! # Guarantees
+//! * The record, with every byte that is about to be replaced, is durable before anything changes.
+//! * Nobody but the agent's user can read it. It is bounded: the oldest records go first.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::clients::host::{HostError, create_private_dir, read_bounded, write_durable};
+use crate::compliance::change::Change;
+use crate::model::{Digest, HostPath, PathState, Permissions};
+
+/// The record's format.
+const SCHEMA: &str = "tidegate.fix/1";
+/// Records that are kept.
+const RECORDS_MAX: usize = 500;
+/// A record names its contents by digest; this is plenty.
+const RECORD_BYTES_MAX: u64 = 1024 * 1024;
+
+/// One fix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FixRecord {
+    /// Name and version of the format.
+    pub schema: String,
+    /// Its name: the time, and some random digits.
+    pub id: String,
+    /// When it began.
+    pub at: Timestamp,
+    /// The rule, or `restore <id>`.
+    pub rule: String,
+    /// What it was checked for.
+    pub target: String,
+    /// The revision that the rule is of.
+    pub revision: String,
+    /// How it ended.
+    pub result: FixResult,
+    /// What it changed.
+    changes: Vec<StoredChange>,
+}
+
+/// How a fix ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FixResult {
+    /// It was begun; if it stays so, the machine or the program went down.
+    Begun,
+    /// The rule holds now.
+    Fixed,
+    /// It was done, and the rule does not hold all the same.
+    NotFixed {
+        /// What is so.
+        reason: String,
+    },
+    /// It could not be done, whole or in part.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum StoredChange {
+    Path { path: HostPath, before: StoredState, after: StoredState },
+    Kernel { key: String, before: String, after: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum StoredState {
+    Absent,
+    File { content: Digest, permissions: Permissions },
+    Directory { permissions: Permissions },
+    Symlink { to: String },
+    Special,
+}
+
+/// All records of a node.
+#[derive(Debug, Clone)]
+pub struct FixRecords {
+    folder: PathBuf,
+}
+
+impl FixRecords {
+    /// Those below a state directory.
+    pub fn below(state_dir: &Path) -> Self {
+        Self { folder: state_dir.join("fixes") }
+    }
+
+    /// Stores a fix that is about to begin, with every content.
+    ///
+    /// # Errors
+    /// When it cannot be made durable.
+    pub fn begin(
+        &self,
+        rule: &str,
+        target: &str,
+        revision: &str,
+        changes: &[Change],
+        at: Timestamp,
+    ) -> Result<FixRecord, HostError> {
+        create_private_dir(&self.folder)?;
+        self.prune();
+        let id = new_id(at);
+        let folder = self.folder.join(&id);
+        create_private_dir(&folder)?;
+        let mut stored = Vec::new();
+        for change in changes {
+            if let Change::Path { before, after, .. } = change {
+                keep_contents(&folder, [before, after])?;
+            }
+            stored.push(store_change(change));
+        }
+        let record = FixRecord {
+            schema: SCHEMA.to_owned(),
+            id,
+            at,
+            rule: rule.to_owned(),
+            target: target.to_owned(),
+            revision: revision.to_owned(),
+            result: FixResult::Begun,
+            changes: stored,
+        };
+        self.save(&record)?;
+        Ok(record)
+    }
+
+    /// Stores how a fix ended.
+    ///
+    /// # Errors
+    /// When it cannot be made durable.
+    pub fn save(&self, record: &FixRecord) -> Result<(), HostError> {
+        let path = self.folder.join(&record.id).join("record.json");
+        let text = serde_json::to_vec_pretty(record).unwrap_or_default();
+        write_durable(&path, &text)
+    }
+
+    /// Every record, oldest first; what cannot be read is left out.
+    pub fn all(&self) -> Vec<FixRecord> {
+        self.ids().iter().filter_map(|id| self.get(id).ok().flatten()).collect()
+    }
+
+    /// The record of this name; none if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn get(&self, id: &str) -> Result<Option<FixRecord>, HostError> {
+        let plain = !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if !plain {
+            return Ok(None);
+        }
+        let path = self.folder.join(id).join("record.json");
+        let Some(bytes) = read_bounded(&path, RECORD_BYTES_MAX)? else { return Ok(None) };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| HostError::unfit(&path, format!("it is no record: {error}")))
+    }
+
+    /// What a fix changed, contents included.
+    ///
+    /// # Errors
+    /// When a content is not there any more, or not as it was stored.
+    pub fn changes(&self, record: &FixRecord) -> Result<Vec<Change>, HostError> {
+        let folder = self.folder.join(&record.id);
+        let mut contents = BTreeMap::new();
+        let mut load = |state: &StoredState| -> Result<PathState, HostError> {
+            Ok(match state {
+                StoredState::Absent => PathState::Absent,
+                StoredState::Special => PathState::Special,
+                StoredState::Symlink { to } => PathState::Symlink { to: to.clone() },
+                StoredState::Directory { permissions } => {
+                    PathState::Directory { owned: *permissions }
+                }
+                StoredState::File { content, permissions } => {
+                    let bytes = match contents.get(content) {
+                        Some(bytes) => Arc::clone(bytes),
+                        None => content_of(&folder, *content)?,
+                    };
+                    contents.insert(*content, Arc::clone(&bytes));
+                    PathState::File { content: bytes, owned: *permissions }
+                }
+            })
+        };
+        let change = |stored: &StoredChange| {
+            Ok(match stored {
+                StoredChange::Path { path, before, after } => {
+                    let (before, after) = (load(before)?, load(after)?);
+                    Change::Path { path: path.clone(), before, after }
+                }
+                StoredChange::Kernel { key, before, after } => {
+                    let (before, after) = (before.clone(), after.clone());
+                    Change::Kernel { key: key.clone(), before, after }
+                }
+            })
+        };
+        record.changes.iter().map(change).collect()
+    }
+
+    fn ids(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut ids: Vec<String> =
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        // They begin with the time.
+        ids.sort();
+        ids
+    }
+
+    /// Room for one more.
+    fn prune(&self) {
+        let ids = self.ids();
+        for id in ids.iter().take((ids.len() + 1).saturating_sub(RECORDS_MAX)) {
+            // What stays is tried again the next time.
+            let _gone = std::fs::remove_dir_all(self.folder.join(id));
+        }
+    }
+}
+
+fn keep_contents(folder: &Path, states: [&PathState; 2]) -> Result<(), HostError> {
+    for state in states {
+        if let PathState::File { content, .. } = state {
+            write_durable(&folder.join(Digest::of(content).hex()), content)?;
+        }
+    }
+    Ok(())
+}
+
+fn store_change(change: &Change) -> StoredChange {
+    match change {
+        Change::Path { path, before, after } => {
+            let (before, after) = (store(before), store(after));
+            StoredChange::Path { path: path.clone(), before, after }
+        }
+        Change::Kernel { key, before, after } => {
+            let (before, after) = (before.clone(), after.clone());
+            StoredChange::Kernel { key: key.clone(), before, after }
+        }
+    }
+}
+
+fn store(state: &PathState) -> StoredState {
+    match state {
+        PathState::Absent => StoredState::Absent,
+        PathState::Special => StoredState::Special,
+        PathState::Symlink { to } => StoredState::Symlink { to: to.clone() },
+        PathState::Directory { owned } => StoredState::Directory { permissions: *owned },
+        PathState::File { content, owned } => {
+            StoredState::File { content: Digest::of(content), permissions: *owned }
+        }
+    }
+}
+
+fn content_of(folder: &Path, digest: Digest) -> Result<Arc<[u8]>, HostError> {
+    let path = folder.join(digest.hex());
+    let bytes = read_bounded(&path, crate::compliance::check::FILE_BYTES_MAX)?;
+    match bytes.filter(|bytes| Digest::of(bytes) == digest) {
+        Some(bytes) => Ok(bytes.into()),
+        None => Err(HostError::unfit(&path, "the backup is gone or damaged")),
+    }
+}
+
+/// `20261122T211530Z-1f3c`: sorts by time, and two of one second differ.
+fn new_id(at: Timestamp) -> String {
+    let mut nonce = [0; 3];
+    let _filled = getrandom::fill(&mut nonce);
+    format!(
+        "{}-{}",
+        at.strftime("%Y%m%dT%H%M%S%3fZ").to_string().replace('.', ""),
+        hex::encode(nonce)
+    )
+}

@@ -1,0 +1,214 @@
+//! The commands, as an operator types them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::cli::support::{Said, run, tidegate};
+
+const RULES: &str = r#"
+[[rules]]
+name = "motd"
+kind = "file"
+path = "/etc/motd"
+content = "hello\n"
+severity = "critical"
+
+[[rules]]
+name = "issue"
+kind = "file_absent"
+path = "/etc/issue"
+fix = "never"
+
+[[rules]]
+name = "hosts"
+kind = "file_line"
+path = "/etc/hosts"
+line = "127.0.0.1 localhost"
+severity = "info"
+"#;
+
+/// A node whose repository is a folder that nobody signed, with a folder as its host.
+struct Stage {
+    dir: tempfile::TempDir,
+}
+
+impl Stage {
+    fn new(policy: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path();
+        let made =
+            run(at, ["init", "--keys", "people", "--environments", "dev", "repo", "-o", "json"]);
+        assert_eq!(made.code, 0, "{}", made.err);
+        let text = format!(
+            "node = \"dev1\"\nenvironment = \"dev\"\nstate_dir = \"{0}/state\"\n\
+             [repository]\nurl = \"{0}/repo\"\nid = \"repo\"\n[trust]\nrequire = \"none\"\n\
+             [host]\nroot = \"{0}/root\"\n[engine]\nsocket = \"unix://{0}/no.sock\"\n{policy}",
+            at.display()
+        );
+        fs::write(at.join("agent.toml"), text).unwrap();
+        fs::create_dir_all(at.join("root/etc")).unwrap();
+        for (name, text) in
+            [("os-release", "ID=debian\n"), ("issue", "x"), ("hosts", "127.0.0.1 localhost\n")]
+        {
+            fs::write(at.join("root/etc").join(name), text).unwrap();
+        }
+        let stage = Self { dir };
+        stage.commit("rulesets/it/linux.toml", RULES);
+        stage
+    }
+
+    fn commit(&self, path: &str, text: &str) {
+        let repo = self.dir.path().join("repo");
+        fs::create_dir_all(repo.join(path).parent().unwrap()).unwrap();
+        fs::write(repo.join(path), text).unwrap();
+        for args in [&["add", "."][..], &["commit", "--quiet", "--message", "rules"]] {
+            let mut git = std::process::Command::new("git");
+            git.current_dir(&repo).args(["-c", "user.name=alice", "-c", "commit.gpgsign=false"]);
+            git.args(["-c", "user.email=alice@example.org"]).args(args);
+            assert!(git.status().unwrap().success());
+        }
+    }
+
+    /// As another user, where this one may become one.
+    fn as_nobody(&self, args: &[&str]) -> Said {
+        let mut command = tidegate(self.dir.path());
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::process::CommandExt::uid(&mut command, 65_534);
+            std::os::unix::process::CommandExt::gid(&mut command, 65_534);
+        }
+        command.args(args).args(["--config", "agent.toml"]).output().unwrap().into()
+    }
+
+    fn run(&self, args: &[&str]) -> Said {
+        run(self.dir.path(), args.iter().copied().chain(["--config", "agent.toml"]))
+    }
+
+    fn motd(&self) -> Option<String> {
+        fs::read_to_string(self.dir.path().join("root/etc/motd")).ok()
+    }
+}
+
+fn json(said: &Said) -> serde_json::Value {
+    serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {}{}", said.out, said.err))
+}
+
+#[test]
+fn a_check_without_an_engine_says_what_it_could_and_fails() {
+    let stage = Stage::new("");
+    let said = stage.run(&["check", "-o", "json"]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(said.err.contains("no image was checked"), "{}", said.err);
+    let document = json(&said);
+    assert_eq!(document["schema"], "tidegate.check/1");
+    assert_eq!(document["unverified"], true);
+    assert_eq!(document["verdicts"][0]["rule"], "it.linux/hosts");
+    assert_eq!(document["verdicts"][2]["status"], "not_ok");
+    assert_eq!(document["verdicts"][2]["source"]["line"], 3);
+    assert_eq!(document["score"]["ok"], 1);
+    let critical = json(&stage.run(&["check", "--severity", "critical", "-o", "json"]));
+    assert_eq!(critical["verdicts"].as_array().unwrap().len(), 1);
+    let named = json(&stage.run(&["check", "--rule", "it.*/i*", "-o", "json"]));
+    assert_eq!(named["verdicts"][0]["rule"], "it.linux/issue");
+    assert_eq!(stage.run(&["check", "--service", "nothing"]).code, 64);
+    let junit = stage.run(&["check", "--report", "junit"]).out;
+    assert!(junit.contains("tests=\"3\" failures=\"2\" errors=\"0\" skipped=\"0\""), "{junit}");
+    let sarif = json(&stage.run(&["check", "--report", "sarif"]));
+    assert_eq!(sarif["runs"][0]["results"][1]["ruleId"], "it.linux/motd");
+    assert_eq!(sarif["runs"][0]["results"][1]["level"], "error");
+    assert_eq!(stage.motd(), None);
+}
+
+#[test]
+fn a_fix_is_shown_allowed_made_recorded_and_taken_back() {
+    let stage = Stage::new("");
+    let dry = stage.run(&["fix", "--dry-run"]);
+    assert_eq!(dry.code, 2, "{}", dry.err);
+    assert!(dry.out.contains("+++ /etc/motd") && dry.out.contains("+hello"), "{}", dry.out);
+    assert!(dry.err.contains("it.linux/issue"), "{}", dry.err);
+    let refused = stage.run(&["fix", "--yes"]);
+    assert_eq!(refused.code, 3, "{}", refused.err);
+    assert!(refused.err.contains("[policy] fixes = [\"file\"]"), "{}", refused.err);
+    assert_eq!(stage.motd(), None);
+
+    let stage = Stage::new("[policy]\nfixes = [\"file\"]\n");
+    let unasked = stage.run(&["fix"]);
+    assert_eq!((unasked.code, stage.motd()), (64, None), "{}", unasked.err);
+    let done = json(&stage.run(&["fix", "--yes", "-o", "json"]));
+    assert_eq!(done["fixes"][0]["result"], "fixed");
+    assert_eq!(stage.motd().as_deref(), Some("hello\n"));
+    let again = stage.run(&["fix", "--yes", "--rule", "it.linux/motd"]);
+    assert_eq!(again.code, 0, "{}", again.err);
+    let id = done["fixes"][0]["id"].as_str().unwrap();
+    assert!(stage.run(&["fix", "list"]).out.contains(id));
+    let restored = stage.run(&["fix", "restore", id, "--yes"]);
+    assert_eq!((restored.code, stage.motd()), (0, None), "{}", restored.err);
+    assert_eq!(stage.run(&["fix", "restore", "../x", "--yes"]).code, 64);
+}
+
+/// One rule of each kind that has something to change on the stage's host.
+const EVERY_KIND: [(&str, &str); 7] = [
+    ("file", "path = \"/etc/motd\"\ncontent = \"new\""),
+    ("file_line", "path = \"/etc/motd\"\nline = \"new\""),
+    ("file_absent", "path = \"/etc/motd\""),
+    ("directory", "path = \"/etc/new\""),
+    ("symlink", "path = \"/etc/link\"\nto = \"motd\""),
+    ("key_value", "path = \"/etc/motd\"\nformat = \"equals\"\nkey = \"a\"\nvalue = 1"),
+    ("sysctl", "key = \"vm.swappiness\"\nvalue = 10"),
+];
+
+#[test]
+fn without_privilege_each_rule_is_an_error_and_nothing_is_changed() {
+    for (kind, lines) in EVERY_KIND {
+        let stage = Stage::new(&format!("[policy]\nfixes = [\"{kind}\"]\n"));
+        let root = stage.dir.path().join("root");
+        fs::write(root.join("etc/motd"), "old").unwrap();
+        fs::create_dir_all(root.join("proc/sys/vm")).unwrap();
+        fs::write(root.join("proc/sys/vm/swappiness"), "60").unwrap();
+        let rule = format!("[[rules]]\nname = \"a\"\nkind = \"{kind}\"\n{lines}\n");
+        stage.commit("rulesets/it/all.toml", &rule);
+        everybody(stage.dir.path());
+        let mode = |path: &str, mode: u32| {
+            fs::set_permissions(root.join(path), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode("etc", 0o555);
+        let failed = stage.as_nobody(&["fix", "--rule", "it.all/a", "--yes"]);
+        assert_eq!(failed.code, 1, "{kind}: {}{}", failed.out, failed.err);
+        assert!(failed.out.contains("ermission denied"), "{kind}: {}{}", failed.out, failed.err);
+        assert_eq!(stage.motd().as_deref(), Some("old"), "{kind}");
+        mode("etc", 0o000);
+        let said = stage.as_nobody(&["check", "--rule", "it.all/a", "-o", "json"]);
+        let verdict = &json(&said)["verdicts"][0];
+        assert_eq!(verdict["status"], "error", "{kind} {verdict}");
+        assert!(verdict["reason"].as_str().unwrap().contains("ermission denied"), "{verdict}");
+        mode("etc", 0o755);
+    }
+}
+
+/// Lets any user work in the stage: it is another user's in this test.
+fn everybody(folder: &Path) {
+    let found = std::process::Command::new("chmod").args(["-R", "a+rwX"]).arg(folder).status();
+    assert!(found.unwrap().success());
+    if rustix::process::geteuid().is_root() {
+        let mut chown = std::process::Command::new("chown");
+        assert!(chown.args(["-R", "65534:65534"]).arg(folder).status().unwrap().success());
+    }
+    let etc = folder.join("root/etc");
+    fs::set_permissions(etc, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn facts_of_a_folder_need_no_configuration() {
+    let stage = Stage::new("");
+    let said = run(stage.dir.path(), ["facts", "--root", "root", "-o", "json"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    let document = json(&said);
+    assert_eq!(document["schema"], "tidegate.facts/1");
+    assert_eq!(document["facts"]["os"], "debian");
+    assert!(
+        document["facts"]["missing"]["package"].as_str().unwrap().contains("neither dpkg nor rpm")
+    );
+    let one = run(stage.dir.path(), ["facts", "os", "--root", "root"]);
+    assert_eq!(one.out, "FACT   VALUE\nos     debian\n");
+    assert_eq!(run(stage.dir.path(), ["facts", "oss", "--root", "root"]).code, 64);
+}

@@ -1,0 +1,168 @@
+//! What a service's user, or a rule's author, might try.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+
+use tidegate::compliance::record::FixResult;
+use tidegate::compliance::verdict::VerdictStatus;
+
+use crate::compliance::support::{Host, only, rule};
+
+const CANARY: &str = "canary-7d1f";
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Everything that was written below the state directory, the backups aside.
+fn said(host: &Host) -> String {
+    let checked = host.check(&rule("file", "path = \"/etc/secret\"\ncontent = \"x\""));
+    let diff: String = only(checked.clone()).changes.iter().map(|change| change.diff()).collect();
+    format!("{checked:?}{diff}")
+}
+
+#[test]
+fn a_link_that_a_services_user_planted_is_not_followed() {
+    let host = Host::default().with("/srv/app1/x", "").with("/etc/motd", "old\n");
+    fs::set_permissions(host.path("/srv/app1"), fs::Permissions::from_mode(0o777)).unwrap();
+    symlink("/etc", host.path("/srv/app1/data")).unwrap();
+    let escaping = rule("file", "path = \"/srv/app1/data/motd\"\ncontent = \"new\"");
+    let verdict = only(host.check(&escaping)).verdict;
+    assert_eq!(verdict.status, VerdictStatus::Error);
+    assert!(verdict.reason.unwrap().contains("`data` in the way is a link"));
+    if is_root() {
+        fs::set_permissions(host.path("/srv/app1"), fs::Permissions::from_mode(0o755)).unwrap();
+        chown(host.path("/srv/app1"), Some(1000), Some(1000)).unwrap();
+        let verdict = only(host.check(&escaping)).verdict;
+        assert!(verdict.reason.unwrap().contains("user 1000 may have put there"));
+    }
+    assert_eq!(host.text("/etc/motd"), "old\n");
+}
+
+#[test]
+fn a_link_of_the_system_itself_is_followed_within_the_root() {
+    let host = Host::default().with("/usr/etc/motd", "old\n");
+    for folder in ["/usr", "/usr/etc"] {
+        fs::set_permissions(host.path(folder), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    // Absolute, and with more steps up than there are: both end within the root.
+    symlink("/usr/etc", host.path("/one")).unwrap();
+    symlink("../../../../usr/etc", host.path("/two")).unwrap();
+    for (path, text) in [("/one/motd", "1"), ("/two/motd", "2")] {
+        let record = host.fix(&rule("file", &format!("path = \"{path}\"\ncontent = \"{text}\"")));
+        assert_eq!(record.unwrap().result, FixResult::Fixed);
+        assert_eq!(host.text("/usr/etc/motd"), text);
+    }
+    symlink("/loop", host.path("/loop")).unwrap();
+    let verdict = only(host.check(&rule("file", "path = \"/loop/x\""))).verdict;
+    assert_eq!(verdict.status, VerdictStatus::Error);
+}
+
+#[test]
+fn the_last_link_is_replaced_and_never_written_through() {
+    let host = Host::default().with("/etc/shadow", "old\n");
+    symlink("/etc/shadow", host.path("/etc/motd")).unwrap();
+    let record = host.fix(&rule("file", "path = \"/etc/motd\"\ncontent = \"new\"")).unwrap();
+    assert_eq!(record.result, FixResult::Fixed);
+    assert_eq!(host.text("/etc/shadow"), "old\n");
+    assert_eq!(host.text("/etc/motd"), "new");
+}
+
+#[test]
+fn a_second_name_of_a_file_keeps_its_content_and_mode() {
+    let host = Host::default().with("/etc/shadow", "old\n");
+    fs::hard_link(host.path("/etc/shadow"), host.path("/etc/motd")).unwrap();
+    host.fix(&rule("file", "path = \"/etc/motd\"\nmode = \"0666\"")).unwrap();
+    assert_eq!((host.mode("/etc/motd"), host.mode("/etc/shadow")), (0o666, 0o644));
+}
+
+#[test]
+fn a_folder_that_the_host_needs_is_not_removed_by_another_name() {
+    let host = Host::default();
+    fs::create_dir_all(host.path("/usr")).unwrap();
+    fs::set_permissions(host.path("/"), fs::Permissions::from_mode(0o755)).unwrap();
+    symlink("/", host.path("/self")).unwrap();
+    let record = host.fix(&rule("file_absent", "path = \"/self/usr\"")).unwrap();
+    let FixResult::Failed { reason } = &record.result else { panic!("{record:?}") };
+    assert!(reason.contains("never removed"), "{reason}");
+    assert!(host.path("/usr").is_dir());
+}
+
+#[test]
+fn a_device_or_pipe_is_neither_read_nor_removed() {
+    let host = Host::default();
+    let pipe = host.path("/etc/pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    for (kind, lines) in [
+        ("file", "path = \"/etc/pipe\"\ncontent = \"x\""),
+        ("file_absent", "path = \"/etc/pipe\""),
+        ("file_line", "path = \"/etc/pipe\"\nline = \"x\""),
+    ] {
+        let checked = only(host.check(&rule(kind, lines)));
+        assert!(checked.verdict.status.is_trouble() && checked.changes.is_empty(), "{kind}");
+    }
+}
+
+#[test]
+fn a_file_that_is_too_large_is_an_error_and_is_not_read_into_memory() {
+    let host = Host::default().with("/etc/large", "");
+    fs::File::options()
+        .write(true)
+        .open(host.path("/etc/large"))
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
+    let verdict = only(host.check(&rule("file", "path = \"/etc/large\"\ncontent = \"x\""))).verdict;
+    assert_eq!(verdict.status, VerdictStatus::Error);
+    assert!(verdict.reason.unwrap().contains("is larger than"));
+}
+
+#[test]
+fn what_not_everybody_may_read_is_in_no_verdict_diff_or_record() {
+    let host = Host::default().with("/etc/secret", &format!("k={CANARY}\n{CANARY}\n"));
+    fs::set_permissions(host.path("/etc/secret"), fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(!said(&host).contains(CANARY));
+    for (kind, lines) in [
+        ("file", "content = \"x\""),
+        ("file_line", "line = \"x\"\nregex = \"^(k=|x)\""),
+        ("file_line", "regex = \"^k\"\nstate = \"absent\""),
+        ("key_value", "format = \"equals\"\nkey = \"k\"\nvalue = \"x\""),
+    ] {
+        let rule = rule(kind, &format!("path = \"/etc/secret\"\n{lines}"));
+        let checked = host.check(&rule);
+        let diff: String =
+            only(checked.clone()).changes.iter().map(|change| change.diff()).collect();
+        let shown = format!("{checked:?}{diff}");
+        assert!(!shown.contains(CANARY), "{kind} {lines}\n{shown}");
+        let digest = tidegate::model::Digest::of(host.text("/etc/secret").as_bytes()).short();
+        assert!(!shown.contains(&digest), "{kind} {lines}\n{shown}");
+    }
+    let record = host.fix(&rule("file", "path = \"/etc/secret\"\ncontent = \"x\"")).unwrap();
+    assert!(!format!("{record:?}").contains(CANARY));
+    let folder = host.dir.path().join("state/fixes").join(&record.id);
+    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o077, 0);
+    assert_eq!(host.mode("/etc/secret"), 0o640, "mending keeps the mode");
+    assert_eq!(host.restore(&record), FixResult::Fixed);
+    assert!(host.text("/etc/secret").contains(CANARY));
+}
+
+#[test]
+fn what_changed_since_it_was_decided_is_not_overwritten() {
+    let host = Host::default().with("/etc/motd", "old\n");
+    let record = host.fix(&rule("file", "path = \"/etc/motd\"\ncontent = \"new\"")).unwrap();
+    fs::write(host.path("/etc/motd"), "by hand\n").unwrap();
+    let FixResult::Failed { reason } = host.restore(&record) else { panic!("restored") };
+    assert!(reason.contains("it is no longer"), "{reason}");
+    assert_eq!(host.text("/etc/motd"), "by hand\n");
+}
+
+#[test]
+fn a_fix_that_fails_half_way_takes_its_steps_back() {
+    let host = Host::default();
+    let lines = format!("path = \"/new/{}\"\ncontent = \"x\"", "n".repeat(300));
+    let record = host.fix(&rule("file", &lines));
+    // The name is too long for any file system: the folder that was made for it goes again.
+    assert!(record.is_err() || matches!(record.unwrap().result, FixResult::Failed { .. }));
+    assert!(!host.path("/new").exists());
+}

@@ -1,0 +1,8 @@
+//! Rules on a folder that stands for a host.
+
+mod cli;
+mod debian;
+mod hostile;
+mod images;
+mod kinds;
+mod support;

@@ -1,0 +1,125 @@
+//! A folder as the host, rules as a ruleset writes them, and what comes of both.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use tidegate::clients::host::HostRoot;
+use tidegate::compliance::check::{CheckInput, Checked, check};
+use tidegate::compliance::facts::{FactCache, Facts, Wanted, collect};
+use tidegate::compliance::fix::{FixError, Mender, undo};
+use tidegate::compliance::record::{FixRecord, FixRecords, FixResult};
+use tidegate::compliance::verdict::VerdictStatus;
+use tidegate::reconcile::desired::DesiredState;
+use tidegate::reconcile::desired::rule::kind::KINDS;
+
+use crate::desired::support::Repo;
+
+/// A host in a temporary folder, with a state directory beside it.
+pub(crate) struct Host {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) allowed: BTreeSet<String>,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("root/etc")).unwrap();
+        // Whatever the umask: only their owner may write here.
+        for folder in ["root", "root/etc"] {
+            let open = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(dir.path().join(folder), open).unwrap();
+        }
+        let allowed = KINDS.iter().map(|keys| keys.name.to_owned()).collect();
+        Self { dir, allowed }
+            .with("/etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n")
+            .with("/etc/passwd", "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home:/bin/sh\n")
+            .with("/etc/group", "root:x:0:\nalice:x:1000:\n")
+    }
+}
+
+/// What one rule comes to.
+pub(crate) fn only(mut checked: Vec<Checked>) -> Checked {
+    assert_eq!(checked.len(), 1, "{checked:#?}");
+    checked.remove(0)
+}
+
+impl Host {
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join("root").join(path.trim_start_matches('/'))
+    }
+
+    pub(crate) fn with(self, path: &str, content: &str) -> Self {
+        let at = self.path(path);
+        fs::create_dir_all(at.parent().unwrap()).unwrap();
+        fs::write(&at, content).unwrap();
+        fs::set_permissions(&at, fs::Permissions::from_mode(0o644)).unwrap();
+        self
+    }
+
+    pub(crate) fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap()
+    }
+
+    pub(crate) fn mode(&self, path: &str) -> u32 {
+        fs::symlink_metadata(self.path(path)).unwrap().permissions().mode() & 0o7777
+    }
+
+    pub(crate) fn root(&self) -> HostRoot {
+        HostRoot::open(&self.dir.path().join("root")).unwrap()
+    }
+
+    pub(crate) fn records(&self) -> FixRecords {
+        FixRecords::below(&self.dir.path().join("state"))
+    }
+
+    /// What a ruleset with these rules comes to.
+    pub(crate) fn check(&self, rules: &str) -> Vec<Checked> {
+        let state = rules_of(rules);
+        self.check_state(&state)
+    }
+
+    pub(crate) fn check_state(&self, state: &DesiredState) -> Vec<Checked> {
+        let (host, facts) = (self.root(), self.facts(&Wanted::by(&state.rules)));
+        check(CheckInput { desired: state, facts: &facts, host: &host }, &state.rules)
+    }
+
+    pub(crate) fn facts(&self, wanted: &Wanted) -> Facts {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut cache = FactCache::default();
+        runtime.block_on(collect(&self.root(), Err("there is no engine"), wanted, &mut cache))
+    }
+
+    /// Mends one rule and checks again.
+    pub(crate) fn fix(&self, rules: &str) -> Result<FixRecord, FixError> {
+        let checked = only(self.check(rules));
+        let (host, records) = (self.root(), self.records());
+        let mender = Mender { host: &host, records: &records, allowed: &self.allowed };
+        let recheck = || {
+            let again = only(self.check(rules)).verdict;
+            (again.status != VerdictStatus::Ok).then(|| format!("{again:?}"))
+        };
+        mender.fix(&checked, recheck, Timestamp::now())
+    }
+
+    pub(crate) fn restore(&self, record: &FixRecord) -> FixResult {
+        let (host, records) = (self.root(), self.records());
+        let mender = Mender { host: &host, records: &records, allowed: &self.allowed };
+        let stored = records.get(&record.id).unwrap().unwrap();
+        assert_eq!(stored, *record);
+        let changes = undo(&records, &stored).unwrap();
+        mender.restore(&stored, &changes, Timestamp::now()).unwrap().result
+    }
+}
+
+/// Rules of ruleset `it`, as node n1 of prd is shown them.
+pub(crate) fn rules_of(rules: &str) -> DesiredState {
+    Repo::default().web("").with("rulesets/it.toml", rules).state()
+}
+
+/// One rule, called `a`.
+pub(crate) fn rule(kind: &str, lines: &str) -> String {
+    format!("[[rules]]\nname = \"a\"\nkind = \"{kind}\"\n{lines}\n")
+}
