@@ -65,7 +65,7 @@ pub fn run(args: &FactsArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outco
     }
     match ctx.format {
         Format::Json => {
-            write_json(out, &FactsDocument { schema: "tidegate.facts/1", facts: &facts })?
+            write_json(out, &FactsDocument { schema: "tidegate.facts/1", facts: &facts })?;
         }
         Format::Table => write_tables(&facts, ctx, out)?,
     }

@@ -7,6 +7,7 @@
 //! * Nothing is changed, and no file is read that no rule names.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::clients::host::{HostError, HostRoot};
 use crate::compliance::change::Change;
@@ -161,10 +162,10 @@ fn sysctl(
     let mut boot = BTreeMap::new();
     for folder in SYSCTL_FOLDERS {
         let names = host.names(folder, SYSCTL_FILES_MAX)?;
-        for name in names.into_iter().filter(|name| name.ends_with(".conf")) {
-            if !boot.contains_key(&name) {
-                let text = host.text(&format!("{folder}/{name}"), FILE_BYTES_MAX)?;
-                boot.insert(name, text.unwrap_or_default());
+        for name in names.into_iter().filter(|name| name.strip_suffix(".conf").is_some()) {
+            let path = format!("{folder}/{name}");
+            if let Entry::Vacant(place) = boot.entry(name) {
+                place.insert(host.text(&path, FILE_BYTES_MAX)?.unwrap_or_default());
             }
         }
     }

@@ -149,10 +149,10 @@ fn runs(container: &ObservedContainer) -> String {
 /// A container of ours that nothing asks for.
 fn stray(input: ImageInput<'_>, service: &ServiceName, container: &ObservedContainer) -> Verdict {
     let mut verdict = base(input, service, &container.owned.key);
-    verdict.rule = "(none)".to_owned();
+    "(none)".clone_into(&mut verdict.rule);
     verdict.status = VerdictStatus::NotOk;
     verdict.broken = Some(Link::Rule);
-    verdict.expected = "no container".to_owned();
+    "no container".clone_into(&mut verdict.expected);
     verdict.actual = runs(container);
     verdict.reason = Some("no rule of this revision pins an image for it".to_owned());
     verdict

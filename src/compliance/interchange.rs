@@ -1,4 +1,4 @@
-//! Verdicts in the formats that other tools read: JUnit for CI, SARIF for code scanning.
+//! Verdicts in the formats that other tools read: `JUnit` for CI, SARIF for code scanning.
 //!
 //! In: [`Verdict`]s. Out: text. Pure.
 

@@ -80,12 +80,12 @@ pub enum ProcessError {
 /// # Errors
 /// When it is not there, cannot be run, or takes too long. What it exits with is in [`Ran`].
 pub async fn run(argv: &[&str]) -> Result<Ran, ProcessError> {
-    let [program, args @ ..] = argv else {
+    let [program, rest @ ..] = argv else {
         return Err(ProcessError::Missing { program: String::new() });
     };
     let failed = |source| ProcessError::Io { program: (*program).to_owned(), source };
     let mut child = Command::new(program)
-        .args(args)
+        .args(rest)
         .env_clear()
         .env("PATH", PATH)
         .env("LC_ALL", "C")

@@ -44,7 +44,8 @@ pub(super) async fn rows(host: &HostRoot) -> Known {
 fn wanted(host: &HostRoot) -> BTreeSet<String> {
     let top = FOLDERS[0];
     let folders = host.names(top, ROWS_MAX).unwrap_or_default();
-    let folders = folders.iter().filter(|n| n.ends_with(".wants") || n.ends_with(".requires"));
+    let folders =
+        folders.iter().filter(|n| [".wants", ".requires"].iter().any(|end| n.ends_with(end)));
     folders.flat_map(|n| host.names(&format!("{top}/{n}"), ROWS_MAX).unwrap_or_default()).collect()
 }
 

@@ -157,7 +157,7 @@ fn with_block(
         found
     };
     let marked = block.map(|block| format!("{begin}\n{block}{close}\n")).unwrap_or_default();
-    match (places(&begin)[..].as_ref(), places(&close)[..].as_ref()) {
+    match (&places(&begin)[..], &places(&close)[..]) {
         ([], []) => {
             let mut edited = text.to_owned();
             if !marked.is_empty() {

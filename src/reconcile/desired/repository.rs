@@ -170,8 +170,9 @@ impl<'a> Repository<'a> {
 
     fn read_ruleset(&mut self, path: &str, file: &str, bytes: &Arc<[u8]>, layer: Layer) {
         // `it/linux.files/` holds files of rules, whatever they are called.
-        let is_file_of_rules =
-            |file: &str| file.split('/').rev().skip(1).any(|step| step.ends_with(".files"));
+        let is_file_of_rules = |file: &str| {
+            file.split('/').rev().skip(1).any(|step| step.strip_suffix(".files").is_some())
+        };
         let Some(stem) = file.strip_suffix(".toml").filter(|_| !is_file_of_rules(file)) else {
             return;
         };

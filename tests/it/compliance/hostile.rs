@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
+use tidegate::compliance::change::Change;
 use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
 
@@ -17,7 +18,7 @@ fn is_root() -> bool {
 /// Everything that was written below the state directory, the backups aside.
 fn said(host: &Host) -> String {
     let checked = host.check(&rule("file", "path = \"/etc/secret\"\ncontent = \"x\""));
-    let diff: String = only(checked.clone()).changes.iter().map(|change| change.diff()).collect();
+    let diff: String = only(checked.clone()).changes.iter().map(Change::diff).collect();
     format!("{checked:?}{diff}")
 }
 
@@ -131,8 +132,7 @@ fn what_not_everybody_may_read_is_in_no_verdict_diff_or_record() {
     ] {
         let rule = rule(kind, &format!("path = \"/etc/secret\"\n{lines}"));
         let checked = host.check(&rule);
-        let diff: String =
-            only(checked.clone()).changes.iter().map(|change| change.diff()).collect();
+        let diff: String = only(checked.clone()).changes.iter().map(Change::diff).collect();
         let shown = format!("{checked:?}{diff}");
         assert!(!shown.contains(CANARY), "{kind} {lines}\n{shown}");
         let digest = tidegate::model::Digest::of(host.text("/etc/secret").as_bytes()).short();

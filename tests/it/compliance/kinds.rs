@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
+use tidegate::compliance::change::Change;
 use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
 
@@ -18,172 +19,167 @@ struct Case {
     diff: &'static str,
 }
 
-fn cases() -> Vec<Case> {
-    let case = |kind, lines, expected, actual, diff| Case { kind, lines, expected, actual, diff };
-    vec![
-        case(
-            "file",
-            "path = \"/etc/motd\"\ncontent = \"hi\\n\"",
-            "sha256:98ea6e4f216f, 3 bytes",
-            "sha256:",
-            "+hi",
-        ),
-        case(
-            "file",
-            "path = \"/etc/motd\"\nmode = \"0600\"",
-            "mode 0600",
-            "mode 0644",
-            "# a file, mode 0644",
-        ),
-        case(
-            "file",
-            "path = \"/new/dir/x\"\ncontent = \"hi\\n\"",
-            "a file, mode 0644",
-            "nothing",
-            "+++ /new/dir/x",
-        ),
-        case(
-            "file",
-            "path = \"/etc/link\"\ncontent = \"hi\\n\"",
-            "a file",
-            "a symbolic link",
-            "+hi",
-        ),
-        case(
-            "file_line",
-            "path = \"/etc/motd\"\nline = \"p no\"\nregex = \"^#?p \"",
-            "`p no`",
-            "`p yes`",
-            "-p yes",
-        ),
-        case(
-            "file_line",
-            "path = \"/etc/motd\"\nblock = \"a\\nb\"",
-            "a block of 2 lines",
-            "another block",
-            "+# begin tidegate it/a",
-        ),
-        case(
-            "file_line",
-            "path = \"/etc/motd\"\nregex = \"^p\"\nstate = \"absent\"",
-            "no line /^p/",
-            "`p yes`",
-            "-p yes",
-        ),
-        case(
-            "file_line",
-            "path = \"/etc/no\"\nline = \"x\"\ncreate = true",
-            "`x`",
-            "no such file",
-            "+x",
-        ),
-        case(
-            "file_absent",
-            "path = \"/etc/motd\"",
-            "nothing at /etc/motd",
-            "a file",
-            "+++ /dev/null",
-        ),
-        case(
-            "file_absent",
-            "path = \"/etc/link\"",
-            "nothing at /etc/link",
-            "a symbolic link",
-            "+++ /dev/null",
-        ),
-        case(
-            "file_absent",
-            "path = \"/etc/empty\"",
-            "nothing at /etc/empty",
-            "a directory",
-            "+++ /dev/null",
-        ),
-        case(
-            "directory",
-            "path = \"/data/a/b\"\nmode = \"0750\"",
-            "a directory, mode 0750",
-            "nothing",
-            "+++ /data/a",
-        ),
-        case(
-            "directory",
-            "path = \"/etc/empty\"\nmode = \"0700\"",
-            "mode 0700",
-            "mode 0755",
-            "# a directory",
-        ),
-        case(
-            "symlink",
-            "path = \"/etc/link\"\nto = \"motd\"",
-            "a symbolic link to motd",
-            "a symbolic link to /nowhere",
-            "# a symbolic",
-        ),
-        case(
-            "symlink",
-            "path = \"/etc/new\"\nto = \"motd\"",
-            "a symbolic link to motd",
-            "nothing",
-            "+++ /etc/new",
-        ),
-        case(
-            "key_value",
-            "path = \"/etc/x.conf\"\nformat = \"equals\"\nkey = \"k\"\nvalue = 1",
-            "k = 1",
-            "k = 2",
-            "+k=1",
-        ),
-        case(
-            "key_value",
-            "path = \"/etc/x.ini\"\nformat = \"ini\"\nsection = \"s\"\nkey = \"k\"\nvalue = \"1\"",
-            "k = 1",
-            "no `k`",
-            "+k=1",
-        ),
-        case(
-            "key_value",
-            "path = \"/etc/x.json\"\nformat = \"json\"\nkey = \"a.b\"\nvalue = true",
-            "a.b = true",
-            "a.b = 1",
-            "+    \"b\": true",
-        ),
-        case(
-            "key_value",
-            "path = \"/etc/x.toml\"\nformat = \"toml\"\nkey = \"a.b\"\nvalue = true",
-            "a.b = true",
-            "a.b = 1",
-            "+b = true # c",
-        ),
-        case(
-            "key_value",
-            "path = \"/etc/sshd\"\nformat = \"spaces\"\nkey = \"P\"\nvalue = \"no\"",
-            "P = no",
-            "no `P`",
-            "+P no",
-        ),
-        case(
-            "key_value",
-            "path = \"/etc/x.conf\"\nformat = \"equals\"\nkey = \"k\"\nstate = \"absent\"",
-            "no `k`",
-            "k = 2",
-            "-k=2",
-        ),
-        case(
-            "sysctl",
-            "key = \"vm.swappiness\"\nvalue = 10",
-            "vm.swappiness = 10, now and at boot",
-            "vm.swappiness = 60 now, nothing at boot",
-            "-vm.swappiness = 60",
-        ),
-        case(
-            "sysctl",
-            "key = \"net.a\"\nvalue = \"4 5\"",
-            "net.a = 4 5",
-            "net.a = 4 5 now, 6 at boot",
-            "+net.a = 4 5",
-        ),
-    ]
+const fn case(
+    kind: &'static str,
+    lines: &'static str,
+    expected: &'static str,
+    actual: &'static str,
+    diff: &'static str,
+) -> Case {
+    Case { kind, lines, expected, actual, diff }
 }
+
+static CASES: &[Case] = &[
+    case(
+        "file",
+        "path = \"/etc/motd\"\ncontent = \"hi\\n\"",
+        "sha256:98ea6e4f216f, 3 bytes",
+        "sha256:",
+        "+hi",
+    ),
+    case(
+        "file",
+        "path = \"/etc/motd\"\nmode = \"0600\"",
+        "mode 0600",
+        "mode 0644",
+        "# a file, mode 0644",
+    ),
+    case(
+        "file",
+        "path = \"/new/dir/x\"\ncontent = \"hi\\n\"",
+        "a file, mode 0644",
+        "nothing",
+        "+++ /new/dir/x",
+    ),
+    case("file", "path = \"/etc/link\"\ncontent = \"hi\\n\"", "a file", "a symbolic link", "+hi"),
+    case(
+        "file_line",
+        "path = \"/etc/motd\"\nline = \"p no\"\nregex = \"^#?p \"",
+        "`p no`",
+        "`p yes`",
+        "-p yes",
+    ),
+    case(
+        "file_line",
+        "path = \"/etc/motd\"\nblock = \"a\\nb\"",
+        "a block of 2 lines",
+        "another block",
+        "+# begin tidegate it/a",
+    ),
+    case(
+        "file_line",
+        "path = \"/etc/motd\"\nregex = \"^p\"\nstate = \"absent\"",
+        "no line /^p/",
+        "`p yes`",
+        "-p yes",
+    ),
+    case(
+        "file_line",
+        "path = \"/etc/no\"\nline = \"x\"\ncreate = true",
+        "`x`",
+        "no such file",
+        "+x",
+    ),
+    case("file_absent", "path = \"/etc/motd\"", "nothing at /etc/motd", "a file", "+++ /dev/null"),
+    case(
+        "file_absent",
+        "path = \"/etc/link\"",
+        "nothing at /etc/link",
+        "a symbolic link",
+        "+++ /dev/null",
+    ),
+    case(
+        "file_absent",
+        "path = \"/etc/empty\"",
+        "nothing at /etc/empty",
+        "a directory",
+        "+++ /dev/null",
+    ),
+    case(
+        "directory",
+        "path = \"/data/a/b\"\nmode = \"0750\"",
+        "a directory, mode 0750",
+        "nothing",
+        "+++ /data/a",
+    ),
+    case(
+        "directory",
+        "path = \"/etc/empty\"\nmode = \"0700\"",
+        "mode 0700",
+        "mode 0755",
+        "# a directory",
+    ),
+    case(
+        "symlink",
+        "path = \"/etc/link\"\nto = \"motd\"",
+        "a symbolic link to motd",
+        "a symbolic link to /nowhere",
+        "# a symbolic",
+    ),
+    case(
+        "symlink",
+        "path = \"/etc/new\"\nto = \"motd\"",
+        "a symbolic link to motd",
+        "nothing",
+        "+++ /etc/new",
+    ),
+    case(
+        "key_value",
+        "path = \"/etc/x.conf\"\nformat = \"equals\"\nkey = \"k\"\nvalue = 1",
+        "k = 1",
+        "k = 2",
+        "+k=1",
+    ),
+    case(
+        "key_value",
+        "path = \"/etc/x.ini\"\nformat = \"ini\"\nsection = \"s\"\nkey = \"k\"\nvalue = \"1\"",
+        "k = 1",
+        "no `k`",
+        "+k=1",
+    ),
+    case(
+        "key_value",
+        "path = \"/etc/x.json\"\nformat = \"json\"\nkey = \"a.b\"\nvalue = true",
+        "a.b = true",
+        "a.b = 1",
+        "+    \"b\": true",
+    ),
+    case(
+        "key_value",
+        "path = \"/etc/x.toml\"\nformat = \"toml\"\nkey = \"a.b\"\nvalue = true",
+        "a.b = true",
+        "a.b = 1",
+        "+b = true # c",
+    ),
+    case(
+        "key_value",
+        "path = \"/etc/sshd\"\nformat = \"spaces\"\nkey = \"P\"\nvalue = \"no\"",
+        "P = no",
+        "no `P`",
+        "+P no",
+    ),
+    case(
+        "key_value",
+        "path = \"/etc/x.conf\"\nformat = \"equals\"\nkey = \"k\"\nstate = \"absent\"",
+        "no `k`",
+        "k = 2",
+        "-k=2",
+    ),
+    case(
+        "sysctl",
+        "key = \"vm.swappiness\"\nvalue = 10",
+        "vm.swappiness = 10, now and at boot",
+        "vm.swappiness = 60 now, nothing at boot",
+        "-vm.swappiness = 60",
+    ),
+    case(
+        "sysctl",
+        "key = \"net.a\"\nvalue = \"4 5\"",
+        "net.a = 4 5",
+        "net.a = 4 5 now, 6 at boot",
+        "+net.a = 4 5",
+    ),
+];
 
 fn host() -> Host {
     let host = Host::default()
@@ -227,7 +223,7 @@ fn everything(host: &Host) -> Vec<String> {
 fn a_check_says_expected_and_actual_and_the_plan_is_a_diff() {
     let host = host();
     let before = everything(&host);
-    for Case { kind, lines, expected, actual, diff } in cases() {
+    for Case { kind, lines, expected, actual, diff } in CASES {
         let checked = only(host.check(&rule(kind, lines)));
         let verdict = &checked.verdict;
         assert_eq!(verdict.status, VerdictStatus::NotOk, "{kind} {lines}\n{verdict:#?}");
@@ -238,7 +234,7 @@ fn a_check_says_expected_and_actual_and_the_plan_is_a_diff() {
             verdict.source.as_ref().map(|s| (s.file.as_str(), s.line)),
             Some(("rulesets/it.toml", 2))
         );
-        let text: String = checked.changes.iter().map(|change| change.diff()).collect();
+        let text: String = checked.changes.iter().map(Change::diff).collect();
         assert!(text.lines().any(|line| line.starts_with(diff)), "{lines}\n{text}");
     }
     assert_eq!(everything(&host), before, "a check changes nothing");
@@ -246,7 +242,7 @@ fn a_check_says_expected_and_actual_and_the_plan_is_a_diff() {
 
 #[test]
 fn what_was_mended_holds_a_second_check_plans_nothing_and_restore_brings_everything_back() {
-    for Case { kind, lines, .. } in cases() {
+    for Case { kind, lines, .. } in CASES {
         let host = host();
         let before = everything(&host);
         let rule = rule(kind, lines);
@@ -265,7 +261,7 @@ fn what_was_mended_holds_a_second_check_plans_nothing_and_restore_brings_everyth
 #[test]
 fn a_rule_for_other_systems_does_not_apply_and_says_why() {
     let host = host();
-    for Case { kind, lines, .. } in cases() {
+    for Case { kind, lines, .. } in CASES {
         let rhel =
             rule(kind, &format!("{lines}\nmatch = {{ os = \"rhel\", os_version = \">=9\" }}"));
         let verdict = only(host.check(&rhel)).verdict;

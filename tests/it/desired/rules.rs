@@ -29,73 +29,64 @@ fn content(rule: &Rule) -> String {
     }
 }
 
+/// Lines after the rule's name, the place, part of the message.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    ("kind = \"fille\"", "3:8", "unknown kind of rule `fille` (did you mean `file`?)"),
+    ("kind = \"sudoers\"", "3:8", "kind `sudoers` is not supported in this version"),
+    ("", "1:1", "`kind` is missing (write one of file, "),
+    ("kind = \"file\"\npath = \"/x\"\nmod = 1", "5:1", "unknown key `mod` (did you mean `mode`?)"),
+    ("kind = \"file\"", "1:1", "`path` is missing"),
+    ("kind = \"file\"\npath = \"x\"", "4:8", "`x` is not an absolute path"),
+    ("kind = \"file\"\npath = \"/etc/../x\"", "4:8", "is not an absolute path"),
+    ("kind = \"file\"\npath = \"/x\"\nmode = \"9\"", "5:8", "not permission bits"),
+    (
+        "kind = \"file\"\npath = \"/x\"\ncontent = \"${vars.y}\"",
+        "5:12",
+        "`${vars.y}` is not defined",
+    ),
+    (
+        "kind = \"file\"\npath = \"/x\"\nsource = \"y\"",
+        "5:10",
+        "no file `rulesets/it/linux.files/y`",
+    ),
+    ("kind = \"file\"\npath = \"/x\"\nsource = \"../y\"", "5:10", "not a path below"),
+    ("kind = \"file\"\npath = \"/x\"\nfix = \"auto\"", "5:7", "fix `auto` is not supported"),
+    ("kind = \"file\"\npath = \"/x\"\nseverity = \"bad\"", "5:12", "\"info\" or \"warning\""),
+    ("kind = \"file\"\npath = \"/x\"\nmatch = { oss = \"x\" }", "5:11", "did you mean `os`?"),
+    ("kind = \"file\"\npath = \"/x\"\nmatch = { cpus = \"many\" }", "5:18", "no number to compare"),
+    (
+        "kind = \"file\"\npath = \"/x\"\nmatch = { package = { version = \">=\" } }",
+        "5:33",
+        "no version",
+    ),
+    ("kind = \"file_absent\"\npath = \"/etc\"", "4:8", "`/etc` is never removed"),
+    ("kind = \"file_absent\"\npath = \"/\"", "4:8", "`/` is never removed"),
+    ("kind = \"file_absent\"\npath = \"/usr/\"", "4:8", "`/usr` is never removed"),
+    ("kind = \"file_absent\"\npath = \"/tmp/*\"", "4:8", "patterns never remove"),
+    ("kind = \"file_line\"\npath = \"/x\"", "4:8", "it needs `line`"),
+    ("kind = \"file_line\"\npath = \"/x\"\nline = \"a\"\nregex = \"(\"", "6:9", "is no pattern"),
+    (
+        "kind = \"file_line\"\npath = \"/x\"\nline = \"a\"\nregex = \"^b\"",
+        "6:9",
+        "does not find `line`",
+    ),
+    ("kind = \"file_line\"\npath = \"/x\"\nline = \"a\\nb\"", "5:8", "has no line end"),
+    (
+        "kind = \"key_value\"\npath = \"/x\"\nformat = \"yaml\"\nkey = \"a\"\nvalue = 1",
+        "5:10",
+        "must be \"equals\"",
+    ),
+    (
+        "kind = \"key_value\"\npath = \"/x\"\nformat = \"json\"\nkey = \"a\"",
+        "6:7",
+        "`value` is missing",
+    ),
+];
+
 #[test]
 fn every_mistake_in_a_rule_has_its_line_and_column() {
     let rule = "[[rules]]\nname = \"a\"\n";
-    for (lines, place, message) in [
-        ("kind = \"fille\"", "3:8", "unknown kind of rule `fille` (did you mean `file`?)"),
-        ("kind = \"sudoers\"", "3:8", "kind `sudoers` is not supported in this version"),
-        ("", "1:1", "`kind` is missing (write one of file, "),
-        (
-            "kind = \"file\"\npath = \"/x\"\nmod = 1",
-            "5:1",
-            "unknown key `mod` (did you mean `mode`?)",
-        ),
-        ("kind = \"file\"", "1:1", "`path` is missing"),
-        ("kind = \"file\"\npath = \"x\"", "4:8", "`x` is not an absolute path"),
-        ("kind = \"file\"\npath = \"/etc/../x\"", "4:8", "is not an absolute path"),
-        ("kind = \"file\"\npath = \"/x\"\nmode = \"9\"", "5:8", "not permission bits"),
-        (
-            "kind = \"file\"\npath = \"/x\"\ncontent = \"${vars.y}\"",
-            "5:12",
-            "`${vars.y}` is not defined",
-        ),
-        (
-            "kind = \"file\"\npath = \"/x\"\nsource = \"y\"",
-            "5:10",
-            "no file `rulesets/it/linux.files/y`",
-        ),
-        ("kind = \"file\"\npath = \"/x\"\nsource = \"../y\"", "5:10", "not a path below"),
-        ("kind = \"file\"\npath = \"/x\"\nfix = \"auto\"", "5:7", "fix `auto` is not supported"),
-        ("kind = \"file\"\npath = \"/x\"\nseverity = \"bad\"", "5:12", "\"info\" or \"warning\""),
-        ("kind = \"file\"\npath = \"/x\"\nmatch = { oss = \"x\" }", "5:11", "did you mean `os`?"),
-        (
-            "kind = \"file\"\npath = \"/x\"\nmatch = { cpus = \"many\" }",
-            "5:18",
-            "no number to compare",
-        ),
-        (
-            "kind = \"file\"\npath = \"/x\"\nmatch = { package = { version = \">=\" } }",
-            "5:33",
-            "no version",
-        ),
-        ("kind = \"file_absent\"\npath = \"/etc\"", "4:8", "`/etc` is never removed"),
-        ("kind = \"file_absent\"\npath = \"/\"", "4:8", "`/` is never removed"),
-        ("kind = \"file_absent\"\npath = \"/usr/\"", "4:8", "`/usr` is never removed"),
-        ("kind = \"file_absent\"\npath = \"/tmp/*\"", "4:8", "patterns never remove"),
-        ("kind = \"file_line\"\npath = \"/x\"", "4:8", "it needs `line`"),
-        (
-            "kind = \"file_line\"\npath = \"/x\"\nline = \"a\"\nregex = \"(\"",
-            "6:9",
-            "is no pattern",
-        ),
-        (
-            "kind = \"file_line\"\npath = \"/x\"\nline = \"a\"\nregex = \"^b\"",
-            "6:9",
-            "does not find `line`",
-        ),
-        ("kind = \"file_line\"\npath = \"/x\"\nline = \"a\\nb\"", "5:8", "has no line end"),
-        (
-            "kind = \"key_value\"\npath = \"/x\"\nformat = \"yaml\"\nkey = \"a\"\nvalue = 1",
-            "5:10",
-            "must be \"equals\"",
-        ),
-        (
-            "kind = \"key_value\"\npath = \"/x\"\nformat = \"json\"\nkey = \"a\"",
-            "6:7",
-            "`value` is missing",
-        ),
-    ] {
+    for (lines, place, message) in MISTAKES {
         let found = with(&format!("{rule}{lines}\n")).findings();
         let wanted = format!("Error {FILE}:{place}: ");
         let hit = found.lines().any(|line| line.starts_with(&wanted) && line.contains(message));

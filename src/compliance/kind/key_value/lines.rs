@@ -86,12 +86,11 @@ pub(super) fn edit(text: &str, wish: &Wish<'_>) -> (Option<String>, String) {
     }
     if let (None, Some(value)) = (&is, wish.value) {
         let line = wish.line(value, text.lines().find(|l| l.contains('=') && !l.starts_with('#')));
-        match place {
-            Some(at) => edited.insert(at.min(edited.len()), line),
-            None => {
-                let section = wish.section.unwrap_or_default();
-                edited.extend([format!("[{section}]"), line]);
-            }
+        if let Some(at) = place {
+            edited.insert(at.min(edited.len()), line);
+        } else {
+            let section = wish.section.unwrap_or_default();
+            edited.extend([format!("[{section}]"), line]);
         }
     }
     let mut whole = edited.join("\n");

@@ -53,11 +53,12 @@ pub(super) fn judge(rule: &KeyValueRule, sight: &Sight<'_>) -> Judgement {
     } else {
         Ok(sight.change(&rule.path, after))
     };
-    let same = is == rule.value;
-    let actual = match missing {
-        true => "no such file".to_owned(),
-        false if same => format!("{}, and again otherwise", shown(is.as_ref())),
-        false => shown(is.as_ref()),
+    let actual = if missing {
+        "no such file".to_owned()
+    } else if is == rule.value {
+        format!("{}, and again otherwise", shown(is.as_ref()))
+    } else {
+        shown(is.as_ref())
     };
     Judgement::NotOk { expected, actual, fix }
 }

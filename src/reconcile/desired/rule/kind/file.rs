@@ -53,16 +53,19 @@ pub(crate) fn read(
 ) -> Option<FileRule> {
     let at = path(table, "path", reader);
     let access = access(table, reader);
-    let content = content(table, files, reader)?;
+    let content = content(table, files, reader).ok()?;
     Some(FileRule { path: at?, content, access })
 }
 
-/// The content; the outer none after an error was noted.
+/// An error was noted.
+struct Noted;
+
+/// The content, if the rule says one.
 fn content(
     table: &Table,
     files: &RuleFiles<'_>,
     reader: &mut Reader<'_>,
-) -> Option<Option<ConfigContent>> {
+) -> Result<Option<ConfigContent>, Noted> {
     let ways: Vec<(&str, &Node)> = ["content", "template", "source"]
         .into_iter()
         .filter_map(|key| Some((key, table.get(key)?)))
@@ -70,26 +73,26 @@ fn content(
     if let [_, (_, second), ..] = ways[..] {
         let message = "only one of `content`, `template` and `source` can say what it holds";
         reader.findings.error_help(second.at, message, "remove the others");
-        return None;
+        return Err(Noted);
     }
     let bytes = match ways.first() {
         None => None,
-        Some(("content", node)) => Some(reader.text(node)?.into_bytes().into()),
-        Some(("template", node)) => Some(template(node, files, reader)?),
-        Some((_, node)) => Some(files.content(node, reader)?),
+        Some(("content", node)) => Some(reader.text(node).ok_or(Noted)?.into_bytes().into()),
+        Some(("template", node)) => Some(template(node, files, reader).ok_or(Noted)?),
+        Some((_, node)) => Some(files.content(node, reader).ok_or(Noted)?),
     };
     let content = bytes.map(ConfigContent);
     if let Some(node) = table.get("digest") {
-        let wanted: Digest = reader.parsed(node)?;
+        let wanted: Digest = reader.parsed(node).ok_or(Noted)?;
         let found = content.as_ref().map(ConfigContent::digest);
         if found != Some(wanted) {
             let found = found.map_or("there is no content".to_owned(), |d| format!("it is {d}"));
             let message = format!("the content's digest is not {wanted}: {found}");
             reader.findings.error(node.at, message);
-            return None;
+            return Err(Noted);
         }
     }
-    Some(content)
+    Ok(content)
 }
 
 /// A file of the tree as text with everything substituted; it can do nothing else.

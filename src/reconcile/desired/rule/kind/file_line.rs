@@ -101,9 +101,11 @@ pub(crate) fn read(table: &Table, reader: &mut Reader<'_>) -> Option<FileLineRul
         None => None,
         Some(node) => Some(reader.with(node, |text| pattern(text).map(|_| text.to_owned()))?),
     };
-    let one_line = |text: &str| match text.contains(['\n', '\r']) {
-        true => Err("a line has no line end in it; write `block` for several".to_owned()),
-        false => Ok(text.to_owned()),
+    let one_line = |text: &str| {
+        if text.contains(['\n', '\r']) {
+            return Err("a line has no line end in it; write `block` for several".to_owned());
+        }
+        Ok(text.to_owned())
     };
     let line = match table.get("line") {
         None => None,

@@ -81,11 +81,12 @@ pub(crate) fn read(table: &Table, reader: &mut Reader<'_>) -> Option<KeyValueRul
         "toml" => KeyFormat::Toml,
         _ => KeyFormat::Equals,
     };
-    let word =
-        |text: &str| match text.trim() != text || text.is_empty() || text.contains(['\n', '\r']) {
-            true => Err(format!("`{text}` is no key: no blanks around it, no line end in it")),
-            false => Ok(text.to_owned()),
-        };
+    let word = |text: &str| {
+        if text.trim() != text || text.is_empty() || text.contains(['\n', '\r']) {
+            return Err(format!("`{text}` is no key: no blanks around it, no line end in it"));
+        }
+        Ok(text.to_owned())
+    };
     let key_node = table.get("key")?;
     let key = reader.with(key_node, word);
     let section = match table.get("section") {
@@ -121,9 +122,11 @@ fn value(node: &Node, format: KeyFormat, reader: &mut Reader<'_>) -> Option<serd
         Value::Integer(number) if typed => Some(number.into()),
         Value::Boolean(truth) if typed => Some(truth.into()),
         Value::Float(number) if typed => serde_json::Number::from_f64(number).map(Into::into),
-        _ => reader.with(node, |text| match text.contains(['\n', '\r']) && !typed {
-            true => Err("a value in such a file has no line end in it".to_owned()),
-            false => Ok(text.into()),
+        _ => reader.with(node, |text| {
+            if text.contains(['\n', '\r']) && !typed {
+                return Err("a value in such a file has no line end in it".to_owned());
+            }
+            Ok(text.into())
         }),
     }
 }

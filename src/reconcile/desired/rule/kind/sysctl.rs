@@ -34,9 +34,11 @@ pub(crate) fn read(table: &Table, reader: &mut Reader<'_>) -> Option<SysctlRule>
         !step.is_empty()
             && step.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
     };
-    let key = reader.with(table.get("key")?, |text| match text.split('.').all(is_step) {
-        true if text.contains('.') => Ok(text.to_owned()),
-        _ => Err(format!("`{text}` is no kernel parameter: write for example `vm.swappiness`")),
+    let key = reader.with(table.get("key")?, |text| {
+        if text.contains('.') && text.split('.').all(is_step) {
+            return Ok(text.to_owned());
+        }
+        Err(format!("`{text}` is no kernel parameter: write for example `vm.swappiness`"))
     });
     let value = reader.with(table.get("value")?, |text| {
         if text.trim().is_empty() || text.contains(['\n', '\r', '\0']) {
