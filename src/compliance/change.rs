@@ -162,7 +162,7 @@ mod tests {
         insta::assert_snapshot!(diff(file("a\nb\n", 0o644), file("a\nc\n", 0o644)), @r"
         --- /etc/x
         +++ /etc/x
-        # a file, mode 0644, owner 0:0, 4 bytes, sha256:911169ddd0d2 → a file, mode 0644, owner 0:0, 4 bytes, sha256:62f9a4d91f4c
+        # a file, mode 0644, owner 0:0, 4 bytes, sha256:911169ddaaf1 → a file, mode 0644, owner 0:0, 4 bytes, sha256:b72cf6d79181
         @@ -1,2 +1,2 @@
          a
         -b

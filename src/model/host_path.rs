@@ -70,7 +70,7 @@ impl FromStr for HostPath {
         let absolute = steps.next() == Some("") && input.len() <= PATH_BYTES_MAX;
         let plain =
             |step: &str| !matches!(step, "" | "." | "..") && !step.contains(['\0', '\n', '\r']);
-        if absolute && (trimmed == "/" || steps.all(plain)) {
+        if absolute && (input == "/" || trimmed.len() > 1 && steps.all(plain)) {
             Ok(Self(trimmed.to_owned()))
         } else {
             Err(HostPathError { input: input.to_owned() })

@@ -3,16 +3,15 @@
 use std::path::{Path, PathBuf};
 
 /// Modules that decide: no effects, no clients.
-const PURE: [&str; 7] = 
-    [
-        "model",
-        "reconcile/trust",
-        "reconcile/desired",
-        "reconcile/plan",
-        "compliance/kind",
-        "lint",
-        "audit",
-    ];
+const PURE: [&str; 7] = [
+    "model",
+    "reconcile/trust",
+    "reconcile/desired",
+    "reconcile/plan",
+    "compliance/kind",
+    "lint",
+    "audit",
+];
 
 /// What a pure module may not name.
 const EFFECTS: [&str; 9] = [
