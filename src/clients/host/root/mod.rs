@@ -1,7 +1,7 @@
 //! The host as rules see and change it: one client with a root prefix.
 //!
-//! In: [`HostPath`]s. Out: [`PathState`]s. Effect: reads, and where told so changes, what lies below
-//! the root.
+//! In: [`HostPath`]s. Out: [`crate::model::PathState`]s. Effect: reads, and where told so changes,
+//! what lies below the root.
 //!
 //! # Guarantees
 //! * Nothing outside the root is ever reached: a path is resolved below it, links included.
