@@ -153,7 +153,7 @@ impl<'a> Assembly<'a> {
         members: &Members<'a, '_>,
         conflicts: &mut Vec<Conflict<'a>>,
         findings: &mut Findings,
-    ) -> BTreeMap<ContainerName, DesiredContainer> {
+    ) -> BTreeMap<ContainerName, Box<DesiredContainer>> {
         let mut found = BTreeMap::new();
         let particular = members.rulesets.iter().any(|r| r.matches.asks_for_container());
         for (key, at, inner) in table.tables("containers") {
@@ -174,7 +174,7 @@ impl<'a> Assembly<'a> {
                 pin: pin(members.rulesets, key, &subject, conflicts),
             };
             if let Some(desired) = container(&container_name, at, inner, &around, &mut reader) {
-                found.insert(container_name, desired);
+                found.insert(container_name, Box::new(desired));
             }
         }
         found

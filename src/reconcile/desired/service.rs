@@ -66,8 +66,8 @@ pub struct DesiredService {
     pub suspend: Option<Suspension>,
     /// How changes are rolled out.
     pub update: UpdatePolicy,
-    /// Its containers; never empty.
-    pub containers: BTreeMap<ContainerName, DesiredContainer>,
+    /// Its containers; never empty. Boxed: a map's node has room for eleven of them.
+    pub containers: BTreeMap<ContainerName, Box<DesiredContainer>>,
     /// Networks it makes or joins.
     pub networks: BTreeMap<NetworkName, DesiredNetwork>,
     /// Volumes it makes or uses.
@@ -97,6 +97,7 @@ impl DesiredService {
             let level: Vec<&DesiredContainer> = self
                 .containers
                 .values()
+                .map(AsRef::as_ref)
                 .filter(|c| !placed.contains(&c.name))
                 .filter(|c| {
                     c.depends_on

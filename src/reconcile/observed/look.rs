@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use futures_util::future::{try_join, try_join3};
 use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
 
 use crate::clients::docker::{
     ContainerInspect, ContainerState, ContainerSummary, DockerError, DockerRead, EngineInfo,
@@ -170,7 +171,7 @@ async fn inspect<D: DockerRead>(
     while let Some((owned, summary, answer)) = answers.next().await {
         match answer {
             Ok(Some(inspect)) => {
-                let (id, inspect) = (summary.id.to_string(), Arc::new(inspect));
+                let (id, inspect) = (summary.id.to_string(), Arc::new(lean(inspect)));
                 cache.containers.insert(id, Seen { summary, inspect: Arc::clone(&inspect) });
                 add(state, ObservedContainer { owned, inspect });
             }
@@ -190,6 +191,23 @@ async fn inspect<D: DockerRead>(
             (&a.inspect.name, &a.inspect.id).cmp(&(&b.inspect.name, &b.inspect.id))
         });
     }
+}
+
+/// An inspect without what no plan reads. It is kept as long as its container, and a tree of JSON
+/// takes several times its text: mostly half-filled nodes, nulls and paths of the engine's own.
+fn lean(mut inspect: ContainerInspect) -> ContainerInspect {
+    let dense = |map: Value| match map {
+        Value::Object(map) => map.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        other => other,
+    };
+    let mut take = |path| inspect.raw.pointer_mut(path).map(Value::take).unwrap_or_default();
+    inspect.raw = json!({
+        "Config": dense(take("/Config")),
+        "HostConfig": dense(take("/HostConfig")),
+        "Mounts": take("/Mounts"),
+        "NetworkSettings": { "Networks": take("/NetworkSettings/Networks") },
+    });
+    inspect
 }
 
 fn add(state: &mut ObservedState, container: ObservedContainer) {

@@ -60,7 +60,8 @@ pub struct UnknownContainer {
 pub struct ObservedContainer {
     /// What its labels prove.
     pub owned: Owned,
-    /// All of it.
+    /// What inspect says of it; of the whole answer only what plans read: `Config` and `HostConfig`
+    /// without nulls, `Mounts`, `NetworkSettings.Networks`.
     pub inspect: Arc<ContainerInspect>,
 }
 

@@ -11,8 +11,8 @@
 
 use crate::clients::docker::ContainerState;
 use crate::model::{Revision, ServiceName};
+use crate::reconcile::desired::DesiredService;
 use crate::reconcile::desired::service::OnFailure;
-use crate::reconcile::desired::{DesiredContainer, DesiredService};
 use crate::reconcile::memory::ServiceMemory;
 use crate::reconcile::plan::PlanInput;
 use crate::reconcile::plan::matching::View;
@@ -127,9 +127,8 @@ fn gate(
         return Some(HeldReason::Hub { reason: reason.clone() });
     }
     let before = input.applied.get(&service.name);
-    let under_way = tip.is_under_way(|key| {
-        before.and_then(|s| s.containers.get(key)).map(DesiredContainer::spec_hash)
-    });
+    let under_way =
+        tip.is_under_way(|key| before.and_then(|s| s.containers.get(key)).map(|c| c.spec_hash()));
     if under_way || tip.only_confirms() {
         return None;
     }

@@ -9,7 +9,6 @@
 
 use crate::clients::docker::ContainerState;
 use crate::model::{ContainerName, Digest};
-use crate::reconcile::desired::DesiredContainer;
 use crate::reconcile::desired::container::{NetworkAttachment, Run};
 use crate::reconcile::desired::service::Strategy;
 use crate::reconcile::observed::ObservedContainer;
@@ -96,8 +95,7 @@ impl<'a> Rollout<'a> {
     /// Whether containers of exactly this version were made already.
     pub(crate) fn is_under_way(&self, applied: impl Fn(&ContainerName) -> Option<Digest>) -> bool {
         self.view.own().iter().any(|own| {
-            let wanted =
-                self.view.service.containers.get(&own.owned.key).map(DesiredContainer::spec_hash);
+            let wanted = self.view.service.containers.get(&own.owned.key).map(|c| c.spec_hash());
             wanted == Some(own.owned.spec) && applied(&own.owned.key) != wanted
         })
     }

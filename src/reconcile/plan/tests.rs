@@ -23,7 +23,7 @@ fn service(spec: ContainerSpec) -> DesiredService {
         mode: Mode::Apply,
         suspend: None,
         update: UpdatePolicy::default(),
-        containers: BTreeMap::from([(web.name.clone(), web)]),
+        containers: BTreeMap::from([(web.name.clone(), Box::new(web))]),
         networks: BTreeMap::new(),
         volumes: BTreeMap::new(),
     }

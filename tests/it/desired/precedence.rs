@@ -11,7 +11,7 @@ const OVERLAY: &str = "environments/prd/services/app1.toml";
 
 fn web(repo: &Repo) -> DesiredContainer {
     let name: ContainerName = "web".parse().unwrap();
-    repo.state().services.values().next().unwrap().containers[&name].clone()
+    repo.state().services.values().next().unwrap().containers[&name].as_ref().clone()
 }
 
 #[test]

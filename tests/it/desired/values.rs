@@ -9,7 +9,7 @@ fn web(lines: &str) -> DesiredContainer {
     let state = Repo::default().web(lines).state();
     let service = state.services.values().next().unwrap();
     let name: ContainerName = "web".parse().unwrap();
-    service.containers[&name].clone()
+    service.containers[&name].as_ref().clone()
 }
 
 #[test]

@@ -104,7 +104,7 @@ pub(crate) fn service(name: &str, containers: Vec<DesiredContainer>) -> DesiredS
         mode: Mode::Apply,
         suspend: None,
         update: UpdatePolicy::default(),
-        containers: containers.into_iter().map(|c| (c.name.clone(), c)).collect(),
+        containers: containers.into_iter().map(|c| (c.name.clone(), Box::new(c))).collect(),
         networks: BTreeMap::from([("default".parse().unwrap(), network)]),
         volumes: BTreeMap::new(),
     }
