@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use futures_util::future::{try_join, try_join3};
 use futures_util::{StreamExt, stream};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::clients::docker::{
     ContainerInspect, ContainerState, ContainerSummary, DockerError, DockerRead, EngineInfo,
@@ -201,13 +201,19 @@ fn lean(mut inspect: ContainerInspect) -> ContainerInspect {
         other => other,
     };
     let mut take = |path| inspect.raw.pointer_mut(path).map(Value::take).unwrap_or_default();
-    inspect.raw = json!({
-        "Config": dense(take("/Config")),
-        "HostConfig": dense(take("/HostConfig")),
-        "Mounts": take("/Mounts"),
-        "NetworkSettings": { "Networks": take("/NetworkSettings/Networks") },
-    });
+    let networks = object([("Networks", take("/NetworkSettings/Networks"))]);
+    inspect.raw = object([
+        ("Config", dense(take("/Config"))),
+        ("HostConfig", dense(take("/HostConfig"))),
+        ("Mounts", take("/Mounts")),
+        ("NetworkSettings", networks),
+    ]);
     inspect
+}
+
+/// Made of the values themselves; `json!` would copy them.
+fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 fn add(state: &mut ObservedState, container: ObservedContainer) {
