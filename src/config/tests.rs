@@ -46,7 +46,7 @@ fn every_mistake_is_named_with_its_place_at_once() {
     insta::assert_snapshot!(errors(text), @r#"
     0.toml: `node` is missing; name this node, as in `node = "n1"`
     0.toml:1:1: unknown key `nod`; did you mean `node`?
-    0.toml:3:1: unknown key `interval`; the keys here are collector, engine, environment, hub, images, keys, listen, node, policy, repository, scope, sources, state_dir, trust
+    0.toml:3:1: unknown key `interval`; the keys here are collector, engine, environment, host, hub, images, keys, listen, node, policy, repository, scope, sources, state_dir, trust
     0.toml:5:7: `repository.url` is an integer, not a string
     0.toml:7:10: `12` is not a commit id: write all 40 lower-case hex digits
     0.toml:9:8: `images.keep` is not a number from 1 to 100
