@@ -170,7 +170,7 @@ fn outside_systems_are_named_only_by_their_client() {
         let inside = |dir: &str| file.starts_with(root().join(dir));
         let text = code(&file);
         for (system, home) in
-            [("git2::", "clients/git"), ("hyper::", "clients"), ("reqwest::", "clients/registry")]
+            [("git2::", "clients/git"), ("hyper::", "clients"), ("hyper_tls::", "clients/registry")]
         {
             if text.contains(system) && !inside(home) {
                 faults.push(format!("{} names {system}", file.display()));

@@ -52,6 +52,14 @@ use std::time::Duration;
 
 use crate::clients::host::HostError;
 
+/// Makes libgit2 ready to read objects, before anything else calls it.
+///
+/// git2 by itself would have it read all authorities of this machine first, which takes longer than
+/// most commands. Only the child speaks TLS, and it does not call this.
+pub fn start() {
+    libgit2_sys::init();
+}
+
 /// Why nothing was fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {

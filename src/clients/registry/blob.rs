@@ -9,11 +9,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_RANGE, HeaderValue, LOCATION, RANGE};
-use reqwest::{Method, StatusCode, Url};
+use hyper::header::{CONTENT_RANGE, HeaderValue, LOCATION, RANGE};
+use hyper::{Method, StatusCode};
 use tokio::time::{Instant, timeout};
+use url::Url;
 
 use crate::clients::registry::auth::Grant;
+use crate::clients::registry::http::whole;
 use crate::clients::registry::send::{Answer, Body, Request, slow, unreachable};
 use crate::clients::registry::{RegistryClient, RegistryError, RegistryErrorKind};
 use crate::model::{Digest, RepositoryPath};
@@ -168,8 +170,9 @@ impl RegistryClient {
             let message = "it is redirected to nowhere, or out of TLS";
             return Err(RegistryError::new(RegistryErrorKind::Malformed, operation, message));
         };
-        let builder = self.http.get(target).headers(request.headers.clone());
-        let sent = timeout(Duration::from_secs(PIECE_SECS_MAX), builder.send()).await;
+        let (headers, nothing) = (request.headers.clone(), whole(Bytes::new()));
+        let sent = self.http.send(Method::GET, &target, headers, nothing, None);
+        let sent = timeout(Duration::from_secs(PIECE_SECS_MAX), sent).await;
         let response = sent.map_err(|_| slow(operation))?;
         let response = response.map_err(|error| unreachable(operation, &error))?;
         let answer = Answer { response, turn: from.turn };

@@ -6,19 +6,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use reqwest::Url;
 use tokio::time::Instant;
+use url::Url;
 
 use crate::clients::docker::RegistryAuth;
 use crate::clients::registry::auth::{Challenge, Grant};
+use crate::clients::registry::http::Http;
 use crate::clients::registry::pace::Pace;
 use crate::clients::registry::{RegistryError, RegistryErrorKind};
 use crate::model::{Hub, RepositoryPath};
-
-/// Time to reach the hub.
-const CONNECT_SECS_MAX: u64 = 5;
 
 /// Whether this hub may be spoken to without TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +41,7 @@ pub struct RegistryOptions {
 pub struct RegistryClient {
     pub(crate) hub: Hub,
     pub(crate) scheme: &'static str,
-    pub(crate) http: reqwest::Client,
+    pub(crate) http: Http,
     pub(crate) auth: Option<RegistryAuth>,
     /// `Authorization` values, and until when each is of use.
     pub(crate) granted: Mutex<BTreeMap<Grant, (String, Instant)>>,
@@ -66,27 +63,14 @@ impl fmt::Debug for RegistryClient {
 impl RegistryClient {
     /// A client for `hub`; makes no call yet.
     pub fn new(hub: &Hub, options: RegistryOptions) -> Result<Self, RegistryError> {
-        let malformed = |what: &str, error: reqwest::Error| {
-            let operation = format!("hub {hub}");
-            let message = format!("{what}: {error}");
-            RegistryError::new(RegistryErrorKind::Malformed, &operation, message)
-        };
         let plain = match options.plain_http {
             PlainHttp::Allowed => true,
             PlainHttp::Loopback => hub.is_loopback() && options.ca.is_none(),
         };
-        // Deadlines beyond this one depend on the request.
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .tls_version_min(reqwest::tls::Version::TLS_1_2)
-            .connect_timeout(Duration::from_secs(CONNECT_SECS_MAX));
-        if let Some(pem) = &options.ca {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem)
-                .map_err(|error| malformed("the CA file is not PEM", error))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let http = builder.build().map_err(|error| malformed("TLS cannot be set up", error))?;
+        let http = Http::new(options.ca.as_deref()).map_err(|error| {
+            let (operation, kind) = (format!("hub {hub}"), RegistryErrorKind::Malformed);
+            RegistryError::new(kind, &operation, format!("the CA file is not PEM: {error}"))
+        })?;
         let auth = options.auth.filter(|auth| auth.server == hub.authority());
         Ok(Self {
             hub: hub.clone(),

@@ -6,12 +6,15 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
-use reqwest::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use reqwest::{Response, Url};
+use bytes::Bytes;
+use hyper::header::WWW_AUTHENTICATE;
+use hyper::{HeaderMap, Method};
 use tokio::time::Instant;
+use url::Url;
 
 use crate::clients::registry::auth::{Challenge, Grant, Place, may_get_credentials};
-use crate::clients::registry::send::{REQUEST_SECS_MAX, Request, body, unreachable};
+use crate::clients::registry::http::{Response, whole};
+use crate::clients::registry::send::{REQUEST_SECS_MAX, Request, authorized, body, unreachable};
 use crate::clients::registry::{RegistryClient, RegistryError, RegistryErrorKind};
 
 /// A token is a signed JSON document of a few KiB.
@@ -125,13 +128,13 @@ impl RegistryClient {
         for scope in grant.scopes() {
             url.query_pairs_mut().append_pair("scope", &scope);
         }
-        let mut builder = self.http.get(url.clone()).timeout(Duration::from_secs(REQUEST_SECS_MAX));
+        let until = Some(Instant::now() + Duration::from_secs(REQUEST_SECS_MAX));
         let credentials = self.basic();
         let trusted = may_get_credentials(&hub, &place(&url));
-        if let Some(value) = credentials.as_ref().filter(|_| trusted) {
-            builder = builder.header(AUTHORIZATION, value);
-        }
-        let mut answer = builder.send().await.map_err(|error| unreachable(operation, &error))?;
+        let given = credentials.as_deref().filter(|_| trusted);
+        let (headers, nothing) = (authorized(HeaderMap::new(), given), whole(Bytes::new()));
+        let sent = self.http.send(Method::GET, &url, headers, nothing, until).await;
+        let mut answer = sent.map_err(|error| unreachable(operation, &error))?;
         let status = answer.status();
         if !status.is_success() {
             if credentials.is_some() && !trusted {

@@ -13,6 +13,7 @@ mod blob;
 mod client;
 mod error;
 mod grant;
+mod http;
 mod manifest;
 mod pace;
 mod read;

@@ -2,8 +2,8 @@
 //!
 //! In: names. Out: documents and digests. Effect: HTTP.
 
-use reqwest::Method;
-use reqwest::header::HeaderName;
+use hyper::Method;
+use hyper::header::HeaderName;
 
 use crate::clients::registry::auth::Grant;
 use crate::clients::registry::blob::BlobReader;

@@ -2,9 +2,10 @@
 //!
 //! In: a digest. Out: [`Referrer`]s. Effect: HTTP.
 
-use reqwest::header::LINK;
-use reqwest::{Method, Url};
+use hyper::Method;
+use hyper::header::LINK;
 use serde::Deserialize;
+use url::Url;
 
 use crate::clients::registry::auth::Grant;
 use crate::clients::registry::read::MANIFEST_BYTES_MAX;
@@ -104,7 +105,7 @@ pub(crate) fn same_authority(a: &Url, b: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::Url;
+    use url::Url;
 
     use crate::clients::registry::referrers::next_page;
 

@@ -5,12 +5,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::Either;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderMap, RETRY_AFTER};
-use reqwest::{Method, Response, StatusCode, Url};
-use tokio::time::{sleep, timeout};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, RETRY_AFTER,
+};
+use hyper::{Method, StatusCode};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use url::Url;
 
 use crate::clients::registry::auth::Grant;
+use crate::clients::registry::http::{CONNECT_SECS_MAX, HttpError, Response, whole};
 use crate::clients::registry::manifest;
 use crate::clients::registry::pace::Turn;
 use crate::clients::registry::{RegistryClient, RegistryError, RegistryErrorKind};
@@ -129,25 +132,16 @@ impl RegistryClient {
         body: Body,
     ) -> Result<Answer, RegistryError> {
         let turn = self.pace.turn().await;
-        let mut builder = self
-            .http
-            .request(request.method.clone(), request.url.clone())
-            .header(ACCEPT, manifest::ACCEPT)
-            .headers(request.headers.clone());
-        if let Some(value) = grant {
-            builder = builder.header(AUTHORIZATION, value);
+        let mut headers = authorized(request.headers.clone(), grant);
+        headers.insert(ACCEPT, HeaderValue::from_static(manifest::ACCEPT));
+        if [Method::POST, Method::PUT, Method::PATCH].contains(&request.method) {
+            headers.insert(CONTENT_LENGTH, request.body.len().into());
         }
-        if !request.body.is_empty() {
-            builder = builder.body(request.body.clone());
-        } else if [Method::POST, Method::PUT, Method::PATCH].contains(&request.method) {
-            builder = builder.header(CONTENT_LENGTH, 0);
-        }
-        let deadline = Duration::from_secs(REQUEST_SECS_MAX);
-        let sent = match body {
-            Body::Small => Either::Left(async { Ok(builder.timeout(deadline).send().await) }),
-            Body::Streamed => Either::Right(timeout(deadline, builder.send())),
-        };
-        let response = sent.await.map_err(|_| slow(&request.operation))?;
+        let deadline = Instant::now() + Duration::from_secs(REQUEST_SECS_MAX);
+        let body_until = (body == Body::Small).then_some(deadline);
+        let (method, carried) = (request.method.clone(), whole(request.body.clone()));
+        let sent = self.http.send(method, &request.url, headers, carried, body_until);
+        let response = timeout_at(deadline, sent).await.map_err(|_| slow(&request.operation))?;
         let response = response.map_err(|error| unreachable(&request.operation, &error))?;
         Ok(Answer { response, turn })
     }
@@ -171,6 +165,16 @@ impl RegistryClient {
     }
 }
 
+/// The headers with what lets us in.
+pub(crate) fn authorized(mut headers: HeaderMap, grant: Option<&str>) -> HeaderMap {
+    // A grant that is no header is none: the hub will say so.
+    if let Some(mut value) = grant.and_then(|text| HeaderValue::from_str(text).ok()) {
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    headers
+}
+
 /// The pause after `n_tries` failed ones: doubling, and never the same for two clients.
 pub(crate) fn pause(n_tries: u32) -> Duration {
     let mut chance = [0];
@@ -184,13 +188,18 @@ pub(crate) fn slow(operation: &str) -> RegistryError {
     RegistryError::new(RegistryErrorKind::Timeout, operation, message)
 }
 
-pub(crate) fn unreachable(operation: &str, error: &reqwest::Error) -> RegistryError {
-    if error.is_timeout() {
+pub(crate) fn unreachable(operation: &str, error: &HttpError) -> RegistryError {
+    if matches!(error, HttpError::Timeout) {
         return slow(operation);
     }
     // The innermost cause is what people can act on: a refused connection, a bad certificate.
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
+        let io = inner.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut) {
+            let message = format!("no connection within {CONNECT_SECS_MAX} s");
+            return RegistryError::new(RegistryErrorKind::Timeout, operation, message);
+        }
         cause = inner;
     }
     RegistryError::new(RegistryErrorKind::Unreachable, operation, cause.to_string())

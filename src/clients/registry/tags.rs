@@ -1,6 +1,6 @@
 //! The tags of a repository.
 
-use reqwest::Method;
+use hyper::Method;
 
 use crate::clients::registry::auth::Grant;
 use crate::clients::registry::send::{Request, body};

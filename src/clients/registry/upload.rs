@@ -12,16 +12,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, LOCATION, RANGE,
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use hyper::header::{
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, LOCATION, RANGE,
 };
-use reqwest::{Method, Response, Url};
+use hyper::{Method, StatusCode};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use url::Url;
 
 use crate::clients::registry::auth::Grant;
 use crate::clients::registry::referrers::same_authority;
-use crate::clients::registry::send::{Answer, Request, unreachable};
+use crate::clients::registry::http::{HttpError, RequestBody, Response};
+use crate::clients::registry::send::{Answer, Request, authorized, unreachable};
 use crate::clients::registry::write::stored;
 use crate::clients::registry::{RegistryClient, RegistryError, RegistryErrorKind};
 use crate::model::{Digest, RepositoryPath};
@@ -86,16 +90,16 @@ impl Part {
     }
 
     /// As a request's body, counting what was taken.
-    fn into_body(self, n_taken: Arc<AtomicU64>) -> reqwest::Body {
+    fn into_body(self, n_taken: Arc<AtomicU64>) -> RequestBody {
         let pieces = futures_util::stream::unfold(self.pieces, move |mut pieces| {
             let n_taken = Arc::clone(&n_taken);
             async move {
                 let piece = pieces.recv().await?;
                 n_taken.fetch_add(piece.len() as u64, Ordering::Relaxed);
-                Some((Ok::<_, std::io::Error>(piece), pieces))
+                Some((Ok(Frame::data(piece)), pieces))
             }
         });
-        reqwest::Body::wrap_stream(pieces)
+        RequestBody::new(StreamBody::new(pieces))
     }
 }
 
@@ -121,7 +125,7 @@ impl RegistryClient {
         }
         let request = Request::new(&operation, grant, Method::POST, url);
         let answer = stored(&operation, self.send(&request).await?)?;
-        if answer.response.status() == reqwest::StatusCode::CREATED {
+        if answer.response.status() == StatusCode::CREATED {
             return Ok(Begun::Mounted);
         }
         session_of(&operation, repository, &answer, 0).map(Begun::Session)
@@ -214,15 +218,12 @@ impl RegistryClient {
         }
         let turn = self.pace.turn().await;
         let known = self.known_grant(&request).await?;
-        let mut builder =
-            self.http.request(request.method.clone(), url).headers(request.headers.clone());
-        if let Some(value) = &known {
-            builder = builder.header(AUTHORIZATION, value);
-        }
+        let headers = authorized(request.headers.clone(), known.as_deref());
         let (n_bytes, n_taken) = (part.n_bytes, Arc::new(AtomicU64::new(0)));
-        let builder = builder.body(part.into_body(Arc::clone(&n_taken)));
-        let response = watched(operation, builder.send(), n_bytes, &n_taken).await?;
-        if response.status() == reqwest::StatusCode::UNAUTHORIZED
+        let body = part.into_body(Arc::clone(&n_taken));
+        let sent = self.http.send(request.method.clone(), &url, headers, body, None);
+        let response = watched(operation, sent, n_bytes, &n_taken).await?;
+        if response.status() == StatusCode::UNAUTHORIZED
             && self.answer(&request, &response, known.as_deref()).await?.is_some()
         {
             let message = "what it let us in with had expired";
@@ -236,7 +237,7 @@ impl RegistryClient {
 /// Waits for the answer to a part as long as it moves.
 async fn watched(
     operation: &str,
-    sent: impl Future<Output = Result<Response, reqwest::Error>>,
+    sent: impl Future<Output = Result<Response, HttpError>>,
     n_bytes: u64,
     n_taken: &AtomicU64,
 ) -> Result<Response, RegistryError> {

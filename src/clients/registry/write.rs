@@ -2,8 +2,8 @@
 //!
 //! In: bytes. Out: nothing, or what the registry said. Effect: HTTP.
 
-use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use hyper::Method;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::clients::registry::auth::Grant;
 use crate::clients::registry::send::{Answer, Request, no_redirect};
