@@ -14,6 +14,7 @@
 //! store.rs     the node's object store, quarantines, adoption
 //! objects.rs   reading the objects of a repository as it is
 //! reader.rs    reading objects of the store and of quarantines alone
+//! start.rs     libgit2 without this machine's authorities, which only the child needs
 //! write.rs     commits in a repository of one's own
 //! user.rs      a person's clone, through their own git
 //! ```
@@ -30,6 +31,7 @@ mod names;
 mod reader;
 mod parent;
 mod protocol;
+mod start;
 mod store;
 mod tip;
 mod user;
@@ -43,6 +45,7 @@ pub use names::{branches, named_commit, repository_folder};
 pub use parent::{FetchProgram, FetchWish, consolidate, fetch};
 pub use protocol::{FailureKind, Outcome};
 pub use reader::ObjectReader;
+pub use start::start;
 pub use store::{NodeStore, Quarantine};
 pub use tip::local_tip;
 pub use user::{Pushed, Replace, Upstream, UserGitError, UserRepository, WorkTreeFiles};
@@ -51,14 +54,6 @@ pub use write::{GitWriteError, OwnRepository, TreeFile, user_config};
 use std::time::Duration;
 
 use crate::clients::host::HostError;
-
-/// Makes libgit2 ready to read objects, before anything else calls it.
-///
-/// git2 by itself would have it read all authorities of this machine first, which takes longer than
-/// most commands. Only the child speaks TLS, and it does not call this.
-pub fn start() {
-    libgit2_sys::init();
-}
 
 /// Why nothing was fetched.
 #[derive(Debug, thiserror::Error)]

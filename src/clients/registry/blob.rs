@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use crate::clients::registry::auth::Grant;
-use crate::clients::registry::http::whole;
+use crate::clients::registry::http::{Response, whole};
 use crate::clients::registry::send::{Answer, Body, Request, slow, unreachable};
 use crate::clients::registry::{RegistryClient, RegistryError, RegistryErrorKind};
 use crate::model::{Digest, RepositoryPath};
@@ -33,20 +33,12 @@ const DRIP_BYTES_MIN: u64 = 32 << 10;
 #[derive(Debug)]
 pub struct BlobReader {
     operation: String,
-    answer: AnswerBody,
+    response: Response,
     /// Bytes to pass over, if the registry began before the place asked for.
     n_skip: u64,
     n_left: u64,
     waited: Duration,
     n_got: u64,
-}
-
-struct AnswerBody(Answer);
-
-impl std::fmt::Debug for AnswerBody {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AnswerBody").finish_non_exhaustive()
-    }
 }
 
 impl BlobReader {
@@ -62,7 +54,7 @@ impl BlobReader {
         loop {
             let began = Instant::now();
             let deadline = Duration::from_secs(PIECE_SECS_MAX);
-            let piece = timeout(deadline, self.answer.0.response.chunk())
+            let piece = timeout(deadline, self.response.chunk())
                 .await
                 .map_err(|_| slow(&self.operation))?
                 .map_err(|error| unreachable(&self.operation, &error))?;
@@ -151,7 +143,9 @@ impl RegistryClient {
         };
         Ok(Some(BlobReader {
             operation,
-            answer: AnswerBody(answer),
+            // Its turn ends here: whoever reads may wait for a turn at another hub meanwhile, and
+            // somebody there for a turn here.
+            response: answer.response,
             n_skip,
             n_left: size.saturating_sub(from),
             waited: Duration::ZERO,

@@ -14,17 +14,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
-use hyper::header::{
-    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, LOCATION, RANGE,
-};
+use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, LOCATION, RANGE};
 use hyper::{Method, StatusCode};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use url::Url;
 
 use crate::clients::registry::auth::Grant;
-use crate::clients::registry::referrers::same_authority;
 use crate::clients::registry::http::{HttpError, RequestBody, Response};
+use crate::clients::registry::referrers::same_authority;
 use crate::clients::registry::send::{Answer, Request, authorized, unreachable};
 use crate::clients::registry::write::stored;
 use crate::clients::registry::{RegistryClient, RegistryError, RegistryErrorKind};

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::{Either, try_join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::Semaphore;
 
 use crate::clients::registry::{RegistryError, RegistryErrorKind, RegistryRead, RegistryWrite};
 use crate::hub::copy::limit::Limit;
@@ -22,10 +23,21 @@ use crate::hub::copy::{
 
 /// From this size on a blob takes bandwidth rather than round trips.
 const LARGE_BYTES: u64 = 8 << 20;
-/// Large blobs at once: more would not be faster, and each holds a megabyte of memory.
-const LARGE_MAX: usize = 6;
-/// Small blobs at once, beside the large ones: they cost round trips, which pass together.
-const SMALL_MAX: usize = 26;
+/// Large blobs sent at once: more would not be faster, and each holds a megabyte of memory.
+pub(crate) const LARGE_MAX: usize = 6;
+/// Others at once: small ones, and those that are perhaps mounted. They cost round trips, which pass
+/// together, as many as the hubs' pace lets.
+const SMALL_MAX: usize = 58;
+
+/// Whether sending it takes bandwidth rather than round trips.
+pub(crate) fn is_large(blob: &BlobCopy) -> bool {
+    blob.size >= LARGE_BYTES
+}
+
+/// Whether it is surely sent, and for long.
+fn is_long(blob: &BlobCopy) -> bool {
+    is_large(blob) && blob.candidates.is_empty()
+}
 
 /// Copies what `plan` says, telling `listen` what happens.
 pub async fn copy<S: RegistryRead, T: RegistryRead + RegistryWrite>(
@@ -40,6 +52,7 @@ pub async fn copy<S: RegistryRead, T: RegistryRead + RegistryWrite>(
         target,
         limit: Limit::new(settings.bytes_per_sec_max),
         notes: Notes::open(settings.notes.as_deref()),
+        large: Semaphore::new(LARGE_MAX),
         listen,
         stop: &settings.stop,
     };
@@ -115,7 +128,7 @@ struct Board<'a> {
 
 impl<'a> Board<'a> {
     fn new(plan: &'a CopyPlan) -> Self {
-        let (large, small) = plan.blobs.iter().partition(|blob| blob.size >= LARGE_BYTES);
+        let (large, small) = plan.blobs.iter().partition(|blob| is_long(blob));
         let mut n_waiting: BTreeMap<usize, usize> =
             (0..plan.images.len()).map(|at| (at, 0)).collect();
         for image in plan.blobs.iter().flat_map(|blob| &blob.images) {
@@ -150,7 +163,7 @@ impl<'a> Board<'a> {
         end: Result<BlobEnd, RegistryError>,
         listen: &dyn Fn(&CopyEvent),
     ) -> Vec<usize> {
-        let n = if blob.size >= LARGE_BYTES { &mut self.n_large } else { &mut self.n_small };
+        let n = if is_long(blob) { &mut self.n_large } else { &mut self.n_small };
         *n -= 1;
         let end = match end {
             Ok(end) => end,

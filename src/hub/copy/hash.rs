@@ -54,6 +54,16 @@ impl Hasher {
     pub(crate) fn update(&mut self, mut bytes: &[u8]) {
         self.n_bytes += bytes.len() as u64;
         while !bytes.is_empty() {
+            if self.n_waiting == 0
+                && let Some((whole, rest)) = bytes.split_at_checked(BLOCKS * BLOCK_BYTES)
+            {
+                for (block, piece) in self.blocks.iter_mut().zip(whole.chunks_exact(BLOCK_BYTES)) {
+                    block.copy_from_slice(piece);
+                }
+                compress256(&mut self.state, &self.blocks);
+                bytes = rest;
+                continue;
+            }
             let (block, at) = (self.n_waiting / BLOCK_BYTES, self.n_waiting % BLOCK_BYTES);
             let n = (BLOCK_BYTES - at).min(bytes.len());
             self.blocks[block][at..at + n].copy_from_slice(&bytes[..n]);

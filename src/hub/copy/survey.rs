@@ -14,7 +14,7 @@ use crate::clients::registry::{
     ManifestReference, References, RegistryError, RegistryErrorKind, RegistryRead,
 };
 use crate::hub::copy::stages::{TargetLists, tree};
-use crate::hub::copy::tree::{self, Documents};
+use crate::hub::copy::tree::{self, Ask, Documents};
 use crate::hub::copy::{CopyRequest, ImageTree, Scrutiny, Survey, WantedImage, plan};
 use crate::model::{Digest, RepositoryPath};
 
@@ -130,7 +130,7 @@ async fn lists(
     let mut lists = TargetLists::new();
     for subject in documents.referrers.keys() {
         if target.referrers(repository, subject).await?.is_none() {
-            lists.insert(*subject, tree::listed(target, repository, subject).await?);
+            lists.insert(*subject, tree::listed(target, repository, subject, Ask::InTurn).await?);
         }
     }
     Ok(lists)

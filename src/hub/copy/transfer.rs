@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::future::join;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 
 use crate::clients::registry::{
     Begun, Part, RegistryError, RegistryErrorKind, RegistryRead, RegistryWrite, Upload, pause,
 };
-use crate::hub::copy::execute::stopped;
+use crate::hub::copy::execute::{is_large, stopped};
 use crate::hub::copy::hash::Hasher;
 use crate::hub::copy::limit::Limit;
 use crate::hub::copy::notes::Notes;
@@ -39,6 +39,8 @@ pub(crate) struct Wires<'a, S, T> {
     pub(crate) target: &'a T,
     pub(crate) limit: Limit,
     pub(crate) notes: Notes,
+    /// Permits to send large blobs.
+    pub(crate) large: Semaphore,
     pub(crate) listen: &'a dyn Fn(&CopyEvent),
     pub(crate) stop: &'a AtomicBool,
 }
@@ -73,6 +75,10 @@ impl<S: RegistryRead, T: RegistryRead + RegistryWrite> Wires<'_, S, T> {
                 Begun::Session(upload) => Sending { upload, hasher: Hasher::new() },
             },
         };
+        let _permit = if is_large(blob) { self.large.acquire().await.ok() } else { None };
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(stopped());
+        }
         let (mut n_failures, mut n_restarts) = (0, 0);
         loop {
             let before = sending.hasher.n_bytes();

@@ -68,11 +68,18 @@ struct Question {
     part: Part,
     /// Whether the image is not whole without it.
     is_needed: bool,
+    /// Whether nothing was asked of the hub before.
+    is_first: bool,
 }
 
 impl Question {
     fn digest(digest: Digest, part: Part) -> Self {
-        Self { reference: ManifestReference::Digest(digest), part, is_needed: true }
+        Self {
+            reference: ManifestReference::Digest(digest),
+            part,
+            is_needed: true,
+            is_first: false,
+        }
     }
 }
 
@@ -85,7 +92,8 @@ pub(crate) async fn read(
     let fail = |kind, message: String| RegistryError::new(kind, &image.to_string(), message);
     let mut all = Documents::default();
     let mut asked = BTreeSet::from([image.digest]);
-    let mut wave = vec![Question::digest(image.digest, Part::Child)];
+    let root = Question::digest(image.digest, Part::Child);
+    let mut wave = vec![Question { is_first: true, ..root }];
     let mut n_bytes = 0;
     for n_waves in 0.. {
         if wave.is_empty() {
@@ -140,7 +148,8 @@ async fn ask(
     let document = hub.manifest(repository, &question.reference);
     match (&question.reference, referrers) {
         (ManifestReference::Digest(digest), WithReferrers::Yes) => {
-            try_join(document, about(hub, repository, digest)).await
+            let ask = if question.is_first { Ask::Together } else { Ask::InTurn };
+            try_join(document, about(hub, repository, digest, ask)).await
         }
         _ => Ok((document.await?, About::default())),
     }
@@ -150,6 +159,7 @@ async fn about(
     hub: &impl RegistryRead,
     repository: &RepositoryPath,
     digest: &Digest,
+    ask: Ask,
 ) -> Result<About, RegistryError> {
     let base = referrers_tag(digest);
     let tagged = COSIGN_SUFFIXES.iter().map(|suffix| {
@@ -159,10 +169,19 @@ async fn about(
             Ok::<_, RegistryError>(found.map(|document| (tag, document)))
         }
     });
-    let (listed, tagged) =
-        futures_util::future::join(listed(hub, repository, digest), join_all(tagged)).await;
+    let listed = listed(hub, repository, digest, ask);
+    let (listed, tagged) = futures_util::future::join(listed, join_all(tagged)).await;
     let tagged: Result<Vec<_>, _> = tagged.into_iter().collect();
     Ok(About { listed: listed?, tagged: tagged?.into_iter().flatten().collect() })
+}
+
+/// How the API and the tag schema are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// At the same time: nobody knows yet which of them the hub has.
+    Together,
+    /// The tag schema where there is no API.
+    InTurn,
 }
 
 /// The hub's list of what is about `digest`, by the API or by the tag schema.
@@ -170,12 +189,22 @@ pub(crate) async fn listed(
     hub: &impl RegistryRead,
     repository: &RepositoryPath,
     digest: &Digest,
+    ask: Ask,
 ) -> Result<Vec<Referrer>, RegistryError> {
-    if let Some(listed) = hub.referrers(repository, digest).await? {
-        return Ok(listed);
-    }
     let reference = ManifestReference::Tag(referrers_tag(digest));
-    let Some(document) = hub.manifest(repository, &reference).await? else { return Ok(Vec::new()) };
+    let api = hub.referrers(repository, digest);
+    let tag = hub.manifest(repository, &reference);
+    let document = match ask {
+        Ask::Together => match try_join(api, tag).await? {
+            (Some(listed), _) => return Ok(listed),
+            (None, document) => document,
+        },
+        Ask::InTurn => match api.await? {
+            Some(listed) => return Ok(listed),
+            None => tag.await?,
+        },
+    };
+    let Some(document) = document else { return Ok(Vec::new()) };
     let operation = format!("referrers of {digest} of {repository}");
     read_referrers(&document.bytes)
         .map_err(|why| RegistryError::new(RegistryErrorKind::Malformed, &operation, why))

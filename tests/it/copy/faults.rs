@@ -128,6 +128,21 @@ async fn one_request_in_a_hundred_may_be_refused_as_too_many() {
 }
 
 #[tokio::test]
+async fn hubs_that_are_busy_all_the_time_do_not_wait_for_each_other() {
+    let (dev, tst) = (plain(), plain());
+    let busy = |number: usize, _: &str| match number % 5 {
+        0 => Act::say("503 Service Unavailable", "Retry-After: 0\r\n", ""),
+        _ => Act::Pass,
+    };
+    let fronts = (Front::new(&dev.authority, busy), Front::new(&tst.authority, busy));
+    let index = push_index(&client(&dev.authority), "web", (4, 5, 1 << 20)).await;
+    let image = wanted("web", &index);
+    let (source, target) = (client(&fronts.0.authority), client(&fronts.1.authority));
+    run_well(&source, &target, std::slice::from_ref(&image)).await;
+    assert_whole(&client(&tst.authority), &image).await;
+}
+
+#[tokio::test]
 async fn a_mount_that_opens_a_session_is_gone_on_with() {
     let (dev, tst) = (plain(), plain());
     let front = Front::new(&tst.authority, |_, _| Act::Pass);

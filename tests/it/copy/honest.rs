@@ -1,5 +1,8 @@
 //! Copies between registries that do what they should.
 
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
 use tidegate::hub::copy::{CopyRequest, CopySettings, Scrutiny};
 
 use crate::copy::{
@@ -58,6 +61,39 @@ async fn blobs_of_a_sibling_are_mounted_and_not_read() {
     assert_whole(&target, &wanted("api", &api)).await;
     assert_eq!(copied.report.bytes_copied, 0, "{:?}", copied.events);
     assert_eq!(before_dev.seen("/blobs/").len(), n_read);
+}
+
+#[tokio::test]
+async fn blobs_are_asked_to_be_mounted_all_at_once() {
+    const N_BLOBS: usize = 28;
+    let (dev, tst) = (plain(), plain());
+    let (source, hub) = (client(&dev.authority), client(&tst.authority));
+    let mut images = Vec::new();
+    for name in ["web", "api"] {
+        images.push(wanted(name, &push_index(&source, name, (4, 6, 100)).await));
+    }
+    run_well(&source, &hub, &images[..1]).await;
+    // No mount is answered before the last one was asked for.
+    let asked = Arc::new((Mutex::new(0), Condvar::new()));
+    let front = Front::new(&tst.authority, move |_, head| {
+        if head.contains("mount=") {
+            let (n, changed) = &*asked;
+            let mut n = n.lock().unwrap();
+            *n += 1;
+            changed.notify_all();
+            let (_n, waited) =
+                changed.wait_timeout_while(n, Duration::from_secs(60), |n| *n < N_BLOBS).unwrap();
+            if waited.timed_out() {
+                return Act::Drop;
+            }
+        }
+        Act::Pass
+    });
+    let request = CopyRequest { siblings: vec![path("web")], ..request(&images[1..]) };
+    let copied = run(&source, &client(&front.authority), &request, &CopySettings::default()).await;
+    assert_eq!(front.seen("mount=").len(), N_BLOBS);
+    assert_eq!((copied.report.bytes_copied, copied.n_retries()), (0, 0));
+    assert_whole(&hub, &images[1]).await;
 }
 
 #[tokio::test]
