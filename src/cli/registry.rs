@@ -1,12 +1,13 @@
 //! How a person's commands are let into registries: as their docker is.
 //!
 //! In: `config.json` as `docker login` writes it, `/etc/docker/certs.d`. Out: a client. Effect:
-//! reads these files.
+//! reads these files, and asks the credential helper that they name.
 
 use std::path::{Path, PathBuf};
 
+use crate::cli::context::block_on;
 use crate::cli::error::CommandError;
-use crate::clients::docker::{CredentialsError, RegistryAuth, RegistryCredentials};
+use crate::clients::docker::{RegistryAuth, RegistryCredentials, ask_helper};
 use crate::clients::host::read_bounded;
 use crate::clients::registry::{PlainHttp, RegistryClient, RegistryOptions};
 use crate::model::Hub;
@@ -37,14 +38,16 @@ fn auth(hub: &Hub) -> Result<Option<RegistryAuth>, CommandError> {
     let folder = folder.or_else(|| std::env::home_dir().map(|home| home.join(".docker")));
     let Some(path) = folder.map(|folder| folder.join("config.json")) else { return Ok(None) };
     let Some(bytes) = read(&path)? else { return Ok(None) };
-    let all = match RegistryCredentials::parse(&bytes) {
-        Ok(all) => all,
-        // Many hubs let everybody read; one that does not will say so.
-        Err(CredentialsError::Helper) => return Ok(None),
-        Err(error) => {
-            let hint = format!("mend {}: `docker login`", path.display());
-            return Err(CommandError::failed(&error).hint(hint));
-        }
+    let mend = |error: &dyn std::error::Error| {
+        CommandError::failed(error).hint(format!("mend {}: `docker login`", path.display()))
     };
-    Ok(all.for_authority(hub.authority()).cloned())
+    let all = RegistryCredentials::read(&bytes).map_err(|error| mend(&error))?;
+    let server = hub.authority();
+    if let Some(helper) = all.helper_for(server) {
+        let found = block_on(async { ask_helper(helper, server).await.map_err(|e| mend(&e)) })?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(all.for_authority(server).cloned())
 }

@@ -1,9 +1,11 @@
-//! Credentials for registries, as `docker login` writes them (`config.json`, `auths`).
+//! Credentials for registries, as `docker login` writes them (`config.json`).
 //!
-//! In: the file's bytes. Out: [`RegistryCredentials`]. Pure; credential helpers are not run.
+//! In: the file's bytes. Out: [`RegistryCredentials`]. Pure; which helper would know more is said, and
+//! none is run.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -28,11 +30,14 @@ pub enum CredentialsError {
         /// The registry.
         server: String,
     },
-    /// Helpers are programs, and none is run.
+    /// Helpers are programs, and a node runs none.
     #[error(
-        "the credentials name a helper program (`credsStore`, `credHelpers`): write `auths` instead"
+        "the credentials name a helper program (`credsStore`, `credHelpers`), which no node runs: write `auths` instead"
     )]
     Helper,
+    /// A helper whose name is none.
+    #[error("`{0}` is not the name of a credential helper")]
+    HelperName(String),
 }
 
 /// The form of the file; Docker's other settings may stand beside.
@@ -58,11 +63,37 @@ struct Entry {
 
 /// Credentials by registry; never shown.
 #[derive(Clone, Default)]
-pub struct RegistryCredentials(BTreeMap<String, RegistryAuth>);
+pub struct RegistryCredentials {
+    auths: BTreeMap<String, RegistryAuth>,
+    helpers: BTreeMap<String, HelperName>,
+    store: Option<HelperName>,
+}
 
 impl fmt::Debug for RegistryCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.auths.keys()).finish()
+    }
+}
+
+/// Which `docker-credential-<name>` is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HelperName(String);
+
+impl HelperName {
+    /// The program, to be found where programs are.
+    pub fn program(&self) -> String {
+        format!("docker-credential-{}", self.0)
+    }
+}
+
+impl FromStr for HelperName {
+    type Err = CredentialsError;
+    fn from_str(input: &str) -> Result<Self, CredentialsError> {
+        let good = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        if input.is_empty() || !input.bytes().all(good) {
+            return Err(CredentialsError::HelperName(input.to_owned()));
+        }
+        Ok(Self(input.to_owned()))
     }
 }
 
@@ -71,27 +102,58 @@ impl RegistryCredentials {
     ///
     /// # Errors
     /// When an entry cannot be used. What it holds is never part of the error.
-    pub fn parse(bytes: &[u8]) -> Result<Self, CredentialsError> {
+    pub fn read(bytes: &[u8]) -> Result<Self, CredentialsError> {
         let file: File = serde_json::from_slice(bytes)
             .map_err(|error| CredentialsError::Malformed { line: error.line() })?;
-        if file.auths.is_empty() && (file.store.is_some() || !file.helpers.is_empty()) {
-            return Err(CredentialsError::Helper);
-        }
-        let entries = file.auths.into_iter().map(|(name, entry)| {
+        // Beside a helper, `docker login` leaves an empty entry.
+        let given = file.auths.into_iter().filter(|(_, entry)| !entry.is_empty());
+        let auths = given.map(|(name, entry)| {
             let server = authority(&name).to_owned();
             let auth = entry.read(&server).ok_or(CredentialsError::Entry { server: name })?;
             Ok((server, auth))
         });
-        Ok(Self(entries.collect::<Result<_, _>>()?))
+        let helpers = file.helpers.into_iter();
+        let helpers =
+            helpers.map(|(name, helper)| Ok((authority(&name).to_owned(), helper.parse()?)));
+        Ok(Self {
+            auths: auths.collect::<Result<_, _>>()?,
+            helpers: helpers.collect::<Result<_, _>>()?,
+            store: file
+                .store
+                .filter(|name| !name.is_empty())
+                .map(|name| name.parse())
+                .transpose()?,
+        })
+    }
+
+    /// The same, where no helper may be needed: a node runs no programs that a file names.
+    ///
+    /// # Errors
+    /// When an entry cannot be used, or helpers alone would know more.
+    pub fn parse(bytes: &[u8]) -> Result<Self, CredentialsError> {
+        let all = Self::read(bytes)?;
+        if all.auths.is_empty() && (all.store.is_some() || !all.helpers.is_empty()) {
+            return Err(CredentialsError::Helper);
+        }
+        Ok(all)
     }
 
     /// Those for exactly this `host[:port]`, never for another one.
     pub fn for_authority(&self, authority: &str) -> Option<&RegistryAuth> {
-        self.0.get(authority)
+        self.auths.get(authority)
+    }
+
+    /// The program that is asked first for this `host[:port]`: its own, else the one for all.
+    pub fn helper_for(&self, authority: &str) -> Option<&HelperName> {
+        self.helpers.get(authority).or(self.store.as_ref())
     }
 }
 
 impl Entry {
+    fn is_empty(&self) -> bool {
+        self.auth.is_empty() && self.username.is_empty() && self.password.is_empty()
+    }
+
     fn read(self, server: &str) -> Option<RegistryAuth> {
         let (username, password) = if self.auth.is_empty() {
             (self.username, self.password)
@@ -130,11 +192,24 @@ mod tests {
     }
 
     #[test]
+    fn a_registrys_own_helper_comes_before_the_one_for_all() {
+        let file =
+            br#"{"auths":{"b":{}},"credsStore":"pass","credHelpers":{"https://a/v1/":"ecr"}}"#;
+        let all = RegistryCredentials::read(file).unwrap();
+        let program = |server| all.helper_for(server).unwrap().program();
+        assert_eq!(program("a"), "docker-credential-ecr");
+        assert_eq!(program("b"), "docker-credential-pass");
+        assert!(all.for_authority("b").is_none());
+    }
+
+    #[test]
     fn a_file_that_cannot_be_used_says_so_without_its_content() {
         for (file, wanted) in [
             (r#"{"auths": {"h": {"auth": "s3cr3t"}}}"#, "neither"),
             (r#"{"auths": "s3cr3t"}"#, "not JSON as"),
             (r#"{"credsStore": "pass"}"#, "helper"),
+            (r#"{"auths": {"h": {}}, "credHelpers": {"h": "ecr"}}"#, "helper"),
+            (r#"{"credsStore": "../pass"}"#, "not the name"),
         ] {
             let error = RegistryCredentials::parse(file.as_bytes()).unwrap_err();
             let text = format!("{error} {error:?}");

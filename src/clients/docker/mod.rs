@@ -18,11 +18,12 @@ mod pull;
 mod write;
 mod events;
 pub mod credentials;
+mod helper;
 
 pub use client::DockerClient;
-pub use credentials::{CredentialsError, RegistryCredentials};
-
+pub use credentials::{CredentialsError, HelperName, RegistryCredentials};
 pub use error::{DockerError, DockerErrorKind, leftover_task};
+pub use helper::{HelperError, ask_helper};
 pub use types::{
     ContainerId, ContainerInspect, ContainerState, ContainerSummary, CreateContainer, EngineEvent,
     EngineInfo, ImageInspect, NetworkInspect, RegistryAuth, VolumeInspect,

@@ -1,19 +1,28 @@
 //! `tidegate pin` against a real hub.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::cli::support::run;
+use tidegate::clients::registry::RegistryOptions;
+
+use crate::cli::support::{Said, run, tidegate};
 use crate::registry::hub::{TestHub, plain};
-use crate::registry::{client, options, push_image};
+use crate::registry::{auth, client, guarded, options, push_image};
 
 const RULESET: &str = "rulesets/it/app1.toml";
 
 /// A hub with versions of `app1/web`, and a work tree that pins 1.0.0 of them.
 async fn stage(versions: &[&str]) -> (TestHub, tempfile::TempDir) {
-    let (hub, tree) = (plain(), tempfile::tempdir().unwrap());
+    let hub = plain();
+    let tree = tree(&hub, options(), versions).await;
+    (hub, tree)
+}
+
+async fn tree(hub: &TestHub, options: RegistryOptions, versions: &[&str]) -> tempfile::TempDir {
+    let tree = tempfile::tempdir().unwrap();
     for version in versions {
         let config = format!("{{\"version\": \"{version}\"}}");
-        push_image(&client(&hub, options()), &config, Some(version)).await;
+        push_image(&client(hub, options.clone()), &config, Some(version)).await;
     }
     let environment = format!("name = \"dev\"\nhub = \"{}\"\n", hub.authority);
     let service = "app = \"app1\"\n[containers.web]\nimage = \"app1/web\"\nversions = \"^1\"\n";
@@ -28,7 +37,7 @@ async fn stage(versions: &[&str]) -> (TestHub, tempfile::TempDir) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
-    (hub, tree)
+    tree
 }
 
 fn text(tree: &Path) -> String {
@@ -84,4 +93,58 @@ async fn a_pin_that_cannot_be_made_changes_nothing_and_says_why() {
         assert!(said.err.contains(words), "{args:?}: {}", said.err);
     }
     assert_eq!(text(tree), before);
+}
+
+/// Pins with a helper of this text, which `config.json` names as it names `lab`.
+fn pin_with_helper(tree: &Path, script: &str, config: &serde_json::Value) -> Said {
+    let program = tree.join("bin/docker-credential-lab");
+    std::fs::create_dir_all(program.parent().unwrap()).unwrap();
+    std::fs::create_dir_all(tree.join(".docker")).unwrap();
+    std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(tree.join(".docker/config.json"), config.to_string()).unwrap();
+    let path = format!("{}/bin:{}", tree.display(), std::env::var("PATH").unwrap());
+    let mut command = tidegate(tree);
+    command.args(["pin", "app1.web", "--version", "1.0.0", "-vv"]).env("PATH", path);
+    command.output().unwrap().into()
+}
+
+#[tokio::test]
+async fn credentials_come_from_the_helper_that_docker_is_told_of_and_are_never_shown() {
+    let hub = guarded();
+    let authority = hub.authority.as_str();
+    let alice = RegistryOptions { auth: Some(auth(authority, "secret")), ..options() };
+    let tree = tree(&hub, alice, &["1.0.0"]).await;
+    let tree = tree.path();
+    // What `docker login` leaves beside a helper is an empty entry.
+    let all = serde_json::json!({ "auths": { authority: {} }, "credsStore": "lab" });
+    let own = serde_json::json!({ "credHelpers": { authority: "lab" }, "credsStore": "gone" });
+    let gone = serde_json::json!({ "credsStore": "gone" });
+    let knows = format!(
+        "read server; [ \"$1 $server\" = \"get {authority}\" ] || exit 3\n\
+         echo '{{\"ServerURL\": \"\", \"Username\": \"alice\", \"Secret\": \"secret\"}}'"
+    );
+    let unknown = "echo 'credentials not found in native keychain'; exit 1";
+    let token = "echo '{\"Username\": \"<token>\", \"Secret\": \"secret\"}'";
+    for (case, script, config, code, words) in [
+        ("for all", knows.as_str(), &all, 0, ""),
+        ("its own", &knows, &own, 0, ""),
+        ("not known", unknown, &all, 1, "docker login"),
+        ("absent", &knows, &gone, 1, "docker-credential-gone"),
+        (
+            "fails",
+            "echo secret; exit 2",
+            &all,
+            1,
+            "`docker-credential-lab` failed (exit status: 2)",
+        ),
+        ("no answer", "echo secret", &all, 1, "gave no credentials"),
+        ("no end", "yes secret", &all, 1, "`docker-credential-lab` failed"),
+        ("a token", token, &all, 1, "an identity token"),
+    ] {
+        let said = pin_with_helper(tree, script, config);
+        assert_eq!(said.code, code, "{case}: {}", said.err);
+        assert!(said.err.contains(words), "{case}: {}", said.err);
+        assert!(!(said.out + &said.err).contains("secret"), "{case}");
+    }
 }

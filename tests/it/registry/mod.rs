@@ -26,7 +26,7 @@ pub(crate) fn options() -> RegistryOptions {
     RegistryOptions { plain_http: PlainHttp::Loopback, ca: None, auth: None }
 }
 
-fn auth(server: &str, password: &str) -> RegistryAuth {
+pub(crate) fn auth(server: &str, password: &str) -> RegistryAuth {
     RegistryAuth {
         server: server.to_owned(),
         username: "alice".to_owned(),
@@ -118,14 +118,19 @@ async fn an_index_resolves_to_the_platforms_image_and_keeps_its_own_digest() {
     assert!(error.message.contains("linux/amd64, linux/arm64"), "{error}");
 }
 
-#[tokio::test]
-async fn basic_credentials_open_their_own_hub_alone() {
-    let hub = start(|dir| {
+/// A hub that lets in alice alone, whose password is `secret`.
+pub(crate) fn guarded() -> TestHub {
+    start(|dir| {
         let file = dir.join("htpasswd");
         std::fs::write(&file, HTPASSWD).unwrap();
         let top = format!("auth:\n  htpasswd:\n    realm: hub\n    path: {}\n", file.display());
         (String::new(), top)
-    });
+    })
+}
+
+#[tokio::test]
+async fn basic_credentials_open_their_own_hub_alone() {
+    let hub = guarded();
     let with = |auth| client(&hub, RegistryOptions { auth, ..options() });
     push_image(&with(Some(auth(&hub.authority, "secret"))), "{}", Some("1")).await;
     for (case, auth) in [
