@@ -7,8 +7,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::context::Context;
+use crate::cli::copying::Go;
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
-use crate::cli::land::{LandArgs, acceptable, explain, verified_tip, write_review, write_trust};
+use crate::cli::interrupt::Interrupts;
+use crate::cli::land::{
+    Bring, Images, LandArgs, acceptable, explain, land, verified_tip, write_review, write_trust,
+};
 use crate::cli::output::{Format, Tone, write_json};
 use crate::clients::git::{Pushed, Replace};
 use crate::model::CommitId;
@@ -67,6 +71,7 @@ struct AcceptDocument<'a> {
     commit: CommitId,
     approvers: Vec<String>,
     landed: bool,
+    images: Images,
 }
 
 /// A proposal on the line that it is for.
@@ -109,6 +114,16 @@ impl Seen {
                 .map_err(|error| CommandError::failed(&error))
         };
         Ok((review(&run(&self.tip.listing)?, &run(&new)?), new))
+    }
+
+    /// A proposal by plain git brought none, and what was brought may be gone since.
+    fn bring_images(&self, interrupts: &Interrupts, ctx: &Context) -> Result<Images, CommandError> {
+        let (desk, tip, kind) = (&self.desk, &self.tip, self.proposal.kind);
+        let objects = desk.objects().map_err(|error| explain(&error))?;
+        let listing = desk.files(self.proposal.commit.id).map_err(|error| explain(&error))?;
+        let files = files(&objects, &tip.environment, &listing);
+        let files = files.map_err(|error| CommandError::failed(&error))?;
+        Bring { ctx, interrupts, desk, tip, files: &files, kind }.run(Go::Copy)
     }
 
     fn show(&self, ctx: &Context, out: &mut dyn Write) -> Result<(), CommandError> {
@@ -229,17 +244,20 @@ fn carry(seen: &Seen, trailer: &str) -> Result<(), CommandError> {
 pub fn accept(
     branch: &str,
     approvals: &[String],
-    land: bool,
+    lands: bool,
     args: &LandArgs,
     ctx: &Context,
     out: &mut dyn Write,
 ) -> Result<Outcome, CommandError> {
+    let interrupts = Interrupts::listen(ctx);
     let desk = Desk::open(&args.directory, args.remote.as_deref(), Timestamp::now());
     let seen = look(desk.map_err(|error| explain(&error))?, branch, ctx)?;
     let Seen { desk, tip, proposal } = &seen;
     if ctx.format == Format::Table {
         seen.show(ctx, out)?;
+        out.flush()?;
     }
+    let images = seen.bring_images(&interrupts, ctx)?;
     let message = proposal.approved_message(approvals);
     let message = message.map_err(|error| proposal_error(&error))?;
     let parents = proposal.commit.parents.clone();
@@ -250,20 +268,21 @@ pub fn accept(
         let message = format!("somebody else pushed to {branch} at the same time");
         return Err(CommandError::new(ErrorKind::Failed, message).hint("run the command again"));
     }
-    if land && desk.land(tip, commit).map_err(|error| explain(&error))? == Pushed::Overtaken {
+    if lands && land(desk, tip, commit, &interrupts)? == Pushed::Overtaken {
         let message = format!("{} moved on meanwhile: the approvals are void", tip.environment);
         return Err(CommandError::refused(message).hint("propose it again, and ask again"));
     }
     let approvers: Vec<String> = accepted.approvers.iter().map(|a| a.person.to_string()).collect();
     if ctx.format == Format::Json {
         let schema = "tidegate.acceptance/1";
-        write_json(out, &AcceptDocument { schema, branch, commit, approvers, landed: land })?;
+        let landed = lands;
+        write_json(out, &AcceptDocument { schema, branch, commit, approvers, landed, images })?;
         return Ok(Outcome::Done);
     }
-    let done = ctx.paint.tone(Tone::Good, if land { "landed" } else { "accepted" });
+    let done = ctx.paint.tone(Tone::Good, if lands { "landed" } else { "accepted" });
     let approvers = approvers.join(", ");
     writeln!(out, "{done} {} with the approval of {approvers}", commit.short())?;
-    if !land {
+    if !lands {
         ctx.notice(&format!("merge {branch} on the forge, or run it again with --land"));
     }
     Ok(Outcome::Done)

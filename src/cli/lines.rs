@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use crate::cli::anchor::{anchor_in, clone_here};
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, ErrorKind};
 use crate::cli::repository::{commit, open};
@@ -28,12 +29,13 @@ const LINES_MAX: usize = 16;
 /// Which lines a command is about.
 #[derive(Debug, clap::Args)]
 pub struct LinesArgs {
-    /// A repository on this machine, or an address (default: this node's own)
-    #[arg(long, value_name = "PATH|URL", requires = "anchor")]
+    /// A clone, or an address (default: this node's own, else the clone that you are in)
+    #[arg(long, value_name = "PATH|URL")]
     pub repository: Option<String>,
     /// The commit that verification of the topmost environment starts from; those below are named by
-    /// its trust.toml
-    #[arg(long, value_name = "ID", requires = "repository")]
+    /// its trust.toml (default in a clone: `git config tidegate.<ENV>.anchor`, else as the branch has
+    /// it)
+    #[arg(long, value_name = "ID")]
     pub anchor: Option<CommitId>,
 }
 
@@ -87,23 +89,39 @@ impl<'a> Lines<'a> {
         let store =
             std::env::temp_dir().join(format!("tidegate-{}", crate::agent::effects::nonce()));
         let revoked = RevokedKeys::default();
-        let Some(text) = &args.repository else {
-            let settings = ctx.settings().map_err(|error| match error.kind {
-                ErrorKind::Usage => {
-                    error.hint("elsewhere than on a node: --repository PATH --anchor ID")
-                }
-                _ => error,
-            })?;
-            return Self::of_node(settings, store, ctx);
+        let text = match (&args.repository, args.anchor) {
+            (Some(text), _) => {
+                let absolute = std::path::absolute(text).ok().filter(|path| path.exists());
+                absolute.map_or_else(|| text.clone(), |path| path.to_string_lossy().into_owned())
+            }
+            (None, None) if ctx.config.exists() => {
+                return Self::of_node(ctx.settings()?, store, ctx);
+            }
+            (None, _) => clone_here()
+                .ok_or_else(|| {
+                    CommandError::usage("this is neither a node nor a clone")
+                        .hint("run it in a clone, or name one with --repository")
+                })?
+                .to_string_lossy()
+                .into_owned(),
         };
         let environment = environment.ok_or_else(|| {
-            CommandError::usage("whose anchor is it? name the topmost environment with --env")
+            CommandError::usage("which environment? name the topmost one (`--env`, `--to`)")
         })?;
-        let absolute = std::path::absolute(text).ok().filter(|path| path.exists());
-        let text =
-            absolute.map_or_else(|| text.clone(), |path| path.to_string_lossy().into_owned());
         let url = text.parse().map_err(|error| CommandError::usage(format!("{error}")))?;
-        let top = args.anchor.map(|anchor| (environment.clone(), anchor));
+        let anchor = match (args.anchor, &url) {
+            (Some(anchor), _) => anchor,
+            (None, RemoteUrl::Path(path)) => {
+                let tip = commit(path, environment.as_str())?;
+                anchor_in(path, environment, tip, ctx)?
+            }
+            (None, _) => {
+                let message = "nothing says where verification starts";
+                return Err(CommandError::usage(message)
+                    .hint("an address needs --anchor ID; in a clone it is found"));
+            }
+        };
+        let top = Some((environment.clone(), anchor));
         let (remote, sources) = (Remote::plain(url, environment), BTreeMap::new());
         Ok(Self { ctx, remote, sources, top, hubs: None, revoked, store })
     }

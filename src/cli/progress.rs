@@ -15,6 +15,15 @@ const DRAW: Duration = Duration::from_millis(100);
 /// Speed is told only after so long; before, it would be a guess.
 const SPEED_MIN: Duration = Duration::from_secs(1);
 
+/// To whom a copy is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// People: a bar where they watch, lines where they do not.
+    People,
+    /// A program: each event as a line of JSON.
+    Program,
+}
+
 /// How events are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
@@ -57,10 +66,10 @@ pub fn amount(bytes: u64) -> String {
 }
 
 impl Progress {
-    /// Begins to tell about `plan`; `json` tells each event to a program.
-    pub fn begin(ctx: &Context, plan: &CopyPlan, json: bool) -> Self {
+    /// Begins to tell about `plan`.
+    pub fn begin(ctx: &Context, plan: &CopyPlan, told: Told) -> Self {
         let manner = match ctx.verbosity {
-            _ if json => Manner::Json,
+            _ if told == Told::Program => Manner::Json,
             Verbosity::Quiet => Manner::Nothing,
             _ if is_watched() => Manner::Bar,
             _ => Manner::Lines,

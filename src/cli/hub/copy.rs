@@ -3,29 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::num::NonZeroU64;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::cli::context::{Context, block_on};
-use crate::cli::error::{CommandError, ErrorKind, Outcome};
+use crate::cli::context::Context;
+use crate::cli::copying::{Copying, Go, notes};
+use crate::cli::error::{CommandError, Outcome};
 use crate::cli::hub::explain;
+use crate::cli::interrupt::Interrupts;
 use crate::cli::lines::{Line, Lines, LinesArgs};
 use crate::cli::output::{Cell, Format, Table, Tone, write_json};
-use crate::cli::progress::{Progress, amount};
-use crate::clients::registry::RegistryClient;
+use crate::cli::progress::{Told, amount};
 use crate::hub::copy::{
-    CopyReport, CopyRequest, CopySettings, Scrutiny, Survey, WantedImage, WithReferrers, copy,
-    survey,
+    CopyReport, CopyRequest, CopySettings, Scrutiny, Survey, WantedImage, WithReferrers,
 };
 use crate::model::EnvironmentName;
 use crate::model::size::parse_size;
-
-/// Time that parts under way have to end after Ctrl-C.
-const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// Copy images from one environment's hub to another's, bit by bit
 ///
@@ -100,6 +93,7 @@ struct Failed<'a> {
 /// # Errors
 /// When the lines do not verify, a hub is gone or lets nobody in, or an image cannot be copied.
 pub fn run(args: &CopyArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+    let interrupts = Interrupts::listen(ctx);
     let lines = Lines::open(&args.lines, args.to.as_ref(), ctx)?;
     let all = lines.all()?;
     let (from, to) = ends(args, &all)?;
@@ -112,13 +106,19 @@ pub fn run(args: &CopyArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
         scrutiny: if args.recheck { Scrutiny::Everything } else { Scrutiny::KeepTag },
     };
     let (source, target) = (lines.client(from)?, lines.client(to)?);
-    let stop = Arc::new(AtomicBool::new(false));
-    let (survey, report) = block_on(async {
-        tokio::select! {
-            done = work(args, &request, (&source, &target), &stop, ctx) => done,
-            () = interrupted(&stop, ctx) => Err(interruption()),
-        }
-    })?;
+    let settings = CopySettings {
+        bytes_per_sec_max: args.limit_rate,
+        notes: notes(target.hub()),
+        ..CopySettings::default()
+    };
+    let told = if args.events { Told::Program } else { Told::People };
+    let copying = Copying { ctx, interrupts: &interrupts, settings, told };
+    let (survey, report) = copying.run(
+        (&source, &target),
+        &request,
+        |error| explain(target.hub(), error),
+        |_| Ok(if args.dry_run { Go::Look } else { Go::Copy }),
+    )?;
     tell((args, from, to), &survey, &report, ctx, out)?;
     conclude(args, &survey, &report, from, to)
 }
@@ -185,53 +185,6 @@ fn chosen(args: &CopyArgs, line: &Line) -> Result<BTreeSet<WantedImage>, Command
         chosen.extend(found);
     }
     Ok(chosen)
-}
-
-fn interruption() -> CommandError {
-    CommandError::new(ErrorKind::Interrupted, "interrupted")
-        .hint("run it again: it goes on where it was")
-}
-
-/// Waits for Ctrl-C, then for a moment more, in which parts under way may end; again ends it at once.
-async fn interrupted(stop: &AtomicBool, ctx: &Context) {
-    let _asked = tokio::signal::ctrl_c().await;
-    stop.store(true, Ordering::Relaxed);
-    ctx.notice("stopping with the parts under way; again to stop at once");
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = tokio::time::sleep(STOP_GRACE) => {}
-    }
-}
-
-async fn work(
-    args: &CopyArgs,
-    request: &CopyRequest,
-    (source, target): (&RegistryClient, &RegistryClient),
-    stop: &Arc<AtomicBool>,
-    ctx: &Context,
-) -> Result<(Survey, CopyReport), CommandError> {
-    let found = survey(source, target, request).await;
-    let found = found.map_err(|error| explain(target.hub(), &error))?;
-    if args.dry_run {
-        return Ok((found, CopyReport::default()));
-    }
-    let (bytes_per_sec_max, stop) = (args.limit_rate, Arc::clone(stop));
-    let settings = CopySettings { bytes_per_sec_max, notes: notes(target), stop };
-    let progress = Progress::begin(ctx, &found.plan, args.events);
-    let report = copy(source, target, &found.plan, &settings, &|event| progress.event(event)).await;
-    progress.end();
-    if settings.stop.load(Ordering::Relaxed) {
-        return Err(interruption());
-    }
-    Ok((found, report))
-}
-
-/// Where this user's unfinished uploads to a hub are noted.
-fn notes(target: &RegistryClient) -> Option<PathBuf> {
-    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
-    let state = state.or_else(|| Some(std::env::home_dir()?.join(".local/state")))?;
-    let hub = target.hub().to_string().replace('/', "_");
-    Some(state.join("tidegate/uploads").join(hub))
 }
 
 fn tell(

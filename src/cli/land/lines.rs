@@ -1,10 +1,11 @@
 //! Lines fetched and verified, and what the nodes would say to a commit on one.
 
+use crate::cli::anchor::anchor;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::land::explain;
 use crate::model::{CommitId, EnvironmentName};
-use crate::promote::desk::{AnchorFrom, Desk, DeskError};
+use crate::promote::desk::{Desk, DeskError};
 use crate::promote::tip::{Tip, TipError};
 use crate::reconcile::trust::Rule;
 
@@ -39,13 +40,7 @@ pub fn verified_tip(
 ) -> Result<Tip, CommandError> {
     fetch_line(desk, environment)?;
     let commit = desk.branch(environment.as_str()).map_err(|error| explain(&error))?;
-    let (anchor, from) = desk.anchor(environment, commit).map_err(|error| explain(&error))?;
-    if from == AnchorFrom::Branch {
-        ctx.notice(&format!(
-            "the anchor of {environment} is taken from the branch itself; to pin it: \
-             git config tidegate.{environment}.anchor {anchor}"
-        ));
-    }
+    let anchor = anchor(desk, environment, commit, ctx)?;
     desk.tip(environment, anchor).map_err(|error| explain(&error))
 }
 

@@ -16,6 +16,7 @@ mod show;
 
 pub use explain::explain;
 pub(crate) use holds::rounded;
+pub(crate) use images::{Bring, Images};
 pub use lines::{acceptable, fetch_line, verified_tip};
 pub use show::write_review;
 pub use show::write_trust;
@@ -26,9 +27,10 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::cli::context::Context;
+use crate::cli::copying::Go;
 use crate::cli::diagnostics::{count, render};
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
-use crate::cli::land::images::Images;
+use crate::cli::interrupt::Interrupts;
 use crate::cli::land::show::Plan;
 use crate::cli::output::Format;
 use crate::clients::git::{Pushed, Replace, WorkTreeFiles};
@@ -85,6 +87,7 @@ pub struct Landing<'a> {
     pub environment: EnvironmentName,
     /// Live hotfixes that are given up.
     pub supersedes: Vec<CommitId>,
+    interrupts: Interrupts,
 }
 
 /// What was composed and looked at.
@@ -116,7 +119,8 @@ impl<'a> Landing<'a> {
         let desk = Desk::open(&args.directory, args.remote.as_deref(), Timestamp::now());
         let desk = desk.map_err(|error| explain(&error))?;
         let environment = environment.clone();
-        Ok(Self { args, ctx, desk, environment, supersedes: Vec::new() })
+        let interrupts = Interrupts::listen(ctx);
+        Ok(Self { args, ctx, desk, environment, supersedes: Vec::new(), interrupts })
     }
 
     /// The line's tip, fetched and verified.
@@ -147,20 +151,20 @@ impl<'a> Landing<'a> {
                 }
             }
             if self.args.dry_run {
-                let images = self.bring_images(&prepared)?;
+                let images = self.bring_images(&prepared, Go::Look)?;
                 self.report(&prepared, &Done { images, ..Done::default() }, out)?;
                 return Ok(Outcome::Done);
             }
             if self.args.propose {
-                let images = self.bring_images(&prepared)?;
+                let images = self.bring_images(&prepared, Go::Copy)?;
                 return self.propose(&prepared, images, out);
             }
             self.rested(&prepared.tip, &prepared.draft)?;
             self.enough_people(&prepared)?;
-            let images = self.bring_images(&prepared)?;
+            let images = self.bring_images(&prepared, Go::Copy)?;
             let commit = self.desk.make(&prepared.tip, &prepared.draft).map_err(|e| explain(&e))?;
             self.desk.verify(&prepared.tip, commit).map_err(|error| explain(&error))?;
-            match self.desk.land(&prepared.tip, commit).map_err(|error| explain(&error))? {
+            match land(&self.desk, &prepared.tip, commit, &self.interrupts)? {
                 Pushed::Landed => {
                     self.follow(&prepared, commit);
                     self.report(
@@ -176,6 +180,12 @@ impl<'a> Landing<'a> {
         }
         Err(CommandError::new(ErrorKind::Failed, "somebody else was faster each time")
             .hint("nothing was pushed; run the command again"))
+    }
+
+    fn bring_images(&self, prepared: &Prepared, go: Go) -> Result<Images, CommandError> {
+        let Prepared { tip, files, draft, .. } = prepared;
+        let (ctx, interrupts, desk) = (self.ctx, &self.interrupts, &self.desk);
+        Bring { ctx, interrupts, desk, tip, files, kind: draft.kind }.run(go)
     }
 
     /// Composes and looks at it; none: a promotion that is there already.
@@ -316,6 +326,23 @@ impl<'a> Landing<'a> {
         }
         Err(CommandError::new(ErrorKind::Failed, "somebody else proposes at the same time")
             .hint("run the command again"))
+    }
+}
+
+/// Carries the line on; Ctrl-C waits for the push to end.
+///
+/// # Errors
+/// When it is not allowed, or the remote does not answer.
+pub fn land(
+    desk: &Desk,
+    tip: &Tip,
+    commit: CommitId,
+    interrupts: &Interrupts,
+) -> Result<Pushed, CommandError> {
+    match interrupts.during(|| desk.land(tip, commit)) {
+        // The push heard Ctrl-C as well; what the remote made of it, the next run sees.
+        Err(_) if interrupts.was_asked() => Err(Interrupts::error()),
+        pushed => pushed.map_err(|error| explain(&error)),
     }
 }
 

@@ -174,6 +174,62 @@ async fn a_killed_copy_goes_on_where_it_was() {
 }
 
 #[tokio::test]
+async fn ctrl_c_lets_the_part_under_way_end_and_the_next_run_goes_on_there() {
+    let (dev, tst) = (plain(), plain());
+    let before_dev = Front::new(&dev.authority, |_, _| Act::Pass);
+    let before_tst = Front::new(&tst.authority, |_, _| Act::Pass);
+    let fronts = (before_dev.authority.clone(), before_tst.authority.clone());
+    let layers = [noise(1, 70 << 20)];
+    let lines = Lines::between((dev, &fronts.0), (tst, &fronts.1), &layers).await;
+    // The first part takes two seconds.
+    let copy = ["hub", "copy", "--to", "tst", "--limit-rate", "16m", "--repository", "config"];
+    let first = tidegate(lines.dir.path())
+        .args(copy)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let since = Instant::now();
+    while before_tst.seen("PATCH").is_empty() {
+        assert!(since.elapsed() < Duration::from_secs(WAIT_SECS_MAX), "no part");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let pid = rustix::process::Pid::from_child(&first);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let said = Said::from(first.wait_with_output().unwrap());
+    assert_eq!(said.code, 130, "{}", said.err);
+    assert!(said.err.contains("it goes on where it was"), "{}", said.err);
+    let again = lines.hub(&["copy", "--to", "tst"]);
+    assert_eq!(again.code, 0, "{}", again.err);
+    assert_whole(&lines.target(), &wanted("app1/web", &lines.web)).await;
+    let resumed = before_dev.seen(&format!("range: bytes={}-", 32 << 20));
+    assert_eq!(resumed.len(), 1, "the second run reads on from the first part's end");
+}
+
+#[tokio::test]
+async fn a_clone_needs_no_anchor_and_reading_it_reads_no_authorities() {
+    let lines = Lines::new().await;
+    let clone = lines.dir.path().join("config");
+    // Whoever opens it waits for ever.
+    let trap = lines.dir.path().join("authorities.pem");
+    assert!(std::process::Command::new("mkfifo").arg(&trap).status().unwrap().success());
+    let hub = |args: &[&str]| {
+        let command = ["hub"].iter().chain(args);
+        let output = tidegate(&clone).args(command).env("SSL_CERT_FILE", &trap).output();
+        Said::from(output.unwrap())
+    };
+    let copied = hub(&["copy", "--to", "tst"]);
+    assert_eq!(copied.code, 0, "{}", copied.err);
+    assert!(!copied.err.contains("git config"), "{}", copied.err);
+    let unset = ["config", "--unset", "tidegate.tst.anchor"];
+    let git = std::process::Command::new("git").current_dir(&clone).args(unset).status();
+    assert!(git.unwrap().success());
+    let status = hub(&["status", "--env", "tst"]);
+    assert_eq!(status.code, 0, "{}", status.err);
+    assert!(status.err.contains("git config tidegate.tst.anchor"), "{}", status.err);
+}
+
+#[tokio::test]
 async fn mistakes_on_the_command_line_are_told_with_what_would_be_right() {
     let lines = Lines::new().await;
     for (args, code, words) in [

@@ -29,6 +29,19 @@ async fn two_people_promote_by_proposal_approval_and_acceptance() {
 }
 
 #[tokio::test]
+async fn acceptance_brings_images_that_are_gone_since_the_proposal() {
+    let stage = proposed().await;
+    stage.ok("carol", &["approve", "promote/prd/1", "--yes"]);
+    let stored = "data/docker/registry/v2/repositories/prd";
+    std::fs::remove_dir_all(stage.hub.dir.path().join(stored)).unwrap();
+    assert!(!stage.has("prd", 1).await);
+    let out = stage.ok("bob", &["promote", "--accept", "promote/prd/1", "--land", "-o", "json"]);
+    let out: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(stage.has("prd", 1).await);
+    assert!(out["images"]["copied"].as_u64().unwrap() > 0, "{out}");
+}
+
+#[tokio::test]
 async fn an_accepted_proposal_lands_by_a_merge_button() {
     let stage = proposed().await;
     let trailer = stage.ok("carol", &["approve", "promote/prd/1", "--yes", "--print"]);

@@ -1,5 +1,6 @@
 //! Three lines, a hub for each, and people with clones and keys of their own.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -170,6 +171,13 @@ impl Stage {
         let cwd = if who == "home" { self.dir.path().to_owned() } else { self.path(who) };
         let mut command = self.command(env!("CARGO_BIN_EXE_tidegate"), &cwd);
         Said::from(command.args(args).output().unwrap())
+    }
+
+    /// Starts it as a terminal does, in a group of its own.
+    pub(crate) fn start(&self, who: &str, args: &[&str]) -> std::process::Child {
+        let mut command = self.command(env!("CARGO_BIN_EXE_tidegate"), &self.path(who));
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).spawn().unwrap()
     }
 
     /// The same, which must go well.
