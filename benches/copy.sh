@@ -64,6 +64,16 @@ distant() {
     up "$at"
 }
 
+# busy NAME: a port before it that refuses 2 of 100 requests, in $work/NAME.busy
+busy() {
+    local at
+    at=$(port)
+    python3 benches/busy.py "$at" "$(cat "$work/$1.port")" 100 2>/dev/null &
+    pids+=($!)
+    echo "$at" >"$work/$1.busy"
+    up "$at"
+}
+
 # emptied NAME: the registry without anything in it, on the same port
 emptied() {
     kill "$(cat "$work/$1.pid")"; wait "$(cat "$work/$1.pid")" 2>/dev/null || true
@@ -126,6 +136,17 @@ timed() {
         exit 1
     fi
 }
+# came RESULT REPOSITORY DIGEST COMMAND…: whether it ends well, and what is missing afterwards
+came() {
+    local name=$1 image=("$2" "$3") end=finished
+    shift 3
+    emptied tst
+    bash -c '"$@" >"$0" 2>&1' "$work/out" "$@" || end=failed
+    python3 benches/whole.py "$dev" "$tst" "${image[@]}" >"$work/whole"
+    read -r n missing <"$work/whole"
+    echo "$end, $missing of $n missing" >"$work/$name"
+}
+word() { cat "$work/$1" 2>/dev/null || echo –; }
 wall() { if [ -s "$work/$1" ]; then awk '{print $1}' "$work/$1" | median; else echo –; fi; }
 mib() { if [ -s "$work/$1" ]; then awk '{print $2/1024}' "$work/$1" | median | xargs printf '%.0f'; else echo –; fi; }
 
@@ -176,6 +197,26 @@ for _ in $(seq "$rounds"); do
     timed sibling.crane bash -c "theirs_crane $from/app/web:1 $to/app/api:1"
 done
 
+# --- registries that are busy now and then --------------------------------------------------------
+
+busy dev
+busy tst
+busy_dev=$(cat "$work/dev.busy") busy_tst=$(cat "$work/tst.busy")
+lines busy "$busy_dev" "$busy_tst" "app/web@$small"
+from=127.0.0.1:$busy_dev/app/web:1 to=127.0.0.1:$busy_tst/app/web:1
+came busy.ours app/web "$small" bash -c 'ours busy'
+[ -z "$crane" ] || came busy.crane app/web "$small" bash -c "theirs_crane $from $to"
+[ -z "$skopeo" ] || came busy.skopeo app/web "$small" bash -c "theirs_skopeo $from $to"
+
+# --- a signed image -------------------------------------------------------------------------------
+
+python3 benches/sign.py "$dev" app/web "$small"
+lines signed "$dev" "$tst" "app/web@$small"
+from=127.0.0.1:$dev/app/web:1 to=127.0.0.1:$tst/app/web:1
+came signed.ours app/web "$small" bash -c 'ours signed'
+[ -z "$crane" ] || came signed.crane app/web "$small" bash -c "theirs_crane $from $to"
+[ -z "$skopeo" ] || came signed.skopeo app/web "$small" bash -c "theirs_skopeo $from $to"
+
 # --- the table ------------------------------------------------------------------------------------
 
 row() {
@@ -183,6 +224,9 @@ row() {
     printf '| %s | %s s, %s MiB | %s s, %s MiB | %s s, %s MiB | %s | %s |\n' "$what" \
         "$(wall "$name.ours")" "$(mib "$name.ours")" "$(wall "$name.crane")" "$(mib "$name.crane")" \
         "$(wall "$name.skopeo")" "$(mib "$name.skopeo")" "$(ratio "$(wall "$name.ours")" "$(wall "$name.$peer")") of $peer's" "$target"
+}
+outcome() {
+    printf '| %s | %s | %s | %s | | %s |\n' "$1" "$(word "$2.ours")" "$(word "$2.crane")" "$(word "$2.skopeo")" "$3"
 }
 {
     echo '<!-- copy -->'
@@ -196,6 +240,8 @@ row() {
     row "4 platforms × 6 layers × 2 MiB at $latency ms, cold" cold '≤ 0.30' skopeo
     row 'the same again, all present' repeat '≤ 0.05' skopeo
     row 'the same, blobs in a sibling repository' sibling '≤ 0.20' skopeo
+    outcome '2 of 100 requests answer 503 or 429 (benches/busy.py)' busy 'finished, 0 missing'
+    outcome 'an image with a signature, its attestation and an SBOM (benches/sign.py)' signed '0 missing'
     echo '<!-- /copy -->'
 } >"$work/table"
 cat "$work/table"
