@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use crate::agent::AgentError;
 use crate::agent::belief::{Believer, Keep};
 use crate::agent::node::Node;
@@ -12,10 +14,13 @@ use crate::clients::docker::{DockerClient, DockerError};
 use crate::clients::host::{HostRoot, NodeKey};
 use crate::compliance::check::{CheckInput, Checked, check};
 use crate::compliance::facts::{FactCache, Facts, Wanted, collect};
+use crate::compliance::fix::{FixError, Mender};
 use crate::compliance::image::{self, ImageInput};
-use crate::compliance::verdict::Verdict;
+use crate::compliance::interchange::message;
+use crate::compliance::record::FixRecord;
+use crate::compliance::verdict::{Verdict, VerdictStatus};
 use crate::config::Settings;
-use crate::model::ServiceName;
+use crate::model::{Revision, ServiceName};
 use crate::reconcile::desired::rule::Rule;
 use crate::reconcile::desired::{DesiredService, DesiredState};
 use crate::reconcile::observed::{
@@ -78,7 +83,31 @@ impl Examined {
     /// When this machine's own files do not work. None if no revision is believed here yet.
     pub async fn of(node: &mut Node) -> Result<Option<Self>, AgentError> {
         node.read().await?;
-        let Some(desired) = node.belief.desired.clone() else { return Ok(None) };
+        match node.belief.desired.clone() {
+            Some(desired) => Self::look(node, desired).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The same for the revision that the agent believes, without asking the repository for a newer
+    /// one: the one that it verified last, or else the one that runs.
+    ///
+    /// # Errors
+    /// When this machine's own files do not work. None if no revision is believed here yet.
+    pub async fn of_believed(node: &Node) -> Result<Option<Self>, AgentError> {
+        let believer = believer(node);
+        let environment = &node.settings.environment;
+        let applied = node.status.as_ref().and_then(|status| status.revision.applied);
+        let found = node.memory.verified.into_iter().chain(applied).find_map(|commit| {
+            believer.resolve_older(&Revision::Commit { environment: environment.clone(), commit })
+        });
+        match found {
+            Some(desired) => Self::look(node, desired).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn look(node: &Node, desired: DesiredState) -> Result<Self, AgentError> {
         let host = HostRoot::open(&node.settings.host.root).map_err(AgentError::Host)?;
         let in_force = in_force(node, &desired);
         let services = desired.services.values().chain(in_force.values());
@@ -86,7 +115,23 @@ impl Examined {
         let images = pins.map(|pin| image_name(pin, &desired.hub)).collect();
         let observed = look(&node.settings, &node.ownership, &images).await;
         let facts = facts(&host, &observed, &Wanted::by(&desired.rules)).await;
-        Ok(Some(Self { desired, host, facts, in_force, observed }))
+        Ok(Self { desired, host, facts, in_force, observed })
+    }
+
+    /// Mends what one rule finds now, if it finds anything: what an earlier fix changed, such as a
+    /// folder, is looked at anew.
+    ///
+    /// # Errors
+    /// When nothing was begun.
+    pub fn mend(&self, rule: &Rule, mender: &Mender<'_>) -> Result<Option<FixRecord>, FixError> {
+        let fresh = self.check([rule]);
+        let Some(fresh) = fresh.first().filter(|c| c.verdict.fixable) else { return Ok(None) };
+        let recheck = || {
+            let again = self.check([rule]);
+            let verdict = again.first().map(|checked| &checked.verdict)?;
+            (verdict.status != VerdictStatus::Ok).then(|| message(verdict))
+        };
+        mender.fix(fresh, recheck, Timestamp::now()).map(Some)
     }
 
     /// Checks some of the rules.
@@ -106,15 +151,19 @@ impl Examined {
     }
 }
 
-/// The definition in force of each service: what last passed its health gate here.
-fn in_force(node: &Node, desired: &DesiredState) -> BTreeMap<ServiceName, DesiredService> {
-    let believer = Believer {
+fn believer(node: &Node) -> Believer<'_> {
+    Believer {
         settings: &node.settings,
         origin: &node.origin,
         store: &node.store,
         keep: Keep::No,
         applied: None,
-    };
+    }
+}
+
+/// The definition in force of each service: what last passed its health gate here.
+fn in_force(node: &Node, desired: &DesiredState) -> BTreeMap<ServiceName, DesiredService> {
+    let believer = believer(node);
     let mut found = BTreeMap::new();
     for (name, service) in &desired.services {
         let remembered = node.memory.services.get(name);

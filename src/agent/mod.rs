@@ -6,7 +6,7 @@
 //! run.rs      the loop                     wakes.rs, inbox.rs, pace.rs   what wakes it, and when
 //! node.rs     one pass                     belief.rs, below.rs, judge.rs   source → trust → desired
 //! say.rs      what is said about it
-//! examine.rs  a look without a pass: facts, rules
+//! examine.rs  a look without a pass: facts, rules      inspect.rs, checker.rs   one that is kept, and when
 //! control.rs  what operators ask           answer.rs, desk.rs              and what they get
 //! ```
 //!
@@ -29,6 +29,7 @@ pub mod effects;
 pub mod record;
 pub mod node;
 pub mod examine;
+pub mod inspect;
 mod say;
 pub mod answer;
 pub mod desk;
@@ -36,6 +37,8 @@ pub mod inbox;
 pub mod state;
 pub mod wakes;
 pub mod promoter;
+pub mod checker;
 pub mod run;
+pub mod once;
 
 pub use error::AgentError;

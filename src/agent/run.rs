@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::agent::belief::Origin;
+use crate::agent::checker::Checker;
 use crate::agent::desk::{self, Desk};
 use crate::agent::effects::chance;
 use crate::agent::inbox::Inbox;
@@ -93,6 +94,7 @@ struct Agent<'a> {
     last_pass: Option<Instant>,
     desk: Desk,
     promoter: Promoter,
+    checker: Checker,
 }
 
 impl<'a> Agent<'a> {
@@ -116,6 +118,7 @@ impl<'a> Agent<'a> {
             last_pass: None,
             desk: Desk::default(),
             promoter: Promoter::new(&options.config),
+            checker: Checker::new(&options.config),
         })
     }
 
@@ -142,6 +145,7 @@ impl<'a> Agent<'a> {
             if self.node.belief.promoter && self.node.trust() == TrustLevel::Signed {
                 self.promoter.consider(self.node.belief.verified);
             }
+            self.checker.consider(self.node.belief.desired.as_ref(), &wake);
             if wake.fetches {
                 next_poll = Instant::now() + self.poll_interval();
             }
@@ -178,20 +182,26 @@ impl<'a> Agent<'a> {
     async fn wait(&mut self, inbox: &mut Inbox, due: Instant, next_poll: Instant) -> Option<Wake> {
         let timer = if due < next_poll { Trigger::Time } else { Trigger::Poll };
         let is_own = self.node.own_events();
-        // What came from the works themselves is looked at when they have ended.
-        let came = !self.node.is_working() && !inbox.is_empty();
         let mut stop = self.stop.clone();
-        let first = tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => return None,
-            () = inbox.news(&is_own), if !came => None,
-            () = std::future::ready(()), if came => None,
-            () = self.node.work() => Some(Trigger::Ended),
-            _ = self.promoter.ended() => {
-                self.node.state.ask_hub_again();
-                Some(Trigger::Copied)
-            }
-            () = tokio::time::sleep_until(due) => Some(timer),
+        let first = loop {
+            // What came from the works themselves is looked at when they have ended.
+            let came = !self.node.is_working() && !inbox.is_empty();
+            break tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return None,
+                () = inbox.news(&is_own), if !came => None,
+                () = std::future::ready(()), if came => None,
+                () = self.node.work() => Some(Trigger::Ended),
+                _ = self.promoter.ended() => {
+                    self.node.state.ask_hub_again();
+                    Some(Trigger::Copied)
+                }
+                (checked, trigger) = self.checker.ended() => {
+                    self.node.say_checked(checked, &trigger);
+                    continue;
+                }
+                () = tokio::time::sleep_until(due) => Some(timer),
+            };
         };
         let delay = self.bursts.delay(self.last_pass.map(|at| at.elapsed()));
         if !delay.is_zero() && first != Some(Trigger::Ended) {
@@ -368,33 +378,4 @@ fn line(report: &Report) -> String {
         _ => "",
     };
     format!("applied {applied}, {n_synced} of {} services in sync{trouble}", status.services.len())
-}
-
-/// One pass by hand, in a process of its own, with everything that it begins; none when `stop` came
-/// first.
-///
-/// # Errors
-/// When this machine's own files do not work, or another agent has the engine.
-pub async fn once(
-    node: &mut Node,
-    scope: Option<&EnvironmentName>,
-    ask: &Ask,
-    stop: impl Future<Output = ()>,
-) -> Result<Option<Report>, AgentError> {
-    let id = match node.docker.info().await {
-        Ok(info) => info.id,
-        Err(error) => {
-            return node.pass_blind(ask, &error.message).await.map(Some);
-        }
-    };
-    let scope = scope.or(node.settings.scope.as_ref());
-    let folder = engine_locks(&node.settings.engine.socket, scope).map_err(AgentError::Lock)?;
-    let _lock = EngineLock::acquire(&folder, &id, scope).map_err(AgentError::Host)?;
-    let report = tokio::select! {
-        biased;
-        report = node.pass(ask, std::future::pending()) => return report.map(Some),
-        () = stop => None,
-    };
-    node.finish(STOP_GRACE).await?;
-    Ok(report)
 }

@@ -3,9 +3,10 @@
 //! In: what came of a pass. Out: a [`Report`]. Effect: writes the status file and the journal.
 
 use jiff::Timestamp;
-use tracing::{info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::agent::AgentError;
+use crate::agent::inspect::Inspected;
 use crate::agent::node::{Ask, Node, Report};
 use crate::agent::record;
 use crate::model::ServiceName;
@@ -14,6 +15,7 @@ use crate::reconcile::observed::ObservedState;
 use crate::reconcile::pass::{Intent, PassOutcome};
 use crate::reconcile::plan::Plan;
 use crate::reconcile::report::{Facts, Reach, Record, TrustLevel, next_status};
+use crate::telemetry::Chain;
 
 impl Node {
     /// Status and journal.
@@ -103,6 +105,22 @@ impl Node {
             failures: self.failures.clone(),
             memory: &self.memory,
             now: Timestamp::now(),
+        }
+    }
+
+    /// Journals what a check found, if it found anything new.
+    pub(crate) fn say_checked(&mut self, checked: Option<Inspected>, trigger: &str) {
+        let Some(checked) = checked else { return };
+        debug!("checked by {trigger}: {}", checked.score);
+        let Inspected { revision, turns, fixes, .. } = checked;
+        if turns.is_empty() && fixes.is_empty() {
+            return;
+        }
+        let operator = record::of_operator("check", None, "");
+        let (revision, trigger) = (Some(revision), trigger.to_owned());
+        let record = Record { revision, why: turns, steps: fixes, trigger, ..operator };
+        if let Err(error) = self.journal_and_log(record) {
+            error!(error = %Chain(&error), "a check is not in the journal: {}", Chain(&error));
         }
     }
 

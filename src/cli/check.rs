@@ -2,19 +2,25 @@
 
 use std::io::Write;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 
 use crate::agent::belief::Origin;
 use crate::agent::examine::Examined;
+use crate::agent::inspect::inspect;
 use crate::agent::node::Node;
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
 use crate::cli::operate::{agent_error, warn_unverified};
 use crate::cli::output::{Cell, Format, Table, Tone, write_json};
+use crate::cli::status::ago;
+use crate::clients::host::HostError;
 use crate::compliance::check::Checked;
 use crate::compliance::interchange::{junit, message, sarif};
 use crate::compliance::matching::like;
+use crate::compliance::shelf::Shelf;
+use crate::compliance::standing::Turn;
 use crate::compliance::verdict::{Score, Verdict, VerdictStatus};
 use crate::model::{EnvironmentName, NodeName, Revision, ServiceName};
 use crate::reconcile::desired::rule::{Rule, RuleSeverity, Target};
@@ -24,11 +30,13 @@ use crate::reconcile::report::TrustLevel;
 ///
 /// Checks every rule that the newest verified revision shows to this node and its services, and for
 /// every container that rule, definition and running container are the same image. Changes nothing.
+/// The agent checks by itself: `--last` shows what it found, `--history` what has changed.
 /// Exits 2 when a rule does not hold or could not be checked.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  tidegate check\n  tidegate check --service app1 --severity critical\n  \
-    tidegate check --rule 'it.linux/*' -o json\n  tidegate check --report junit > check.xml"
+    tidegate check --rule 'it.linux/*' -o json\n  tidegate check --report junit > check.xml\n  \
+    tidegate check --last\n  tidegate check --history --service app1"
 )]
 pub struct CheckArgs {
     #[command(flatten)]
@@ -36,6 +44,15 @@ pub struct CheckArgs {
     /// Print for another tool
     #[arg(long, value_name = "FORMAT", value_enum, conflicts_with = "output")]
     report: Option<ReportFormat>,
+    /// Do not check: show what the agent found last
+    #[arg(long, conflicts_with_all = ["history", "keep"])]
+    last: bool,
+    /// Do not check: show what has changed since rules are checked here
+    #[arg(long, conflicts_with_all = ["report", "keep"])]
+    history: bool,
+    /// Check what the agent believes, mend what it may, and keep what is found: for the agent
+    #[arg(long, value_name = "TRIGGER", hide = true, conflicts_with = "report")]
+    keep: Option<String>,
 }
 
 /// Formats of other tools.
@@ -147,8 +164,29 @@ struct CheckDocument<'a> {
     environment: &'a EnvironmentName,
     revision: &'a Revision,
     unverified: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checked_at: Option<Timestamp>,
     score: Score,
     verdicts: &'a [&'a Verdict],
+}
+
+impl CheckDocument<'_> {
+    fn write(
+        &self,
+        report: Option<ReportFormat>,
+        ctx: &Context,
+        out: &mut dyn Write,
+    ) -> Result<(), CommandError> {
+        match (report, ctx.format) {
+            (Some(ReportFormat::Junit), _) => {
+                write!(out, "{}", junit(self.node.as_str(), self.verdicts))?;
+            }
+            (Some(ReportFormat::Sarif), _) => write_json(out, &sarif(self.verdicts))?,
+            (None, Format::Json) => write_json(out, self)?,
+            (None, Format::Table) => write_table(self, ctx, out)?,
+        }
+        Ok(())
+    }
 }
 
 /// Prints verdicts.
@@ -157,6 +195,15 @@ struct CheckDocument<'a> {
 /// When nothing can be checked at all.
 pub fn run(args: &CheckArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
     ctx.start_log(LevelFilter::WARN);
+    if let Some(trigger) = &args.keep {
+        return keep(trigger, ctx, out);
+    }
+    if args.history {
+        return history(&args.choice, ctx, out);
+    }
+    if args.last {
+        return last(args, ctx, out);
+    }
     let (node, examined) = examine(ctx)?;
     args.choice.verify(&examined)?;
     let checked = examined.check(args.choice.rules(&examined.desired.rules));
@@ -172,25 +219,17 @@ pub fn run(args: &CheckArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outco
         Err(reason) => Some(reason.to_owned()),
     };
     let shown: Vec<&Verdict> = verdicts.iter().filter(|v| args.choice.fits_verdict(v)).collect();
-    match (args.report, ctx.format) {
-        (Some(ReportFormat::Junit), _) => {
-            write!(out, "{}", junit(examined.desired.node.as_str(), &shown))?;
-        }
-        (Some(ReportFormat::Sarif), _) => write_json(out, &sarif(&shown))?,
-        (None, Format::Json) => write_json(
-            out,
-            &CheckDocument {
-                schema: "tidegate.check/1",
-                node: &examined.desired.node,
-                environment: examined.desired.revision.environment(),
-                revision: &examined.desired.revision,
-                unverified: node.trust() == TrustLevel::None,
-                score: Score::of(shown.iter().copied()),
-                verdicts: &shown,
-            },
-        )?,
-        (None, Format::Table) => write_table(&shown, &examined.desired.revision, ctx, out)?,
-    }
+    let document = CheckDocument {
+        schema: "tidegate.check/1",
+        node: &examined.desired.node,
+        environment: examined.desired.revision.environment(),
+        revision: &examined.desired.revision,
+        unverified: node.trust() == TrustLevel::None,
+        checked_at: None,
+        score: Score::of(shown.iter().copied()),
+        verdicts: &shown,
+    };
+    document.write(args.report, ctx, out)?;
     if let Some(reason) = silent {
         return Err(CommandError::new(
             ErrorKind::Failed,
@@ -198,26 +237,123 @@ pub fn run(args: &CheckArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outco
         )
         .hint("is the engine running? `[engine] socket` says where it is looked for"));
     }
-    let troubled = shown.iter().any(|verdict| verdict.status.is_trouble());
-    Ok(if troubled { Outcome::Differences } else { Outcome::Done })
+    Ok(outcome(&shown))
+}
+
+fn outcome(verdicts: &[&Verdict]) -> Outcome {
+    let troubled = verdicts.iter().any(|verdict| verdict.status.is_trouble());
+    if troubled { Outcome::Differences } else { Outcome::Done }
+}
+
+/// The agent's own check: what it says goes to the agent.
+fn keep(trigger: &str, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+    // Containers come first; where this is not allowed, it is as it was.
+    let _as_it_was = rustix::process::nice(10);
+    let settings = ctx.settings()?;
+    let found =
+        block_on(async { inspect(settings, trigger).await.map_err(|error| agent_error(&error)) })?;
+    let Some((said, standing)) = found else {
+        return Err(CommandError::new(ErrorKind::Failed, "no revision is believed here yet"));
+    };
+    write_json(out, &said)?;
+    let verdicts: Vec<&Verdict> = standing.verdicts.iter().collect();
+    Ok(outcome(&verdicts))
+}
+
+/// What the agent found last.
+fn last(args: &CheckArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+    let shelf = Shelf::below(&ctx.settings()?.state_dir);
+    let standing = shelf.standing().map_err(|error| unreadable(&error))?;
+    let Some(standing) = standing else {
+        return Err(CommandError::new(ErrorKind::Failed, "nothing was checked here yet").hint(
+            "the agent checks a second after it believes a revision; `tidegate check` checks now",
+        ));
+    };
+    let standing = standing.aged(Timestamp::now());
+    let fits = |verdict: &&Verdict| args.choice.fits_verdict(verdict);
+    let shown: Vec<&Verdict> = standing.verdicts.iter().filter(fits).collect();
+    let document = CheckDocument {
+        schema: "tidegate.check/1",
+        node: &standing.node,
+        environment: &standing.environment,
+        revision: &standing.revision,
+        unverified: standing.unverified,
+        checked_at: Some(standing.checked_at),
+        score: Score::of(shown.iter().copied()),
+        verdicts: &shown,
+    };
+    document.write(args.report, ctx, out)?;
+    Ok(outcome(&shown))
+}
+
+fn unreadable(error: &HostError) -> CommandError {
+    CommandError::failed(error).hint("the state belongs to the agent's user: try sudo")
+}
+
+#[derive(Serialize)]
+struct HistoryDocument<'a> {
+    schema: &'static str,
+    turns: &'a [Turn],
+}
+
+/// What has changed from check to check.
+fn history(choice: &Choice, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+    let shelf = Shelf::below(&ctx.settings()?.state_dir);
+    let mut turns = shelf.history().map_err(|error| unreadable(&error))?;
+    turns.retain(|turn| {
+        let service = turn.target.split_once('.').and_then(|(name, _)| name.parse().ok());
+        choice.fits(&turn.rule, service.as_ref(), turn.severity)
+    });
+    if ctx.format == Format::Json {
+        write_json(out, &HistoryDocument { schema: "tidegate.turns/1", turns: &turns })?;
+        return Ok(Outcome::Done);
+    }
+    if turns.is_empty() {
+        ctx.notice("nothing has changed since rules are checked here");
+    }
+    let mut table = Table::new(&["AT", "TARGET", "RULE", "FROM", "TO", "WHAT"]);
+    for turn in &turns {
+        let status = |status: Option<VerdictStatus>| match status {
+            Some(status) => Cell::toned(status.as_str(), tone(status)),
+            None => "-".into(),
+        };
+        let what = match (&turn.reason, turn.actual.is_empty()) {
+            (Some(reason), true) => reason.clone(),
+            _ => turn.actual.clone(),
+        };
+        table.row([
+            turn.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into(),
+            turn.target.as_str().into(),
+            turn.rule.as_str().into(),
+            status(turn.from),
+            status(turn.to),
+            what.into(),
+        ]);
+    }
+    if !table.is_empty() {
+        table.write(out, ctx.paint)?;
+    }
+    Ok(Outcome::Done)
 }
 
 fn write_table(
-    verdicts: &[&Verdict],
-    revision: &Revision,
+    document: &CheckDocument<'_>,
     ctx: &Context,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let mut table = Table::new(&["STATUS", "SEVERITY", "TARGET", "RULE", "KIND", "WHAT"]);
-    for verdict in verdicts {
+    for verdict in document.verdicts {
         table.row(row(verdict));
     }
     if !table.is_empty() {
         table.write(out, ctx.paint)?;
         writeln!(out)?;
     }
-    let score = Score::of(verdicts.iter().copied());
-    writeln!(out, "{score}, as {revision} says")?;
+    write!(out, "{}, as {} says", document.score, document.revision)?;
+    if let Some(at) = document.checked_at {
+        write!(out, "; checked {} ago", ago(at))?;
+    }
+    writeln!(out)?;
     Ok(())
 }
 
@@ -231,7 +367,7 @@ fn row(verdict: &Verdict) -> Vec<Cell> {
         verdict.severity.to_string().into(),
         verdict.target.clone().into(),
         verdict.rule.clone().into(),
-        verdict.kind.into(),
+        verdict.kind.clone().into(),
         what.into(),
     ]
 }

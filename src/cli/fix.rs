@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 
-use crate::agent::examine::Examined;
 use crate::agent::lock::StateLock;
 use crate::cli::check::{Choice, examine};
 use crate::cli::context::Context;
@@ -17,7 +16,7 @@ use crate::compliance::change::Change;
 use crate::compliance::check::Checked;
 use crate::compliance::fix::{FixError, Mender, undo};
 use crate::compliance::interchange::message;
-use crate::compliance::record::{FixRecord, FixRecords, FixResult};
+use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy};
 use crate::compliance::verdict::VerdictStatus;
 use crate::config::Settings;
 use crate::reconcile::desired::rule::Rule;
@@ -103,14 +102,22 @@ fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, C
     }
     let settings = &node.settings;
     let records = FixRecords::below(&settings.state_dir);
-    let mender =
-        Mender { host: &examined.host, records: &records, allowed: &settings.policy.fixes };
+    let mender = Mender {
+        host: &examined.host,
+        records: &records,
+        allowed: &settings.policy.fixes,
+        by: FixedBy::Operator,
+    };
     for (_, checked) in &ready {
-        mender.allows(checked.verdict.kind).map_err(|error| fix_error(&error, ctx))?;
+        mender.allows(&checked.verdict.kind).map_err(|error| fix_error(&error, ctx))?;
     }
     ask(args.yes, &format!("Mend {}?", plural(ready.len())))?;
     let _lock = lock(settings)?;
-    let done = make(&examined, &mender, &ready, ctx)?;
+    let mut done = Vec::new();
+    for (rule, _) in &ready {
+        let record = examined.mend(rule, &mender).map_err(|error| fix_error(&error, ctx))?;
+        done.extend(record);
+    }
     say(&done, ctx, out)
 }
 
@@ -120,28 +127,6 @@ fn plural(n: usize) -> String {
 
 /// A rule that does not hold, and what was found.
 type Wrong<'a> = (&'a Rule, &'a Checked);
-
-fn make(
-    examined: &Examined,
-    mender: &Mender<'_>,
-    ready: &[Wrong<'_>],
-    ctx: &Context,
-) -> Result<Vec<FixRecord>, CommandError> {
-    let mut done = Vec::new();
-    for (rule, _) in ready {
-        // What an earlier fix changed, such as a folder, is looked at anew.
-        let fresh = examined.check([*rule]);
-        let Some(fresh) = fresh.first().filter(|c| c.verdict.fixable) else { continue };
-        let recheck = || {
-            let again = examined.check([*rule]);
-            let verdict = again.first().map(|checked| &checked.verdict)?;
-            (verdict.status != VerdictStatus::Ok).then(|| message(verdict))
-        };
-        let record = mender.fix(fresh, recheck, Timestamp::now());
-        done.push(record.map_err(|error| fix_error(&error, ctx))?);
-    }
-    Ok(done)
-}
 
 fn restore(
     id: &str,
@@ -164,7 +149,8 @@ fn restore(
     ask(yes, &format!("Take back {} ({})?", record.id, record.rule))?;
     let _lock = lock(&settings)?;
     // Who may undo may undo whatever was done: policy guards what is made, not the way back.
-    let mender = Mender { host: &host, records: &records, allowed: &settings.policy.fixes };
+    let allowed = &settings.policy.fixes;
+    let mender = Mender { host: &host, records: &records, allowed, by: FixedBy::Operator };
     let restored = mender.restore(&record, &changes, Timestamp::now());
     say(&[restored.map_err(|error| fix_error(&error, ctx))?], ctx, out)
 }

@@ -13,7 +13,7 @@ use crate::agent::control::{self, Answer, AnswerResult, ControlError, Request};
 use crate::agent::effects::nonce;
 use crate::agent::lock::LockError;
 use crate::agent::node::{Ask, Node, Report};
-use crate::agent::run;
+use crate::agent::once::once as pass_once;
 use crate::agent::state::open_state;
 use crate::agent::{AgentError, answer};
 use crate::cli::context::{Context, block_on};
@@ -64,7 +64,7 @@ async fn whole_pass(
             failed = Some(error);
         }
     };
-    let report = run::once(node, scope, ask, stop).await.map_err(|error| agent_error(&error))?;
+    let report = pass_once(node, scope, ask, stop).await.map_err(|error| agent_error(&error))?;
     report.ok_or_else(|| failed.unwrap_or_else(interrupted))
 }
 

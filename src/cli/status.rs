@@ -10,9 +10,11 @@ use crate::agent::lock::StateLock;
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, Outcome};
 use crate::cli::output::{Cell, Format, Table, Tone, brief, write_json};
+use crate::compliance::shelf::Shelf;
 use crate::model::{CommitId, EnvironmentName, Selector};
 use crate::reconcile::report::{
-    Health, ServiceStatus, Status, StatusFile, StoreError, Sync, TrustLevel,
+    ComplianceStatus, Health, RuleCount, ServiceStatus, Status, StatusFile, StoreError, Sync,
+    TrustLevel,
 };
 
 /// Show what this node runs and whether that is what it should run
@@ -54,7 +56,9 @@ pub fn run(args: &StatusArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outc
     }
     let settings = ctx.settings()?;
     let file = StatusFile::below(&settings.state_dir);
-    let status = read(&file)?;
+    let shelf = Shelf::below(&settings.state_dir);
+    let read = || Ok::<_, CommandError>(Status { compliance: compliance(&shelf), ..read(&file)? });
+    let status = read()?;
     print(&status, args, ctx, out)?;
     if !args.watch {
         if StateLock::take(&settings.state_dir).is_ok() {
@@ -66,13 +70,21 @@ pub fn run(args: &StatusArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outc
         let mut last = status;
         loop {
             tokio::time::sleep(LOOK).await;
-            let next = read(&file)?;
+            let next = read()?;
             if next != last {
                 print(&next, args, ctx, out)?;
                 last = next;
             }
         }
     })
+}
+
+/// What the last check found; one that cannot be read is none.
+fn compliance(shelf: &Shelf) -> Option<ComplianceStatus> {
+    let standing = shelf.standing().ok().flatten()?;
+    let is_stale = standing.stale_at.is_some_and(|stale| stale <= Timestamp::now());
+    let status = ComplianceStatus::from(&standing.aged(Timestamp::now()));
+    Some(ComplianceStatus { is_stale, ..status })
 }
 
 fn outcome(status: &Status) -> Outcome {
@@ -159,6 +171,28 @@ fn write_tables(status: &Status, ctx: &Context, out: &mut dyn Write) -> Result<(
         table.row(service_row(name.as_str(), service));
     }
     table.write(out, ctx.paint)?;
+    if let Some(compliance) = &status.compliance {
+        write_compliance(compliance, ctx, out)?;
+    }
+    Ok(())
+}
+
+fn write_compliance(
+    compliance: &ComplianceStatus,
+    ctx: &Context,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    let RuleCount { ok, trouble, .. } = compliance.score;
+    let (all, checked) = (ok + trouble, ago(compliance.checked_at));
+    let tone = if trouble == 0 { Tone::Good } else { Tone::Bad };
+    let line = format!("{ok} of {all} rules hold");
+    let stale = if compliance.is_stale { ", which is too long" } else { "" };
+    let revision = &compliance.revision;
+    let line = ctx.paint.tone(tone, &line);
+    writeln!(out, "\ncompliance: {line}, as {revision} says; checked {checked} ago{stale}")?;
+    for trouble in &compliance.troubles {
+        writeln!(out, "  {trouble}")?;
+    }
     Ok(())
 }
 

@@ -216,7 +216,7 @@ fn base(desired: &DesiredState, rule: &Rule) -> Verdict {
     };
     Verdict {
         rule: rule.id.to_string(),
-        kind: rule.kind.name(),
+        kind: rule.kind.name().to_owned(),
         target,
         service,
         severity: rule.severity,

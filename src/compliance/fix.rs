@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use crate::clients::host::{HostError, HostRoot};
 use crate::compliance::change::Change;
 use crate::compliance::check::Checked;
-use crate::compliance::record::{FixRecord, FixRecords, FixResult};
+use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy};
 use crate::model::PathState;
 use crate::telemetry::Chain;
 
@@ -26,7 +26,7 @@ pub enum FixError {
     #[error("the node's policy does not allow fixes of kind `{kind}`")]
     Policy {
         /// The rule's kind.
-        kind: &'static str,
+        kind: String,
     },
     /// The backup cannot be written or read, so nothing is begun.
     #[error("cannot keep what is there, so nothing is begun")]
@@ -42,6 +42,8 @@ pub struct Mender<'a> {
     pub records: &'a FixRecords,
     /// Kinds of rules whose fixes the node allows.
     pub allowed: &'a BTreeSet<String>,
+    /// Who mends.
+    pub by: FixedBy,
 }
 
 impl Mender<'_> {
@@ -49,8 +51,11 @@ impl Mender<'_> {
     ///
     /// # Errors
     /// When it does not.
-    pub fn allows(&self, kind: &'static str) -> Result<(), FixError> {
-        if self.allowed.contains(kind) { Ok(()) } else { Err(FixError::Policy { kind }) }
+    pub fn allows(&self, kind: &str) -> Result<(), FixError> {
+        if self.allowed.contains(kind) {
+            return Ok(());
+        }
+        Err(FixError::Policy { kind: kind.to_owned() })
     }
 
     /// Makes a rule's changes. `recheck` says what the rule comes to afterwards: none if it holds.
@@ -64,10 +69,16 @@ impl Mender<'_> {
         now: Timestamp,
     ) -> Result<FixRecord, FixError> {
         let verdict = &checked.verdict;
-        self.allows(verdict.kind)?;
+        self.allows(&verdict.kind)?;
         let revision = verdict.revision.to_string();
-        let begun =
-            self.records.begin(&verdict.rule, &verdict.target, &revision, &checked.changes, now);
+        let begun = self.records.begin(
+            self.by,
+            &verdict.rule,
+            &verdict.target,
+            &revision,
+            &checked.changes,
+            now,
+        );
         let mut record = begun.map_err(FixError::Record)?;
         record.result = match self.make(&checked.changes) {
             Ok(()) => recheck().map_or(FixResult::Fixed, |reason| FixResult::NotFixed { reason }),
@@ -88,7 +99,8 @@ impl Mender<'_> {
         now: Timestamp,
     ) -> Result<FixRecord, FixError> {
         let name = format!("restore {}", record.id);
-        let begun = self.records.begin(&name, &record.target, &record.revision, changes, now);
+        let begun =
+            self.records.begin(self.by, &name, &record.target, &record.revision, changes, now);
         let mut restored = begun.map_err(FixError::Record)?;
         restored.result = match self.make(changes) {
             Ok(()) => FixResult::Fixed,

@@ -14,7 +14,7 @@ use crate::compliance::verdict::{Link, Verdict, VerdictStatus};
 use crate::model::{ContainerName, ServiceName};
 use crate::reconcile::desired::container::{DesiredContainer, Pin, Run};
 use crate::reconcile::desired::rule::RuleSeverity;
-use crate::reconcile::desired::{DesiredService, DesiredState};
+use crate::reconcile::desired::{DesiredService, DesiredState, PinSource};
 use crate::reconcile::observed::{ObservedContainer, ObservedState};
 use crate::reconcile::plan::fields::image_matches;
 
@@ -52,6 +52,20 @@ pub fn judge(input: ImageInput<'_>) -> Vec<Verdict> {
     verdicts
 }
 
+/// The same verdicts where the engine does not answer: nobody knows, and why.
+pub fn unknown(desired: &DesiredState, reason: &str) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    for service in desired.services.values() {
+        for container in service.containers.values() {
+            let mut verdict = named(desired, service, container);
+            verdict.status = VerdictStatus::Unknown;
+            verdict.reason = Some(reason.to_owned());
+            verdicts.push(verdict);
+        }
+    }
+    verdicts
+}
+
 /// A pin for people: what a running container is compared with.
 fn shown(pin: &Pin) -> String {
     let version = pin.version.as_ref().map(|v| format!(" ({v})")).unwrap_or_default();
@@ -70,17 +84,21 @@ fn same_image(a: &Pin, b: &Pin) -> bool {
         || (a.image_id.is_some() && a.image_id == b.image_id)
 }
 
-fn chain(input: ImageInput<'_>, service: &DesiredService, wanted: &DesiredContainer) -> Verdict {
-    let mut verdict = base(input, &service.name, &wanted.name);
+/// A container's verdict before anything was looked at.
+fn named(desired: &DesiredState, service: &DesiredService, wanted: &DesiredContainer) -> Verdict {
+    let mut verdict = base(desired, &service.name, &wanted.name);
     verdict.expected = shown(&wanted.pin);
-    let is_it = |pin: &crate::reconcile::desired::PinSource| {
-        pin.service == service.name && pin.container == wanted.name
-    };
-    let ruleset = input.desired.pins.iter().find(|pin| is_it(pin)).and_then(|p| p.ruleset.as_ref());
+    let is_it = |pin: &PinSource| pin.service == service.name && pin.container == wanted.name;
+    let ruleset = desired.pins.iter().find(|pin| is_it(pin)).and_then(|p| p.ruleset.as_ref());
     verdict.rule = match ruleset {
         Some(ruleset) => format!("{ruleset}/{}.image", wanted.name),
         None => format!("services/{}/{}.image", service.name, wanted.name),
     };
+    verdict
+}
+
+fn chain(input: ImageInput<'_>, service: &DesiredService, wanted: &DesiredContainer) -> Verdict {
+    let mut verdict = named(input.desired, service, wanted);
     let definition = input.in_force.get(&service.name).and_then(|s| s.containers.get(&wanted.name));
     let all = input.observed.services.get(&service.name).map_or(&[][..], Vec::as_slice);
     let running: Vec<&ObservedContainer> =
@@ -148,7 +166,7 @@ fn runs(container: &ObservedContainer) -> String {
 
 /// A container of ours that nothing asks for.
 fn stray(input: ImageInput<'_>, service: &ServiceName, container: &ObservedContainer) -> Verdict {
-    let mut verdict = base(input, service, &container.owned.key);
+    let mut verdict = base(input.desired, service, &container.owned.key);
     "(none)".clone_into(&mut verdict.rule);
     verdict.status = VerdictStatus::NotOk;
     verdict.broken = Some(Link::Rule);
@@ -158,11 +176,11 @@ fn stray(input: ImageInput<'_>, service: &ServiceName, container: &ObservedConta
     verdict
 }
 
-fn base(input: ImageInput<'_>, service: &ServiceName, container: &ContainerName) -> Verdict {
-    let revision = &input.desired.revision;
+fn base(desired: &DesiredState, service: &ServiceName, container: &ContainerName) -> Verdict {
+    let revision = &desired.revision;
     Verdict {
         rule: String::new(),
-        kind: KIND,
+        kind: KIND.to_owned(),
         target: format!("{service}.{}/{container}", revision.environment()),
         service: Some(service.clone()),
         severity: RuleSeverity::Critical,

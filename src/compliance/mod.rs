@@ -9,6 +9,8 @@
 //! kind/     one file a kind: holds it, how is it mended  image     the built-in rule         pure
 //! check     every rule → a verdict and changes           change    what a fix would do       pure
 //! fix       makes changes, keeps backups (record)        interchange  JUnit, SARIF           pure
+//! standing  verdicts → since when, turns, scores (pure)  auto      what the agent may mend  pure
+//! shelf     where both are kept
 //! ```
 //!
 //! # Guarantees
@@ -24,4 +26,7 @@ pub mod image;
 pub mod check;
 pub mod record;
 pub mod fix;
+pub mod auto;
 pub mod interchange;
+pub mod standing;
+pub mod shelf;

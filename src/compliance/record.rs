@@ -40,10 +40,22 @@ pub struct FixRecord {
     pub target: String,
     /// The revision that the rule is of.
     pub revision: String,
+    /// Who mended.
+    pub by: FixedBy,
     /// How it ended.
     pub result: FixResult,
     /// What it changed.
     changes: Vec<StoredChange>,
+}
+
+/// Who mends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FixedBy {
+    /// Somebody who said so.
+    Operator,
+    /// The agent by itself: `fix = "auto"`.
+    Agent,
 }
 
 /// How a fix ended.
@@ -101,6 +113,7 @@ impl FixRecords {
     /// When it cannot be made durable.
     pub fn begin(
         &self,
+        by: FixedBy,
         rule: &str,
         target: &str,
         revision: &str,
@@ -126,6 +139,7 @@ impl FixRecords {
             rule: rule.to_owned(),
             target: target.to_owned(),
             revision: revision.to_owned(),
+            by,
             result: FixResult::Begun,
             changes: stored,
         };

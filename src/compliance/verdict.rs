@@ -3,18 +3,19 @@
 //! In and out: values. Pure.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Revision, ServiceName};
 use crate::reconcile::desired::rule::{RuleSeverity, RuleSource};
 
 /// What is said about one rule for one target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Verdict {
     /// The rule: `it.linux/swappiness`.
     pub rule: String,
     /// Its kind.
-    pub kind: &'static str,
+    pub kind: String,
     /// What it was checked for: `node`, `app1.prd`, `app1.prd/web`.
     pub target: String,
     /// The service, where it is about one.
@@ -42,7 +43,7 @@ pub struct Verdict {
 }
 
 /// Whether a rule holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VerdictStatus {
     /// It does.
@@ -76,7 +77,7 @@ impl VerdictStatus {
 }
 
 /// A link of rule → definition → running container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Link {
     /// No rule says which image it is.
@@ -99,7 +100,8 @@ impl Link {
 }
 
 /// How many rules hold, of those that apply.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Score {
     /// Rules that hold.
     pub ok: usize,

@@ -2,6 +2,7 @@
 //!
 //! In: text. Out: types that can only hold what the design allows. Pure.
 
+pub mod check_schedule;
 pub mod commit;
 pub mod diagnostic;
 pub mod digest;
@@ -19,6 +20,7 @@ pub mod size;
 pub mod version;
 pub mod version_order;
 
+pub use check_schedule::{CheckSchedule, Share};
 pub use commit::{CommitId, ObjectId};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use digest::{Digest, ImageId};

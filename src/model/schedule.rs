@@ -71,6 +71,13 @@ impl Window {
         None
     }
 
+    /// The spans that end after `at`, in their order: eight days' worth, which hold every weekday.
+    pub fn spans(&self, at: Timestamp) -> impl Iterator<Item = (Timestamp, Timestamp)> {
+        let today = at.to_zoned(self.zone.clone()).date();
+        let days = today.yesterday().into_iter().chain(today.series(1.day()).take(9));
+        days.filter_map(|day| self.occurrence(day)).filter(move |(_, end)| *end > at)
+    }
+
     /// The span that begins on `day`, if one does.
     fn occurrence(&self, day: Date) -> Option<(Timestamp, Timestamp)> {
         if !self.days.is_empty() && !self.days.contains(&day.weekday()) {

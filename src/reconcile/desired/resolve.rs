@@ -204,6 +204,7 @@ impl<'a> Reading<'a> {
             rules: Vec::new(),
             pins: Vec::new(),
             windows: environment.windows.clone(),
+            checks: environment.checks.clone(),
             freezes: environment.freezes.clone(),
             mode,
             allow_removal: self.snapshot.allow_removal.clone(),

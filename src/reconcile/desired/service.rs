@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::{
-    AppName, ContainerName, Digest, Freeze, Hub, Mode, NetworkName, NodeName, Revision,
-    RulesetName, ServiceName, VolumeName, Window,
+    AppName, CheckSchedule, ContainerName, Digest, Freeze, Hub, Mode, NetworkName, NodeName,
+    Revision, RulesetName, ServiceName, VolumeName, Window,
 };
 use crate::reconcile::desired::container::{DesiredContainer, hash_of};
 use crate::reconcile::desired::rule::Rule;
@@ -34,6 +34,8 @@ pub struct DesiredState {
     pub pins: Vec<PinSource>,
     /// The environment's windows; empty means always open.
     pub windows: Vec<Window>,
+    /// When rules are checked; empty means only when something happens.
+    pub checks: Vec<CheckSchedule>,
     /// The environment's freezes.
     pub freezes: Vec<Freeze>,
     /// Environment's and node's mode, the tighter of both; each service's is tightened by it already.

@@ -108,6 +108,7 @@ pub fn next_status(previous: Option<&Status>, facts: &Facts<'_>) -> Status {
         engine: outage(&facts.engine, previous.and_then(|status| status.engine.as_ref())),
         configuration: configuration(previous, facts),
         services,
+        compliance: None,
     };
     match previous {
         Some(before) if before.says_the_same(&status) => {

@@ -17,8 +17,8 @@ pub mod store;
 pub use condition::{Facts, Reach, next_status};
 pub use journal::{Entry, Fault, JOURNAL_NAMESPACE, JournalError, Record, Verdict, verify};
 pub use status::{
-    ConfigurationFault, ContainerStatus, Health, Outage, RefusedCommit, Revisions, ServiceStatus,
-    Status, Sync, TrustLevel, WaitingCommit,
+    ComplianceStatus, ConfigurationFault, ContainerStatus, Health, Outage, RefusedCommit,
+    Revisions, RuleCount, ServiceStatus, Status, Sync, TrustLevel, WaitingCommit,
 };
 pub use store::{Journal, StatusFile, StoreError, read_journal};
 

@@ -42,6 +42,41 @@ pub struct Status {
     pub configuration: Option<ConfigurationFault>,
     /// Every service that runs or should run here.
     pub services: BTreeMap<ServiceName, ServiceStatus>,
+    /// What the last check found, where rules were checked; added when the status is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compliance: Option<ComplianceStatus>,
+}
+
+/// What the last check of the rules found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComplianceStatus {
+    /// What the rules are of, `prd@sha1:ab12cd3`.
+    pub revision: String,
+    /// When it was checked.
+    pub checked_at: Timestamp,
+    /// Whether it was due again since, and nothing came of it.
+    pub is_stale: bool,
+    /// Of all rules.
+    pub score: RuleCount,
+    /// By service.
+    pub services: BTreeMap<String, RuleCount>,
+    /// By ruleset.
+    pub rulesets: BTreeMap<String, RuleCount>,
+    /// What does not hold or is not known, the worst first, at most 20.
+    pub troubles: Vec<String>,
+}
+
+/// How many rules hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleCount {
+    /// Rules that hold.
+    pub ok: usize,
+    /// Rules that do not, or of which it is not known.
+    pub trouble: usize,
+    /// Rules that do not apply.
+    pub not_applicable: usize,
 }
 
 impl Status {

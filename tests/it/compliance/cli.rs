@@ -29,12 +29,12 @@ severity = "info"
 "#;
 
 /// A node whose repository is a folder that nobody signed, with a folder as its host.
-struct Stage {
-    dir: tempfile::TempDir,
+pub(crate) struct Stage {
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl Stage {
-    fn new(policy: &str) -> Self {
+    pub(crate) fn new(policy: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let at = dir.path();
         let made =
@@ -58,7 +58,7 @@ impl Stage {
         stage
     }
 
-    fn commit(&self, path: &str, text: &str) {
+    pub(crate) fn commit(&self, path: &str, text: &str) {
         let repo = self.dir.path().join("repo");
         fs::create_dir_all(repo.join(path).parent().unwrap()).unwrap();
         fs::write(repo.join(path), text).unwrap();
@@ -80,16 +80,16 @@ impl Stage {
         command.args(args).args(["--config", "agent.toml"]).output().unwrap().into()
     }
 
-    fn run(&self, args: &[&str]) -> Said {
+    pub(crate) fn run(&self, args: &[&str]) -> Said {
         run(self.dir.path(), args.iter().copied().chain(["--config", "agent.toml"]))
     }
 
-    fn motd(&self) -> Option<String> {
+    pub(crate) fn motd(&self) -> Option<String> {
         fs::read_to_string(self.dir.path().join("root/etc/motd")).ok()
     }
 }
 
-fn json(said: &Said) -> serde_json::Value {
+pub(crate) fn json(said: &Said) -> serde_json::Value {
     let parsed = serde_json::from_str(&said.out);
     assert!(parsed.is_ok(), "{parsed:?}: {}{}", said.out, said.err);
     parsed.unwrap()

@@ -5,4 +5,5 @@ mod debian;
 mod hostile;
 mod images;
 mod kinds;
+mod standing;
 mod support;

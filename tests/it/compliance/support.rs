@@ -10,7 +10,7 @@ use tidegate::clients::host::HostRoot;
 use tidegate::compliance::check::{CheckInput, Checked, check};
 use tidegate::compliance::facts::{FactCache, Facts, Wanted, collect};
 use tidegate::compliance::fix::{FixError, Mender, undo};
-use tidegate::compliance::record::{FixRecord, FixRecords, FixResult};
+use tidegate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy};
 use tidegate::compliance::verdict::VerdictStatus;
 use tidegate::reconcile::desired::DesiredState;
 use tidegate::reconcile::desired::rule::kind::KINDS;
@@ -96,7 +96,12 @@ impl Host {
     pub(crate) fn fix(&self, rules: &str) -> Result<FixRecord, FixError> {
         let checked = only(self.check(rules));
         let (host, records) = (self.root(), self.records());
-        let mender = Mender { host: &host, records: &records, allowed: &self.allowed };
+        let mender = Mender {
+            host: &host,
+            records: &records,
+            allowed: &self.allowed,
+            by: FixedBy::Operator,
+        };
         let recheck = || {
             let again = only(self.check(rules)).verdict;
             (again.status != VerdictStatus::Ok).then(|| format!("{again:?}"))
@@ -106,7 +111,12 @@ impl Host {
 
     pub(crate) fn restore(&self, record: &FixRecord) -> FixResult {
         let (host, records) = (self.root(), self.records());
-        let mender = Mender { host: &host, records: &records, allowed: &self.allowed };
+        let mender = Mender {
+            host: &host,
+            records: &records,
+            allowed: &self.allowed,
+            by: FixedBy::Operator,
+        };
         let stored = records.get(&record.id).unwrap().unwrap();
         assert_eq!(stored, *record);
         let changes = undo(&records, &stored).unwrap();

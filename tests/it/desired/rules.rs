@@ -50,7 +50,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "no file `rulesets/it/linux.files/y`",
     ),
     ("kind = \"file\"\npath = \"/x\"\nsource = \"../y\"", "5:10", "not a path below"),
-    ("kind = \"file\"\npath = \"/x\"\nfix = \"auto\"", "5:7", "fix `auto` is not supported"),
+    (
+        "kind = \"file\"\npath = \"/x\"\nwindow = \"02:00-04:00 UTC\"",
+        "5:10",
+        "only what the agent mends",
+    ),
     ("kind = \"file\"\npath = \"/x\"\nseverity = \"bad\"", "5:12", "\"info\" or \"warning\""),
     ("kind = \"file\"\npath = \"/x\"\nmatch = { oss = \"x\" }", "5:11", "did you mean `os`?"),
     ("kind = \"file\"\npath = \"/x\"\nmatch = { cpus = \"many\" }", "5:18", "no number to compare"),

@@ -64,6 +64,7 @@ impl Node {
             node_declared: true,
             hub: self.hub.clone(),
             hub_plain_http: false,
+            checks: Vec::new(),
             rules: Vec::new(),
             pins: Vec::new(),
             services: services.into_iter().map(|s| (s.name.clone(), s)).collect(),

@@ -179,6 +179,7 @@ impl World {
             node_declared: true,
             hub: "hub.test".parse().unwrap(),
             hub_plain_http: false,
+            checks: Vec::new(),
             rules: Vec::new(),
             pins: Vec::new(),
             services: services.into_iter().map(|s| (s.name.clone(), s)).collect(),

@@ -1,5 +1,6 @@
 //! `environment.toml`, `nodes/<node>.toml` and `[update]`.
 
+use crate::model::CheckSchedule;
 use crate::model::Freeze;
 use crate::model::Hub;
 use crate::model::Mode;
@@ -21,6 +22,8 @@ pub(crate) struct Environment {
     pub(crate) hub_plain_http: bool,
     /// When changes may land.
     pub(crate) windows: Vec<Window>,
+    /// When rules are checked.
+    pub(crate) checks: Vec<CheckSchedule>,
     /// When nothing new lands.
     pub(crate) freezes: Vec<Freeze>,
     /// Apply or report.
@@ -45,6 +48,10 @@ pub(crate) fn environment(
     Some(Environment {
         hub_plain_http: reader.boolean(table, "hub_plain_http"),
         windows: reader.list(table, "window"),
+        checks: match table.get("check") {
+            Some(_) => reader.list(table, "check"),
+            None => vec![CheckSchedule::default()],
+        },
         freezes,
         mode: mode(table, reader),
         update: update(table, UpdatePolicy::default(), reader),

@@ -36,6 +36,7 @@ use serde::Serialize;
 use crate::model::RuleName;
 use crate::model::RulesetName;
 use crate::model::ServiceName;
+use crate::model::Window;
 
 /// One rule for one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,6 +49,8 @@ pub struct Rule {
     pub severity: RuleSeverity,
     /// Who may mend it.
     pub fix: FixPolicy,
+    /// When the agent may mend it by itself, besides the environment's windows.
+    pub windows: Vec<Window>,
     /// When it applies.
     pub condition: Condition,
     /// What is wanted.
@@ -139,10 +142,13 @@ pub enum FixPolicy {
     /// An operator, or a campaign.
     #[default]
     Campaign,
+    /// The agent by itself, too.
+    Auto,
 }
 
 /// Where a rule is written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RuleSource {
     /// Path within the repository.
     pub file: String,

@@ -98,20 +98,22 @@ pub(crate) fn rule(table: &Table, read_for: For<'_>, reader: &mut Reader<'_>) ->
         .unwrap_or_default();
     let severity = table.get("severity").and_then(|node| reader.parsed(node)).unwrap_or_default();
     let fix = table.get("fix").map_or(Some(FixPolicy::default()), |node| fix(node, reader));
+    let fix = fix?;
+    let windows = reader.list(table, "window");
+    if let Some(node) = table.get("window").filter(|_| fix != FixPolicy::Auto) {
+        let message = "only what the agent mends by itself has a `window`";
+        reader.findings.error_help(node.at, message, "write `fix = \"auto\"`, or remove it");
+        return None;
+    }
     let kind = kind::read(table, &read_for.files, reader)?;
     let For { id, target, source, .. } = read_for;
-    Some(Rule { id, target, severity, fix: fix?, condition, kind, source })
+    Some(Rule { id, target, severity, fix, windows, condition, kind, source })
 }
 
 fn fix(node: &Node, reader: &mut Reader<'_>) -> Option<FixPolicy> {
     match reader.text(node)?.as_str() {
         "never" => Some(FixPolicy::Never),
-        "auto" => {
-            let message = "fix `auto` is not supported in this version";
-            let help = "write `campaign`: `tidegate fix` mends it when an operator says so";
-            reader.findings.error_help(node.at, message, help);
-            None
-        }
+        "auto" => Some(FixPolicy::Auto),
         _ => Some(FixPolicy::Campaign),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::reconcile::desired::document::kind::Key;
 use crate::reconcile::desired::document::kind::Kind;
+use crate::reconcile::desired::document::kind::TEXT_OR_TEXTS;
 use crate::reconcile::desired::document::kind::Tagged;
 use crate::reconcile::desired::rule::fact::RULE_MATCH;
 use crate::reconcile::desired::rule::kind::KINDS;
@@ -24,6 +25,7 @@ pub static RULE: Tagged = Tagged {
             Kind::Choice(&["never", "campaign", "auto"]),
             "who may mend it; default campaign, `tidegate fix`",
         ),
+        Key::new("window", TEXT_OR_TEXTS, "when `fix = \"auto\"` may mend it; default always"),
         Key::new("match", Kind::Table(&RULE_MATCH), "facts that must hold for it to apply"),
     ],
     variants: KINDS,

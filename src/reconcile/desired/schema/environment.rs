@@ -45,6 +45,11 @@ pub static ENVIRONMENT: Keys = Keys {
         Key::required("hub", Kind::Text, "its registry: `host[:port][/prefix]`"),
         Key::new("hub_plain_http", Kind::Boolean, "reach the hub without TLS (a lab)"),
         Key::new("window", TEXT_OR_TEXTS, "when changes may land: `[days] HH:MM-HH:MM Zone`"),
+        Key::new(
+            "check",
+            TEXT_OR_TEXTS,
+            "when rules are checked: `[window] [@interval]`; default `@1h`",
+        ),
         Key::new("freeze", Kind::List(&Kind::Table(&FREEZE)), "spans in which nothing new lands"),
         Key::new("mode", Kind::Choice(MODES), "`report` touches nothing"),
         Key::new("update", Kind::Table(&UPDATE_DEFAULTS), "defaults for services' `[update]`"),

@@ -1,0 +1,187 @@
+//! When this node's rules are checked, and that they are: on schedule, on a commit, after events of
+//! the engine.
+//!
+//! In: what is believed, what woke the agent. Out: [`Inspected`]. Effect: runs `tidegate check
+//! --keep` as a process of its own, so that the agent stays small, passes never wait for it, and
+//! nothing that a check does can harm them.
+//!
+//! # Guarantees
+//! * At most one check runs; it ends with the agent, or after [`TIME_MAX`].
+//! * Events cause at most one check in [`EVENTS_SPACING`]; an idle node checks by schedule alone.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::agent::inspect::{Inspected, share};
+use crate::agent::trigger::{Trigger, Wake};
+use crate::model::{CheckSchedule, CommitId, Share};
+use crate::reconcile::desired::DesiredState;
+
+/// This very executable, also after it was replaced on disk.
+const PROGRAM: &str = "/proc/self/exe";
+/// A check that takes longer hangs.
+const TIME_MAX: Duration = Duration::from_secs(600);
+/// What a check says is a page.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// Let a pass end before what it did is checked.
+const SETTLE: Duration = Duration::from_secs(1);
+/// The distance of checks that events cause.
+const EVENTS_SPACING: Duration = Duration::from_secs(60);
+
+/// The checks of an agent.
+#[derive(Debug)]
+pub struct Checker {
+    config: PathBuf,
+    /// The revision that was checked last, or is about to be.
+    commit: Option<CommitId>,
+    schedules: Vec<CheckSchedule>,
+    share: Option<Share>,
+    /// When the schedule has it next.
+    scheduled: Option<Timestamp>,
+    /// When something else asks for it, and what.
+    asked: Option<(Instant, String)>,
+    last: Option<Instant>,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    said: Vec<u8>,
+    until: Instant,
+    trigger: String,
+}
+
+impl Checker {
+    /// Checks go by the configuration in `config`.
+    pub fn new(config: &Path) -> Self {
+        Self {
+            config: config.to_owned(),
+            commit: None,
+            schedules: Vec::new(),
+            share: None,
+            scheduled: None,
+            asked: None,
+            last: None,
+            running: None,
+        }
+    }
+
+    /// Decides after a pass when to check next.
+    pub fn consider(&mut self, desired: Option<&DesiredState>, wake: &Wake) {
+        let Some(desired) = desired else { return };
+        if desired.rules.is_empty() && desired.services.is_empty() {
+            (self.asked, self.scheduled, self.commit) = (None, None, None);
+            return;
+        }
+        let now = Instant::now();
+        if self.share.is_none() || desired.revision.commit() != self.commit {
+            self.commit = desired.revision.commit();
+            self.schedules.clone_from(&desired.checks);
+            self.share = Some(share(&desired.node));
+            self.scheduled = self.next();
+            self.ask(now + SETTLE, "commit");
+        } else if matches!(wake.first, Trigger::Engine { .. } | Trigger::EventsLost) {
+            let spaced = self.last.map_or(now, |last| last + EVENTS_SPACING);
+            self.ask(spaced.max(now + SETTLE), &wake.first.to_string());
+        }
+    }
+
+    fn next(&self) -> Option<Timestamp> {
+        let (now, share) = (Timestamp::now(), self.share?);
+        self.schedules.iter().filter_map(|schedule| schedule.next(now, share)).min()
+    }
+
+    fn ask(&mut self, at: Instant, trigger: &str) {
+        if self.asked.as_ref().is_none_or(|(asked, _)| at < *asked) {
+            self.asked = Some((at, trigger.to_owned()));
+        }
+    }
+
+    /// Waits until a check is due, runs it, and gives what it says and what started it; for ever if
+    /// none is due. May be dropped at any time.
+    pub async fn ended(&mut self) -> (Option<Inspected>, String) {
+        loop {
+            if self.running.is_some() {
+                return self.end().await;
+            }
+            let Some((at, trigger)) = self.due() else { return std::future::pending().await };
+            tokio::time::sleep_until(at).await;
+            self.asked = None;
+            self.scheduled = self.next();
+            self.start(trigger);
+        }
+    }
+
+    fn due(&self) -> Option<(Instant, String)> {
+        let scheduled = self.scheduled.map(|due| {
+            let left = due.duration_since(Timestamp::now());
+            let left = Duration::try_from(left).unwrap_or_default();
+            (Instant::now() + left, "schedule".to_owned())
+        });
+        self.asked.clone().into_iter().chain(scheduled).min()
+    }
+
+    fn start(&mut self, trigger: String) {
+        let mut command = Command::new(PROGRAM);
+        command
+            .arg("--config")
+            .arg(&self.config)
+            .args(["check", "--keep", &trigger, "--output", "json"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        self.last = Some(Instant::now());
+        match command.spawn() {
+            Ok(child) => {
+                let until = Instant::now() + TIME_MAX;
+                self.running = Some(Running { child, said: Vec::new(), until, trigger });
+            }
+            Err(error) => warn!("rules could not be checked: {error}"),
+        }
+    }
+
+    async fn end(&mut self) -> (Option<Inspected>, String) {
+        let Some(running) = &mut self.running else { return std::future::pending().await };
+        let Running { child, said, until, .. } = running;
+        let whole = async {
+            if let Some(stdout) = &mut child.stdout {
+                let mut part = [0; 4096];
+                // Standard output ends with the child.
+                while let Ok(n @ 1..) = stdout.read(&mut part).await {
+                    if said.len() < ANSWER_BYTES_MAX {
+                        said.extend_from_slice(&part[..n]);
+                    }
+                }
+            }
+            child.wait().await
+        };
+        let status = tokio::time::timeout_at(*until, whole).await;
+        let said = serde_json::from_slice(said);
+        let trigger = std::mem::take(&mut running.trigger);
+        self.running = None;
+        self.last = Some(Instant::now());
+        match (status, said) {
+            (Ok(Ok(_)), Ok(said)) => (Some(said), trigger),
+            (Ok(Ok(status)), Err(_)) => {
+                warn!("rules could not be checked: the check ended with {status}");
+                (None, trigger)
+            }
+            (Ok(Err(error)), _) => {
+                warn!("rules could not be checked: {error}");
+                (None, trigger)
+            }
+            (Err(_), _) => {
+                warn!("rules could not be checked within {} s", TIME_MAX.as_secs());
+                (None, trigger)
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! A check that is kept, as the agent runs it: rules, images, what may be mended by itself.
+//!
+//! In: settings, what started it. Out: [`Inspected`]. Effect: reads the host and the engine; mends
+//! what `fix = "auto"` and the node's policy allow; writes what it found.
+//!
+//! # Guarantees
+//! * One of them runs at a time. The repository is not asked: what the agent verified counts.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::agent::AgentError;
+use crate::agent::belief::Origin;
+use crate::agent::examine::Examined;
+use crate::agent::lock::StateLock;
+use crate::agent::node::Node;
+use crate::clients::host::create_private_dir;
+use crate::compliance::auto::may_mend;
+use crate::compliance::check::Checked;
+use crate::compliance::fix::Mender;
+use crate::compliance::image;
+use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy};
+use crate::compliance::shelf::Shelf;
+use crate::compliance::standing::{Occasion, Standing, Turn, next, stale_at};
+use crate::compliance::verdict::Verdict;
+use crate::config::Settings;
+use crate::model::{Digest, NodeName, Revision, Share};
+use crate::reconcile::desired::rule::{FixPolicy, Rule};
+use crate::reconcile::report::TrustLevel;
+use crate::telemetry::Chain;
+
+/// Lines about what changed that are passed on; all are in the history.
+const LINES_MAX: usize = 20;
+
+/// What a check says to whoever started it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inspected {
+    /// The rules' revision.
+    pub revision: Revision,
+    /// `12 of 14 rules hold`.
+    pub score: String,
+    /// What changed, a line each; the last may count others.
+    pub turns: Vec<String>,
+    /// What was mended, or could not be.
+    pub fixes: Vec<String>,
+}
+
+/// A node's share of the interval that its checks are spread over.
+pub fn share(node: &NodeName) -> Share {
+    let digest = Digest::of(node.as_str().as_bytes()).hex();
+    Share::of(u32::from_str_radix(&digest[..8], 16).unwrap_or_default())
+}
+
+/// Checks once and keeps what was found.
+///
+/// # Errors
+/// When this machine's own files do not work, or another check is under way. None if no revision is
+/// believed here yet.
+pub async fn inspect(
+    settings: Settings,
+    trigger: &str,
+) -> Result<Option<(Inspected, Standing)>, AgentError> {
+    let shelf = Shelf::below(&settings.state_dir);
+    let folder = shelf.folder().map_err(AgentError::Host)?;
+    let _lock = StateLock::take(folder).map_err(AgentError::Lock)?;
+    let origin = Origin::repository(&settings)?;
+    let node = Node::open(settings, origin)?;
+    let Some(examined) = Examined::of_believed(&node).await? else { return Ok(None) };
+    let (verdicts, fixes) = look(&node, &examined)?;
+    let desired = &examined.desired;
+    let at = Timestamp::now();
+    let before = shelf.standing().unwrap_or_else(|error| {
+        tracing::warn!(error = %Chain(&error), "what was found before is forgotten");
+        None
+    });
+    let occasion = Occasion {
+        node: desired.node.clone(),
+        revision: desired.revision.clone(),
+        unverified: node.trust() == TrustLevel::None,
+        at,
+        trigger: trigger.to_owned(),
+        stale_at: stale_at(&desired.checks, at, share(&desired.node)),
+    };
+    let (standing, turns) = next(before.as_ref(), occasion, verdicts);
+    shelf.keep(&standing, &turns).map_err(AgentError::Host)?;
+    let mut lines: Vec<String> = turns.iter().take(LINES_MAX).map(Turn::line).collect();
+    if turns.len() > LINES_MAX {
+        lines.push(format!("and {} more", turns.len() - LINES_MAX));
+    }
+    let (revision, score) = (standing.revision.clone(), standing.score.to_string());
+    Ok(Some((Inspected { revision, score, turns: lines, fixes }, standing)))
+}
+
+/// Every verdict, after what the agent may mend is mended.
+fn look(node: &Node, examined: &Examined) -> Result<(Vec<Verdict>, Vec<String>), AgentError> {
+    let desired = &examined.desired;
+    let mut checked = examined.check(&desired.rules);
+    let fixes = mend(node, examined, &mut checked)?;
+    let mut verdicts: Vec<Verdict> = checked.into_iter().map(|c| c.verdict).collect();
+    verdicts.extend(match examined.images() {
+        Ok(images) => images,
+        Err(reason) => image::unknown(desired, &format!("the engine does not answer: {reason}")),
+    });
+    Ok((verdicts, fixes))
+}
+
+fn mend(
+    node: &Node,
+    examined: &Examined,
+    checked: &mut [Checked],
+) -> Result<Vec<String>, AgentError> {
+    let rules = &examined.desired.rules;
+    let due = |(rule, checked): &(&Rule, &mut Checked)| {
+        rule.fix == FixPolicy::Auto && checked.verdict.fixable
+    };
+    let due: Vec<_> = rules.iter().zip(checked.iter_mut()).filter(due).collect();
+    if due.is_empty() {
+        return Ok(Vec::new());
+    }
+    let records = FixRecords::below(&node.settings.state_dir);
+    let folder = node.settings.state_dir.join("fixes");
+    create_private_dir(&folder).map_err(AgentError::Host)?;
+    // An operator mends: the next check looks again.
+    let Ok(_lock) = StateLock::take(&folder) else { return Ok(Vec::new()) };
+    let allowed = &node.settings.policy.fixes;
+    let mender = Mender { host: &examined.host, records: &records, allowed, by: FixedBy::Agent };
+    let earlier = records.all();
+    let mut said = Vec::new();
+    for (rule, checked) in due {
+        let now = Timestamp::now();
+        let target = checked.verdict.target.clone();
+        let may = may_mend(rule, &target, &examined.desired, &earlier, now)
+            .and_then(|()| mender.allows(&checked.verdict.kind).map_err(|e| e.to_string()));
+        if let Err(reason) = may {
+            checked.verdict.reason = Some(reason);
+            continue;
+        }
+        match examined.mend(rule, &mender) {
+            Ok(Some(record)) => said.push(line(&record)),
+            Ok(None) => {}
+            Err(error) => said.push(format!("{} ({target}): {}", rule.id, Chain(&error))),
+        }
+        if let Some(fresh) = examined.check([rule]).pop() {
+            *checked = fresh;
+        }
+    }
+    Ok(said)
+}
+
+fn line(record: &FixRecord) -> String {
+    let result = match &record.result {
+        FixResult::Fixed => "mended".to_owned(),
+        FixResult::Begun => "begun".to_owned(),
+        FixResult::NotFixed { reason } => format!("changed, but does not hold: {reason}"),
+        FixResult::Failed { reason } => format!("could not be mended: {reason}"),
+    };
+    format!("{} ({}): {result}, fix {}", record.rule, record.target, record.id)
+}
