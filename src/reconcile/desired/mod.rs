@@ -15,6 +15,7 @@ mod decode;
 pub mod document;
 pub mod explain;
 mod merge;
+pub mod reach;
 mod repository;
 mod resolve;
 pub mod rule;

@@ -80,6 +80,33 @@ impl Match {
             && self.not.as_ref().is_none_or(|inner| !inner.fits(subject))
     }
 
+    /// What of it fits a subject that it fits, for people.
+    pub(crate) fn why(&self, subject: &Subject<'_>) -> Vec<String> {
+        let one = |key: &str, asked: &Option<Vec<String>>, value: &str| {
+            asked.is_some().then(|| format!("{key} is {value}"))
+        };
+        let mut found: Vec<String> = [
+            one("service", &self.service, subject.service),
+            one("app", &self.app, subject.app),
+            one("container", &self.container, subject.container.unwrap_or_default()),
+            one("environment", &self.environment, subject.environment),
+            one("node", &self.node, subject.node),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let label = |name: &String| {
+            subject.labels.get(name).map(|value| format!("label {name} is {value}"))
+        };
+        found.extend(self.labels.keys().filter_map(label));
+        let any = self.any.iter().flatten().find(|inner| inner.fits(subject));
+        found.extend(any.into_iter().flat_map(|inner| inner.why(subject)));
+        if self.not.is_some() {
+            found.push("what is excluded is not so".to_owned());
+        }
+        found
+    }
+
     /// Whether it is about services rather than nodes.
     pub(crate) fn asks_for_service(&self) -> bool {
         self.service.is_some()

@@ -7,3 +7,4 @@ mod images;
 mod kinds;
 mod standing;
 mod support;
+mod who;

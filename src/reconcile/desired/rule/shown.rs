@@ -36,6 +36,11 @@ pub(crate) struct Template {
 }
 
 impl Template {
+    /// Its name within the ruleset.
+    pub(crate) fn name(&self) -> &RuleName {
+        &self.name
+    }
+
     /// Reads the names of a ruleset's rules; their parameters are read for each target.
     pub(crate) fn read_all(document: &Table, findings: &mut Findings) -> Vec<Self> {
         let nodes = document.get("rules").and_then(Node::as_list).unwrap_or_default();
