@@ -3,6 +3,7 @@
 //! In: what came of a pass. Out: a [`Report`]. Effect: writes the status file and the journal.
 
 use jiff::Timestamp;
+use tracing::field::display;
 use tracing::{debug, error, info, warn};
 
 use crate::agent::AgentError;
@@ -141,16 +142,18 @@ impl Node {
         let unverified = self.trust() == TrustLevel::None && record.revision.is_some();
         let record = Record { unverified, ..record };
         let revision = record.revision_text();
-        let service = record.service.as_ref().map(ToString::to_string).unwrap_or_default();
+        let service = record.service.as_ref().map(ToString::to_string);
         let why = record.why.first().map_or("", String::as_str);
         let (what, trigger) = (&record.what, &record.trigger);
-        let about = if service.is_empty() { &revision } else { &service };
+        let about = service.as_ref().unwrap_or(&revision);
+        // What there is none of is left out of the event.
+        let service = service.as_ref().map(display);
         match &record.error {
-            None => info!(service.name = %service, revision = %revision, trigger = %trigger,
+            None => info!(service.name = service, revision = %revision, trigger = %trigger,
                 "{what} {about}: {why}"),
             Some(error) if what == "refuse" => warn!(revision = %revision, trigger = %trigger,
                 "refused {about}: {error}; {why}"),
-            Some(error) => warn!(service.name = %service, revision = %revision,
+            Some(error) => warn!(service.name = service, revision = %revision,
                 trigger = %trigger, "{what} {about} failed: {error} ({why})"),
         }
         self.journal.add(record, &self.key, Timestamp::now()).map_err(AgentError::Report)
