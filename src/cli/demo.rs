@@ -81,6 +81,11 @@ pub fn run(args: &DemoArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
         writeln!(out, "{text}")?;
         return Ok(Outcome::Done);
     }
+    if !args.from.is_dir() {
+        let missing = format!("there is no directory `{}` to copy", args.from.display());
+        return Err(CommandError::usage(missing)
+            .hint("run the demo in Tidegate's source folder, or name its example-repo with --from"));
+    }
     let options =
         Options { dir: dir.clone(), example: args.from.clone(), shared_engine: args.shared_engine };
     let mut terminal = Terminal { out, paint: ctx.paint, failed: None };
