@@ -5,7 +5,8 @@
 //! process is killed, the kernel ends the engine with it, and its bridges end with its namespace;
 //! what even that leaves is ended by the next test that starts an engine.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::park_timeout as park;
@@ -58,7 +59,7 @@ impl PrivateEngine {
         let holder = hold(dir.path());
         relay::start(holder.id());
         let process = spawn(dir.path(), holder.id());
-        let engine = Self { process, holder, dir, _claim: claim };
+        let mut engine = Self { process, holder, dir, _claim: claim };
         engine.wait();
         engine
     }
@@ -90,13 +91,36 @@ impl PrivateEngine {
         self.wait();
     }
 
-    fn wait(&self) {
+    /// Waits until it answers. One that gave up is started again, as systemd does: an engine gives its
+    /// containerd 15 seconds, which a busy machine may not.
+    fn wait(&mut self) {
         let since = Instant::now();
-        while std::os::unix::net::UnixStream::connect(self.socket()).is_err() {
-            let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-            assert!(since.elapsed() < Duration::from_secs(START_SECS_MAX), "no engine: {log}");
+        while !self.answers() {
+            let late = since.elapsed() > Duration::from_secs(START_SECS_MAX);
+            assert!(!late, "no engine: {}", self.log());
+            if matches!(self.process.try_wait(), Ok(Some(_))) {
+                self.process = spawn(self.dir.path(), self.holder.id());
+            }
             park(Duration::from_millis(50));
         }
+    }
+
+    /// It takes connections long before it answers, and some that take them never will.
+    fn answers(&self) -> bool {
+        let ask = || -> std::io::Result<bool> {
+            let mut stream = UnixStream::connect(self.socket())?;
+            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+            stream.write_all(b"GET /_ping HTTP/1.0\r\n\r\n")?;
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer)?;
+            Ok(answer.ends_with(b" 200"))
+        };
+        ask().unwrap_or(false)
+    }
+
+    /// What it said.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
     fn end(&mut self) {

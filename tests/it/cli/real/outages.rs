@@ -17,8 +17,6 @@ async fn what_goes_away_is_named_and_followed_again_when_it_is_back() {
 }
 
 #[tokio::test]
-#[ignore = "asks much of a busy machine: a start that races with the engine's end leaves a task that \
-            it never starts again, until the agent makes the container anew"]
 async fn an_engine_that_restarts_is_followed_again() {
     let mut stage = Stage::new().await;
     stage.start_agent();

@@ -245,10 +245,8 @@ impl Stage {
     }
 
     fn standing(&self) -> String {
-        let log = self.log();
-        let n_skipped = log.lines().count().saturating_sub(60);
-        let tail: Vec<&str> = log.lines().skip(n_skipped).collect();
-        format!("{:#?}\n{:#?}\n{}", self.status(), self.running(), tail.join("\n"))
+        let (agent, engine) = (tail(&self.log()), tail(&self.engine.log()));
+        format!("{:#?}\n{:#?}\n{agent}\n{engine}", self.status(), self.running())
     }
 
     /// Waits until a commit runs whole and everything is as it wants.
@@ -313,6 +311,12 @@ impl Stage {
         let version = values.find_map(|value| value.strip_prefix("VERSION="))?;
         well.then(|| version.to_owned())
     }
+}
+
+/// The last lines of a log.
+fn tail(log: &str) -> String {
+    let n_skipped = log.lines().count().saturating_sub(60);
+    log.lines().skip(n_skipped).collect::<Vec<_>>().join("\n")
 }
 
 impl Drop for Stage {
