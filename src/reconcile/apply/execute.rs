@@ -84,6 +84,10 @@ where
             }
         }
         Step::Remove { id, .. } => docker.remove_container(id).await.map_err(engine),
+        Step::RenewNetwork { id, body, .. } => {
+            docker.remove_network(id).await.map_err(engine)?;
+            docker.create_network(body).await.map(drop).map_err(engine)
+        }
         Step::RemoveNetwork { id, .. } => docker.remove_network(id).await.map_err(engine),
     }
 }

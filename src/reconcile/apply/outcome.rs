@@ -156,9 +156,17 @@ impl StepError {
             Self::Unhealthy { .. } => true,
             Self::Engine { source } if leftover_task(&source.message).is_some() => false,
             Self::Engine { source } => match step {
-                Step::Create { .. } | Step::Update { .. } => {
+                Step::Create { .. } | Step::Update { .. } | Step::CreateNetwork { .. } => {
                     source.kind == DockerErrorKind::Refused
                 }
+                // What was on it is stopped by now, so that the way back is what matters.
+                Step::RenewNetwork { .. } => !matches!(
+                    source.kind,
+                    DockerErrorKind::Unreachable
+                        | DockerErrorKind::PermissionDenied
+                        | DockerErrorKind::Timeout
+                        | DockerErrorKind::Interrupted
+                ),
                 Step::Start { .. } | Step::RunOnce { .. } => matches!(
                     source.kind,
                     DockerErrorKind::Refused

@@ -193,7 +193,7 @@ pub(crate) async fn gate<D: DockerRead>(
     futures_util::future::try_join_all(all).await.map(drop)
 }
 
-/// Waits until a dependency has reached its condition.
+/// Waits until a container has reached its condition.
 pub(crate) async fn condition<D: DockerRead>(
     docker: &D,
     clock: &dyn Fn() -> Timestamp,
@@ -201,6 +201,9 @@ pub(crate) async fn condition<D: DockerRead>(
     condition: AwaitCondition,
     timeout: Duration,
 ) -> Result<(), StepError> {
+    if condition == AwaitCondition::Ended {
+        return ended(docker, clock, name, timeout).await;
+    }
     watch(docker, clock, name, Limit { timeout, least: LEAST }, |inspect, _| {
         if let Some(reason) = broken(inspect) {
             return Look::Bad(reason);
@@ -218,6 +221,25 @@ pub(crate) async fn condition<D: DockerRead>(
     })
     .await
     .map(drop)
+}
+
+/// Waits until a container does not run any more, or is not there; one that takes too long is left to
+/// the stop that follows.
+async fn ended<D: DockerRead>(
+    docker: &D,
+    clock: &dyn Fn() -> Timestamp,
+    name: &str,
+    timeout: Duration,
+) -> Result<(), StepError> {
+    let limit = Limit { timeout, least: LEAST };
+    let ended = watch(docker, clock, name, limit, |inspect, _| match inspect.state {
+        ContainerState::Running => Look::Wait,
+        _ => Look::Good,
+    });
+    match ended.await {
+        Err(error @ StepError::EngineLost { .. }) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Waits until a run-once container has exited 0.

@@ -61,7 +61,12 @@ impl PassState {
         self.works.services()
     }
 
-    /// The same, as it will be whenever it is looked at.
+    /// Why each of them is worked on.
+    pub fn reasons_under_way(&self) -> BTreeMap<ServiceName, String> {
+        self.works.reasons()
+    }
+
+    /// Their names, as they will be whenever they are looked at.
     pub fn names_under_way(&self) -> Rc<RefCell<BTreeSet<ServiceName>>> {
         self.works.names()
     }
@@ -94,7 +99,8 @@ impl PassState {
         self.works.end();
     }
 
-    fn keep(&mut self, outcome: ServiceOutcome) {
+    /// Keeps what ended, for the pass to report.
+    pub(crate) fn keep(&mut self, outcome: ServiceOutcome) {
         self.learn(&outcome);
         self.ended.push(outcome);
     }
@@ -152,6 +158,7 @@ impl PassState {
                 Step::Update { id, .. } => self.seen.forget(id.as_str()),
                 Step::CreateNetwork { .. }
                 | Step::CreateVolume { .. }
+                | Step::RenewNetwork { .. }
                 | Step::RemoveNetwork { .. } => self.seen.forget_networks_and_volumes(),
                 _ => {}
             }

@@ -72,6 +72,9 @@ impl fmt::Display for Step {
             Self::Await { name, condition: AwaitCondition::Healthy, .. } => {
                 write!(f, "~ wait until {name} is healthy")
             }
+            Self::Await { name, condition: AwaitCondition::Ended, .. } => {
+                write!(f, "~ wait until {name} has ended")
+            }
             Self::RunOnce { name, .. } => write!(f, "~ run {name} until it exits 0"),
             Self::Update { name, .. } => write!(f, "~ update {name} in place"),
             Self::Connect { name, network, .. } => write!(f, "~ connect {name} to {network}"),
@@ -80,6 +83,7 @@ impl fmt::Display for Step {
             }
             Self::Gate(gate) => write!(f, "~ health gate of {}", gate.containers.join(", ")),
             Self::Remove { name, .. } => write!(f, "- remove {name}"),
+            Self::RenewNetwork { name, .. } => write!(f, "~ make network {name} anew"),
             Self::RemoveNetwork { name, .. } => write!(f, "- remove network {name}"),
         }
     }

@@ -126,10 +126,7 @@ fn gate(
     if let Some((_, reason)) = missing.filter(|(whole, _)| *whole == service.whole_hash()) {
         return Some(HeldReason::Hub { reason: reason.clone() });
     }
-    let before = input.applied.get(&service.name);
-    let under_way =
-        tip.is_under_way(|key| before.and_then(|s| s.containers.get(key)).map(|c| c.spec_hash()));
-    if under_way || tip.only_confirms() {
+    if tip.is_under_way(input.applied.get(&service.name)) || tip.only_confirms() {
         return None;
     }
     let is_first = tip.view.own().is_empty();

@@ -9,6 +9,7 @@
 
 use crate::clients::docker::ContainerState;
 use crate::model::{ContainerName, Revision};
+use crate::reconcile::desired::container::{NetworkAttachment, Run};
 use crate::reconcile::desired::{DesiredContainer, DesiredService};
 use crate::reconcile::observed::{ObjectKind, ObservedContainer, Owned};
 use crate::reconcile::plan::PlanInput;
@@ -16,6 +17,7 @@ use crate::reconcile::plan::body::{BodyContext, ContainerBody, container_body, i
 use crate::reconcile::plan::fields::{
     Expected, FieldDifference, Repair, differences, image_matches, update_body,
 };
+use crate::reconcile::plan::renewal::outdated;
 
 /// One version of a service, to be compared with what runs.
 #[derive(Debug, Clone, Copy)]
@@ -166,25 +168,53 @@ impl<'a> View<'a> {
         let body = container_body(self.service, container, &labels, self.context());
         let expected = Expected { body: &body, image, engine: &self.input.observed.engine };
         let mut differences = differences(expected, inspect);
-        differences.extend(self.lost_network(candidate));
+        differences.extend(self.lost_network(container, candidate));
         let fits = differences.iter().all(|d| d.repair != Repair::Recreate);
         let updates = differences.iter().any(|d| d.repair == Repair::Update);
         let update = (fits && updates).then(|| update_body(expected, &differences));
         Judgement { fits, differences, update }
     }
 
-    /// A stopped container still names a network that was removed meanwhile: it cannot start, and
-    /// only a new container finds the network that is made in its place.
-    fn lost_network(&self, candidate: &ObservedContainer) -> Option<FieldDifference> {
-        let networks = candidate.inspect.raw.pointer("/NetworkSettings/Networks")?.as_object()?;
-        let own = self.service.networks.values().map(|n| &n.engine_name);
-        let lost = own
-            .filter(|name| networks.contains_key(*name))
-            .find(|name| !self.input.observed.networks.contains_key(*name))?;
-        Some(FieldDifference {
-            field: "NetworkSettings.Networks".to_owned(),
-            expected: lost.clone(),
-            actual: "a network that is gone".to_owned(),
+    /// A network of this version that the candidate cannot be on: one that is made anew, or was. A
+    /// container that ran keeps the id of the network it was on, and never starts on another one of
+    /// the same name; one that never ran finds it by its name, and one that is over needs none.
+    fn lost_network(
+        &self,
+        container: &DesiredContainer,
+        candidate: &ObservedContainer,
+    ) -> Option<FieldDifference> {
+        let inspect = &candidate.inspect;
+        if container.run == Run::Once && inspect.state == ContainerState::Exited {
+            return None;
+        }
+        let shown = inspect.raw.pointer("/NetworkSettings/Networks");
+        let wanted = match &container.spec.network {
+            NetworkAttachment::Networks { networks } => Some(networks),
+            NetworkAttachment::Host | NetworkAttachment::None => None,
+        };
+        let outdated = outdated(self.input, self.service);
+        let lost = self.service.networks.iter().find_map(|(key, network)| {
+            let name = &network.engine_name;
+            let endpoint = shown.and_then(|shown| shown.get(name));
+            let is_wanted = wanted.is_some_and(|wanted| wanted.contains_key(key));
+            if (is_wanted || endpoint.is_some()) && outdated.iter().any(|o| o.name() == name) {
+                return Some((name, "one with its old settings"));
+            }
+            let id = endpoint?.get("NetworkID")?.as_str().unwrap_or_default();
+            // Some engines show the name instead.
+            let is_known = !id.is_empty() && id != name && !candidate.is_running();
+            match self.input.observed.networks.get(name) {
+                None if is_known => Some((name, "a network that is gone")),
+                Some(now) if is_known && now.id != id => {
+                    Some((name, "one that was here before it"))
+                }
+                _ => None,
+            }
+        });
+        lost.map(|(name, actual)| FieldDifference {
+            field: format!("NetworkSettings.Networks.{name}"),
+            expected: "the network of now".to_owned(),
+            actual: actual.to_owned(),
             repair: Repair::Recreate,
         })
     }

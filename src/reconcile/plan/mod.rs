@@ -14,6 +14,7 @@ mod step;
 pub mod body;
 pub mod fields;
 mod policy;
+mod renewal;
 mod matching;
 mod objects;
 mod rollout;

@@ -1,16 +1,24 @@
 //! Networks and volumes of a service: made when missing, never changed behind a container's back.
 //!
 //! In: a [`View`]. Out: steps, or what is in the way. Pure.
+//!
+//! # Guarantees
+//! * A volume is neither changed nor removed: it holds data.
+//! * A network with other settings is made anew together with every container on it, and only while
+//!   nobody else is on it.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::model::{ContainerName, ServiceName};
+use crate::model::{ContainerName, Digest, ServiceName};
 use crate::reconcile::desired::container::hash_of;
-use crate::reconcile::desired::{DesiredNetwork, DesiredVolume};
+use crate::reconcile::desired::{DesiredNetwork, DesiredService, DesiredVolume};
 use crate::reconcile::observed::ObjectKind;
 use crate::reconcile::plan::PlanInput;
 use crate::reconcile::plan::body::{network_body, volume_body};
 use crate::reconcile::plan::matching::View;
+use crate::reconcile::plan::renewal::{escaped, others_on, outdated, text};
 use crate::reconcile::plan::step::{HeldReason, Step};
 
 /// What is in the way of the networks and volumes of this version, if anything is.
@@ -24,7 +32,9 @@ pub(crate) fn obstacle(view: &View<'_>) -> Option<HeldReason> {
             Some(_) if wanted.external => None,
             Some(found) => match key.check(ObjectKind::Network, &found.labels) {
                 Some(owned) if owned.service == view.service.name => {
-                    (!network_fits(wanted, &found.raw)).then_some(HeldReason::Immutable { name })
+                    outdated(view.input, view.service).into_iter().find(|o| o.name() == name)?;
+                    let by = others_on(view.input, view.service, &name);
+                    (!by.is_empty()).then_some(HeldReason::InUse { name, by })
                 }
                 _ => Some(HeldReason::Foreign { name }),
             },
@@ -38,7 +48,8 @@ pub(crate) fn obstacle(view: &View<'_>) -> Option<HeldReason> {
             Some(_) if wanted.external => None,
             Some(found) => match key.check(ObjectKind::Volume, &found.labels) {
                 Some(owned) if owned.service == view.service.name => {
-                    (!volume_fits(wanted, &found.raw)).then_some(HeldReason::Immutable { name })
+                    let fits = owned.spec == hash_of(wanted) || volume_fits(wanted, &found.raw);
+                    (!fits).then_some(HeldReason::Immutable { name })
                 }
                 _ => Some(HeldReason::Foreign { name }),
             },
@@ -47,13 +58,45 @@ pub(crate) fn obstacle(view: &View<'_>) -> Option<HeldReason> {
     networks.chain(volumes).next()
 }
 
+/// Makes them anew, once nothing runs on them any more.
+pub(crate) fn renewals(view: &View<'_>) -> Vec<Step> {
+    let renewals =
+        outdated(view.input, view.service).into_iter().map(|outdated| Step::RenewNetwork {
+            id: outdated.found.id.clone(),
+            name: outdated.name().to_owned(),
+            body: new_network(view, outdated.key, outdated.wanted),
+        });
+    renewals.collect()
+}
+
+/// Whether a network of this very version, which the applied one has not, was made already.
+pub(crate) fn is_under_way(view: &View<'_>, applied: &DesiredService) -> bool {
+    view.service.networks.iter().any(|(key, wanted)| {
+        let found = view.input.observed.networks.get(&wanted.engine_name);
+        let owned = found.and_then(|n| view.input.key.check(ObjectKind::Network, &n.labels));
+        let spec = hash_of(wanted);
+        owned.is_some_and(|owned| owned.service == view.service.name && owned.spec == spec)
+            && applied.networks.get(key).is_some_and(|before| hash_of(before) != spec)
+    })
+}
+
+fn labels_of(
+    view: &View<'_>,
+    kind: ObjectKind,
+    key: &str,
+    spec: Digest,
+) -> BTreeMap<String, String> {
+    let key: Option<ContainerName> = key.parse().ok();
+    key.map(|key| view.input.key.labels(&view.owned(kind, key, spec))).unwrap_or_default()
+}
+
+fn new_network(view: &View<'_>, key: &str, network: &DesiredNetwork) -> Value {
+    network_body(network, &labels_of(view, ObjectKind::Network, key, hash_of(network)))
+}
+
 /// The networks and volumes that have to be made.
 pub(crate) fn missing(view: &View<'_>) -> Vec<Step> {
     let input = view.input;
-    let labels = |kind, key: &str, spec| {
-        let key: Option<ContainerName> = key.parse().ok();
-        key.map(|key| input.key.labels(&view.owned(kind, key, spec))).unwrap_or_default()
-    };
     let networks = view
         .service
         .networks
@@ -61,10 +104,7 @@ pub(crate) fn missing(view: &View<'_>) -> Vec<Step> {
         .filter(|(_, n)| !n.external && !input.observed.networks.contains_key(&n.engine_name))
         .map(|(key, network)| Step::CreateNetwork {
             name: network.engine_name.clone(),
-            body: network_body(
-                network,
-                &labels(ObjectKind::Network, key.as_str(), hash_of(network)),
-            ),
+            body: new_network(view, key.as_str(), network),
         });
     let volumes = view
         .service
@@ -73,7 +113,10 @@ pub(crate) fn missing(view: &View<'_>) -> Vec<Step> {
         .filter(|(_, v)| !v.external && !input.observed.volumes.contains_key(&v.engine_name))
         .map(|(key, volume)| Step::CreateVolume {
             name: volume.engine_name.clone(),
-            body: volume_body(volume, &labels(ObjectKind::Volume, key.as_str(), hash_of(volume))),
+            body: volume_body(
+                volume,
+                &labels_of(view, ObjectKind::Volume, key.as_str(), hash_of(volume)),
+            ),
         });
     networks.chain(volumes).collect()
 }
@@ -93,48 +136,10 @@ pub(crate) fn unwanted_networks(
         .collect()
 }
 
-fn text<'a>(raw: &'a Value, field: &str) -> &'a str {
-    raw.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn flag(raw: &Value, field: &str) -> bool {
-    raw.get(field).and_then(Value::as_bool).unwrap_or_default()
-}
-
-/// Whether a network has the settings asked for; what was left open may be anything.
-fn network_fits(wanted: &DesiredNetwork, raw: &Value) -> bool {
-    let subnets = raw.pointer("/IPAM/Config").and_then(Value::as_array);
-    text(raw, "Driver") == wanted.driver.as_deref().unwrap_or("bridge")
-        && flag(raw, "Internal") == wanted.internal
-        && flag(raw, "Attachable") == wanted.attachable
-        && flag(raw, "EnableIPv6") == wanted.enable_ipv6
-        && wanted
-            .driver_opts
-            .iter()
-            .all(|(k, v)| raw.pointer(&format!("/Options/{}", escaped(k))) == Some(&v[..].into()))
-        && wanted.subnets.iter().all(|subnet| {
-            subnets.is_some_and(|found| {
-                found.iter().any(|entry| {
-                    let same = |field: &str, value: &Option<String>| {
-                        value.as_ref().is_none_or(|v| text(entry, field) == v)
-                    };
-                    text(entry, "Subnet") == subnet.subnet
-                        && same("Gateway", &subnet.gateway)
-                        && same("IPRange", &subnet.ip_range)
-                })
-            })
-        })
-}
-
 fn volume_fits(wanted: &DesiredVolume, raw: &Value) -> bool {
     text(raw, "Driver") == wanted.driver.as_deref().unwrap_or("local")
         && wanted
             .driver_opts
             .iter()
             .all(|(k, v)| raw.pointer(&format!("/Options/{}", escaped(k))) == Some(&v[..].into()))
-}
-
-/// A key as JSON Pointer wants it (RFC 6901).
-fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }

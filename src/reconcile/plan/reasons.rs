@@ -9,6 +9,7 @@ use crate::reconcile::desired::container::Run;
 use crate::reconcile::observed::Owned;
 use crate::reconcile::plan::body::image_name;
 use crate::reconcile::plan::matching::Slot;
+use crate::reconcile::plan::renewal::outdated;
 use crate::reconcile::plan::rollout::Rollout;
 use crate::reconcile::plan::step::{HeldReason, Reason};
 
@@ -20,6 +21,11 @@ pub(crate) fn of(rollout: &Rollout<'_>) -> Vec<Reason> {
         return vec![Reason::New { revision }];
     }
     let mut reasons: Vec<Reason> = rollback(rollout).into_iter().collect();
+    for network in outdated(view.input, view.service) {
+        let (setting, expected, actual) = network.setting.clone();
+        let field = format!("network {}.{setting}", network.name());
+        reasons.push(difference(rollout, field, expected, actual));
+    }
     for slot in &rollout.slots {
         slot_reasons(rollout, slot, &mut reasons);
     }
@@ -100,6 +106,11 @@ fn state(state: &ContainerState) -> &str {
     }
 }
 
+fn users(by: &[String]) -> String {
+    let names: Vec<String> = by.iter().map(|name| format!("`{name}`")).collect();
+    format!("{} {}", names.join(", "), if by.len() == 1 { "is" } else { "are" })
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -150,8 +161,17 @@ impl fmt::Display for HeldReason {
             }
             Self::Immutable { name } => write!(
                 f,
-                "`{name}` exists with other settings, which cannot change in place: give it \
-                 another name, or remove it"
+                "volume `{name}` exists with other settings, which cannot change in place, and its \
+                 data is never dropped: give the volume another key in the service; or, if the data \
+                 may go or was saved, suspend the service, remove its containers and the volume by \
+                 hand, and resume it"
+            ),
+            Self::InUse { name, by } => write!(
+                f,
+                "network `{name}` has to be made anew for its new settings, but {} on it: \
+                 disconnect or remove what is not this service's, or give the network another key \
+                 in the service",
+                users(by)
             ),
             Self::Unknown { name, reason } => {
                 write!(f, "the engine does not show {name}: {reason}")

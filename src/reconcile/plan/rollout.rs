@@ -8,7 +8,8 @@
 //! * What fits is not touched.
 
 use crate::clients::docker::ContainerState;
-use crate::model::{ContainerName, Digest};
+use crate::model::ContainerName;
+use crate::reconcile::desired::DesiredService;
 use crate::reconcile::desired::container::{NetworkAttachment, Run};
 use crate::reconcile::desired::service::Strategy;
 use crate::reconcile::observed::ObservedContainer;
@@ -16,6 +17,7 @@ use crate::reconcile::plan::body::image_name;
 use crate::reconcile::plan::fields::image_matches;
 use crate::reconcile::plan::matching::{Found, Slot, View};
 use crate::reconcile::plan::objects;
+use crate::reconcile::plan::renewal::outdated;
 use crate::reconcile::plan::step::{HeldReason, Reason, ServicePlan, Stage, Step, Target};
 
 /// The comparison of one version with what runs.
@@ -92,12 +94,16 @@ impl<'a> Rollout<'a> {
         stages.iter().flat_map(|stage| &stage.steps).all(|step| matches!(step, Step::Gate(_)))
     }
 
-    /// Whether containers of exactly this version were made already.
-    pub(crate) fn is_under_way(&self, applied: impl Fn(&ContainerName) -> Option<Digest>) -> bool {
+    /// Whether containers or networks of exactly this version were made already.
+    pub(crate) fn is_under_way(&self, applied: Option<&DesiredService>) -> bool {
+        let spec = |service: &DesiredService, key: &ContainerName| {
+            service.containers.get(key).map(|container| container.spec_hash())
+        };
         self.view.own().iter().any(|own| {
-            let wanted = self.view.service.containers.get(&own.owned.key).map(|c| c.spec_hash());
-            wanted == Some(own.owned.spec) && applied(&own.owned.key) != wanted
-        })
+            let wanted = spec(self.view.service, &own.owned.key);
+            let before = applied.and_then(|applied| spec(applied, &own.owned.key));
+            wanted == Some(own.owned.spec) && before != wanted
+        }) || applied.is_some_and(|applied| objects::is_under_way(&self.view, applied))
     }
 
     fn stages(&self) -> Vec<Stage> {
@@ -108,9 +114,11 @@ impl<'a> Rollout<'a> {
         creates.extend(self.creates());
         stages.extend([make_way, creates]);
         stages.extend(self.repairs());
+        stages.push(self.endings());
         if strategy == Strategy::StopFirst {
             stages.extend(self.stops());
         }
+        stages.push(objects::renewals(&self.view));
         stages.extend(self.starts());
         stages.push(self.gate());
         if strategy == Strategy::StartFirst {
@@ -124,8 +132,12 @@ impl<'a> Rollout<'a> {
         filled.map(|steps| Stage { steps }).collect()
     }
 
-    /// Start-first needs old and new side by side, which a shared host port or address forbids.
+    /// Start-first needs old and new side by side, which a shared host port or address forbids, and
+    /// so does a network that can only be made anew when nothing runs on it.
     fn strategy(&self) -> Strategy {
+        if !outdated(self.view.input, self.view.service).is_empty() {
+            return Strategy::StopFirst;
+        }
         let exclusive = self.slots.iter().filter(|slot| self.needs_create(slot)).any(|slot| {
             let spec = &slot.container.spec;
             let fixed = match &spec.network {

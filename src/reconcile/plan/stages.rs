@@ -143,6 +143,25 @@ impl<'a> Rollout<'a> {
         retired.chain(self.surplus.iter().copied())
     }
 
+    /// What runs once for another version is not cut off half-way.
+    pub(crate) fn endings(&self) -> Vec<Step> {
+        let moved = self.moved();
+        let under_way = |old: &&ObservedContainer| old.inspect.state == ContainerState::Running;
+        let once = self.slots.iter().filter(|slot| slot.container.run == Run::Once);
+        let retired = once.flat_map(|slot| slot.retired.iter().copied().filter(under_way));
+        let awaits = retired.map(|old| Step::Await {
+            container: old.owned.key.clone(),
+            name: moved.get(&old.inspect.id).unwrap_or(&old.inspect.name).clone(),
+            condition: AwaitCondition::Ended,
+            timeout: self.run_once_timeout(),
+        });
+        awaits.collect()
+    }
+
+    fn run_once_timeout(&self) -> Duration {
+        self.view.service.update.health_timeout.max(RUN_ONCE_MIN)
+    }
+
     /// Dependants stop before what they depend on.
     pub(crate) fn stops(&self) -> Vec<Vec<Step>> {
         let levels = self.view.service.start_levels();
@@ -208,7 +227,7 @@ impl<'a> Rollout<'a> {
                 Step::Start { container, name, paused: state == Some(&ContainerState::Paused) }
             }
             Run::Once => {
-                let timeout = self.view.service.update.health_timeout.max(RUN_ONCE_MIN);
+                let timeout = self.run_once_timeout();
                 Step::RunOnce { container, name, spec: slot.container.spec_hash(), timeout }
             }
         }

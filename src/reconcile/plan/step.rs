@@ -137,7 +137,7 @@ pub enum Step {
         /// Resume instead of start.
         paused: bool,
     },
-    /// Wait until a dependency has reached its condition.
+    /// Wait until another container has reached its condition.
     Await {
         /// Whose turn is next.
         container: ContainerName,
@@ -197,6 +197,15 @@ pub enum Step {
         /// Its name, for people.
         name: String,
     },
+    /// Remove a network of ours on which nothing runs any more, and make it again with other settings.
+    RenewNetwork {
+        /// Id of the one that goes.
+        id: String,
+        /// Its name.
+        name: String,
+        /// Body of the request for the one that comes.
+        body: Value,
+    },
     /// Remove a network of ours.
     RemoveNetwork {
         /// Its id.
@@ -206,7 +215,7 @@ pub enum Step {
     },
 }
 
-/// What a container must have reached before its dependant starts.
+/// What a container must have reached before the next stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AwaitCondition {
@@ -214,6 +223,8 @@ pub enum AwaitCondition {
     Running,
     /// Its health check passes.
     Healthy,
+    /// It has ended, well or not; one that takes too long is not waited for.
+    Ended,
 }
 
 /// The health gate of a service.
@@ -341,10 +352,17 @@ pub enum HeldReason {
         /// What it is called.
         name: String,
     },
-    /// A network or volume exists with other settings, which the engine cannot change in place.
+    /// A volume exists with other settings, which the engine cannot change in place.
     Immutable {
         /// What it is called.
         name: String,
+    },
+    /// A network has to be made anew for its new settings, and containers of others are on it.
+    InUse {
+        /// What it is called.
+        name: String,
+        /// Who is on it.
+        by: Vec<String>,
     },
     /// The engine does not show one of its containers whole, so nothing is decided about it.
     Unknown {

@@ -7,7 +7,7 @@ use tidegate::reconcile::desired::service::Strategy;
 use tidegate::reconcile::memory::Memory;
 
 use crate::simulator::sim::Effect;
-use crate::simulator::world::{World, app1, container, service};
+use crate::simulator::world::{World, app1, closed, container, service};
 
 /// I3: passes until nothing is left, once faults stop.
 const PASSES_MAX: usize = 3;
@@ -64,6 +64,18 @@ fn runs() -> Vec<Run> {
             name: "remove",
             first: vec![service("app1", both()), service("app2", both())],
             then: vec![service("app1", both())],
+            end: &["app1.prd-db db1", "app1.prd-web web1"],
+        },
+        Run {
+            name: "a network's settings",
+            first: vec![app1("web1", "db1", "migrate1")],
+            then: vec![closed(app1("web1", "db1", "migrate1"))],
+            end: &["app1.prd-db db1", "app1.prd-web web1"],
+        },
+        Run {
+            name: "a network's settings and an image that fails",
+            first: vec![app1("web1", "db1", "migrate1")],
+            then: vec![closed(app1("bad", "db1", "migrate1"))],
             end: &["app1.prd-db db1", "app1.prd-web web1"],
         },
         Run {

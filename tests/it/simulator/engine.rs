@@ -257,6 +257,27 @@ impl Engine {
         )
     }
 
+    /// One that ran keeps the ids of its networks, and starts on no others of the same names.
+    pub(crate) fn finds_its_networks(&self, container: &Container) -> bool {
+        container.networks.iter().all(|(name, endpoint)| {
+            let found = self.networks.get(name);
+            let id = endpoint["NetworkID"].as_str();
+            name == "none"
+                || name == "host"
+                || found.is_some_and(|found| id.is_none_or(|id| id == found.id))
+        })
+    }
+
+    /// Notes on which networks a container runs now.
+    pub(crate) fn join(&mut self, id: &str) {
+        let Some(container) = self.containers.get_mut(id) else { return };
+        for (name, endpoint) in &mut container.networks {
+            if let Some(network) = self.networks.get(name) {
+                endpoint["NetworkID"] = json!(network.id);
+            }
+        }
+    }
+
     pub(crate) fn ports(container: &Container) -> BTreeSet<String> {
         let bindings = container.body.pointer("/HostConfig/PortBindings");
         let lists = bindings.and_then(Value::as_object).into_iter().flatten();

@@ -9,6 +9,7 @@ mod world;
 mod rollout;
 mod drift;
 mod holds;
+mod networks;
 mod beside;
 mod crashes;
 mod random;

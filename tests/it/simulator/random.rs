@@ -7,7 +7,7 @@ use tidegate::clients::docker::DockerErrorKind;
 
 use crate::simulator::engine::Phase;
 use crate::simulator::sim::Effect;
-use crate::simulator::world::{World, app1, container, service};
+use crate::simulator::world::{self, World, app1, container, service};
 
 /// One more than I3 allows: a call that failed last waits for its backoff first.
 const PASSES_MAX: usize = 4;
@@ -23,6 +23,7 @@ enum Event {
         db: usize,
         migrate: usize,
         second: bool,
+        closed: bool,
     },
     Hand {
         which: usize,
@@ -48,8 +49,10 @@ enum Event {
 fn event() -> impl Strategy<Value = Event> {
     let effect = || prop_oneof![Just(Effect::Happened), Just(Effect::Lost)];
     prop_oneof![
-        3 => (0..6_usize, 0..2_usize, 0..4_usize, any::<bool>())
-            .prop_map(|(web, db, migrate, second)| Event::Commit { web, db, migrate, second }),
+        3 => (0..6_usize, 0..2_usize, 0..4_usize, any::<bool>(), prop::bool::weighted(0.3))
+            .prop_map(|(web, db, migrate, second, closed)| {
+                Event::Commit { web, db, migrate, second, closed }
+            }),
         3 => (0..6_usize, 0..4_usize).prop_map(|(which, what)| Event::Hand { which, what }),
         1 => (0..9_usize).prop_map(Event::Foreigner),
         2 => (0..20_usize, effect()).prop_map(|(after, effect)| Event::Dies { after, effect }),
@@ -78,8 +81,9 @@ fn by_hand(world: &mut World, which: usize, what: usize) {
 
 async fn happens(world: &mut World, event: &Event) {
     match event {
-        Event::Commit { web, db, migrate, second } => {
-            let mut services = vec![app1(WEB[*web], DB[*db], MIGRATE[*migrate])];
+        Event::Commit { web, db, migrate, second, closed } => {
+            let app1 = app1(WEB[*web], DB[*db], MIGRATE[*migrate]);
+            let mut services = vec![if *closed { world::closed(app1) } else { app1 }];
             services.extend(second.then(|| service("app2", vec![container("web", "web1")])));
             world.commit(services);
         }
@@ -151,6 +155,21 @@ proptest! {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_migration_under_way_is_not_cut_off_by_the_commit_that_replaces_it_whoever_began_it() {
+    use Effect::Happened;
+    let old_migration_removed = Event::Hand { which: 2, what: 0 };
+    story(&[
+        Event::Dies { after: 12, effect: Happened },
+        Event::Commit { web: 1, db: 0, migrate: 3, second: true, closed: false },
+        Event::Dies { after: 12, effect: Happened },
+        old_migration_removed,
+        Event::Commit { web: 0, db: 0, migrate: 0, second: false, closed: false },
+        Event::Dies { after: 4, effect: Happened },
+    ])
+    .await;
+}
+
 /// What random stories once found, told again in every run.
 #[tokio::test(start_paused = true)]
 async fn a_migration_that_was_over_and_is_killed_by_hand_is_left_alone() {
@@ -158,7 +177,7 @@ async fn a_migration_that_was_over_and_is_killed_by_hand_is_left_alone() {
     story(&[
         Event::Dies { after: 10, effect: Lost },
         Event::Dies { after: 1, effect: Happened },
-        Event::Commit { web: 0, db: 0, migrate: 2, second: true },
+        Event::Commit { web: 0, db: 0, migrate: 2, second: true, closed: false },
         Event::Fails { after: 6, effect: Happened },
         Event::Hand { which: 5, what: 1 },
         Event::Dies { after: 1, effect: Happened },

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate::clients::docker::{
@@ -37,6 +38,8 @@ pub(crate) struct Sim {
     pub(crate) fault_at: Cell<Option<(usize, DockerErrorKind, Effect)>>,
     /// Panics at the first effect whose description begins so.
     pub(crate) panic_at: RefCell<Option<String>>,
+    /// An inspect by this id takes so long.
+    pub(crate) slow: RefCell<Option<(String, Duration)>>,
     pub(crate) crashed: Cell<bool>,
     pub(crate) dies: Notify,
 }
@@ -65,6 +68,7 @@ impl Sim {
             crash_at: Cell::new(None),
             fault_at: Cell::new(None),
             panic_at: RefCell::default(),
+            slow: RefCell::default(),
             crashed: Cell::new(false),
             dies: Notify::new(),
         }
@@ -210,6 +214,10 @@ impl DockerRead for Sim {
 
     async fn container(&self, id: &str) -> Result<Option<ContainerInspect>, DockerError> {
         self.alive().await;
+        let slow = self.slow.borrow().clone().filter(|(slow, _)| slow == id);
+        if let Some((_, takes)) = slow {
+            tokio::time::sleep(takes).await;
+        }
         let engine = self.engine.borrow();
         Ok(engine.find(id).map(|c| engine.inspect(c)))
     }
@@ -300,17 +308,15 @@ impl DockerWrite for Sim {
                 let message = format!("task {id}: already exists");
                 return Err(DockerError { message, ..error(DockerErrorKind::Conflict, "start") });
             }
-            for network in container.networks.keys() {
-                if network != "none" && network != "host" && !engine.networks.contains_key(network)
-                {
-                    return Err(error(DockerErrorKind::NotFound, "start: network"));
-                }
+            if !engine.finds_its_networks(container) {
+                return Err(error(DockerErrorKind::NotFound, "start: network"));
             }
             let ports = Engine::ports(container);
             let mut others = engine.containers.values().filter(|c| c.id != id.0);
             if others.any(|c| engine.is_up(c) && !Engine::ports(c).is_disjoint(&ports)) {
                 return Err(error(DockerErrorKind::Engine, "start: port is already allocated"));
             }
+            engine.join(id.as_str());
             let container = engine.containers.get_mut(id.as_str()).unwrap();
             container.phase = Phase::Started(Instant::now());
             Ok(())
@@ -394,7 +400,8 @@ impl DockerWrite for Sim {
         self.effect(format!("remove network {id}"), |engine| {
             let name = engine.networks.values().find(|n| n.id == id).map(|n| n.name.clone());
             let Some(name) = name else { return Ok(()) };
-            if engine.containers.values().any(|c| c.networks.contains_key(&name)) {
+            let on = |c: &Container| engine.is_up(c) && c.networks.contains_key(&name);
+            if engine.containers.values().any(on) {
                 return Err(error(DockerErrorKind::Conflict, "network: active endpoints"));
             }
             engine.networks.remove(&name);
@@ -410,9 +417,14 @@ impl DockerWrite for Sim {
         endpoint: &Value,
     ) -> Result<(), DockerError> {
         let shown = Engine::endpoint(id.as_str(), endpoint);
-        self.on("connect", id.as_str(), |container| {
+        self.effect(format!("connect {id}"), |engine| {
+            let container = engine.containers.get_mut(id.as_str());
+            let container = container.ok_or_else(|| error(DockerErrorKind::NotFound, "connect"))?;
             container.networks.remove("none");
             container.networks.insert(network.to_owned(), shown);
+            if engine.containers.get(id.as_str()).is_some_and(|c| engine.is_up(c)) {
+                engine.join(id.as_str());
+            }
             Ok(())
         })
         .await

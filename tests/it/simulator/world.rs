@@ -120,6 +120,12 @@ pub(crate) fn app1(web: &str, db: &str, migrate: &str) -> DesiredService {
     service("app1", vec![after(web, "db", Condition::ServiceHealthy), container("db", db), migrate])
 }
 
+/// The same service on a network that leads nowhere else.
+pub(crate) fn closed(mut service: DesiredService) -> DesiredService {
+    service.networks.values_mut().for_each(|network| network.internal = true);
+    service
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         let world = Self {

@@ -7,6 +7,7 @@ mod changes;
 mod demo;
 mod hands;
 mod kills;
+mod networks;
 mod outages;
 mod refusals;
 mod secrets;
