@@ -170,7 +170,13 @@ impl Node {
         let wanted = self.wanted_images();
         let keep = self.settings.images.keep;
         for reference in images::superfluous(&self.memory.images, &wanted, keep) {
-            match self.docker.remove_image(&reference).await {
+            let removed = tokio::select! {
+                biased;
+                removed = self.docker.remove_image(&reference) => removed,
+                // A large image takes long; that holds up nothing that is under way.
+                never = self.state.work_unwritten() => match never {},
+            };
+            match removed {
                 Ok(()) => {
                     info!("removed {reference}, which nothing needs any more");
                     self.memory.images.remove(&reference);

@@ -104,6 +104,7 @@ impl Node {
             plan: left,
             observed,
             failures: self.failures.clone(),
+            under_way: self.state.reasons_under_way(),
             memory: &self.memory,
             now: Timestamp::now(),
         }

@@ -180,6 +180,7 @@ where
         if input.intent == Intent::Apply {
             begin(&now_plan, &input, &effects, memory, state, &mut rounds)?;
         }
+        outcomes.extend(state.take_ended());
         let n_before = outcomes.len();
         let progress =
             progress(&now_plan, &effects, memory, state, &mut outcomes, until.as_mut()).await;
@@ -193,6 +194,7 @@ where
             break;
         }
     }
+    outcomes.extend(state.take_ended());
     if input.intent == Intent::Apply {
         let waiting = state.waiting(&now_plan, &outcomes).into_iter();
         outcomes.extend(waiting.filter(|waiting| input.overrides.choose(&waiting.service)));
@@ -326,7 +328,8 @@ fn make_plan<D, F, S>(
 }
 
 /// Looks at the engine, with the images in view that the plan may ask for: those of the newest
-/// version of each service and of the one that was last applied.
+/// version of each service and of the one that was last applied. An engine that is slow to answer
+/// holds up no work meanwhile; what ends then is looked at again, since it was seen half done.
 async fn look<D: DockerRead, F, S>(
     input: &PassInput<'_>,
     effects: &Effects<'_, D, F, S>,
@@ -340,5 +343,25 @@ async fn look<D: DockerRead, F, S>(
     let images: BTreeSet<String> = pins.map(|pin| image_name(pin, &input.desired.hub)).collect();
     let environment = input.desired.revision.environment();
     let viewer = Viewer { key: input.key, environment, images: &images };
-    observe(&**effects.docker, viewer, look, &mut state.seen).await
+    let mut look = look;
+    loop {
+        let mut ended = Vec::new();
+        let (seen, works) = (&mut state.seen, &mut state.works);
+        let observed = async {
+            let mut observed = std::pin::pin!(observe(&**effects.docker, viewer, look, seen));
+            loop {
+                tokio::select! {
+                    biased;
+                    observed = &mut observed => break observed,
+                    outcome = works.next_unwritten() => ended.push(outcome),
+                }
+            }
+        };
+        let observed = observed.await?;
+        if ended.is_empty() {
+            return Ok(observed);
+        }
+        ended.into_iter().for_each(|outcome| state.keep(outcome));
+        look = Look::Changes;
+    }
 }

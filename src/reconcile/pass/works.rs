@@ -50,6 +50,7 @@ pub(crate) struct Works {
 #[derive(Debug)]
 struct UnderWay {
     target: Option<Target>,
+    why: String,
     halt: watch::Sender<Halt>,
 }
 
@@ -90,6 +91,12 @@ impl Works {
         self.under_way.keys()
     }
 
+    /// Why each of them is worked on.
+    pub(crate) fn reasons(&self) -> BTreeMap<ServiceName, String> {
+        let reasons = self.under_way.iter().map(|(name, work)| (name.clone(), work.why.clone()));
+        reasons.collect()
+    }
+
     /// Their names, as they will be whenever they are looked at.
     pub(crate) fn names(&self) -> Rc<RefCell<BTreeSet<ServiceName>>> {
         Rc::clone(&self.names)
@@ -122,8 +129,9 @@ impl Works {
             halt: halted,
         };
         let target = plan.target.clone();
+        let why = plan.reasons.first().map(ToString::to_string).unwrap_or_default();
         self.names.borrow_mut().insert(plan.service.clone());
-        self.under_way.insert(plan.service.clone(), UnderWay { target, halt });
+        self.under_way.insert(plan.service.clone(), UnderWay { target, why, halt });
         let trigger = input.trigger.to_owned();
         self.running.push(Box::pin(async move {
             let work = AssertUnwindSafe(apply_service(&plan, &hands)).catch_unwind().await;

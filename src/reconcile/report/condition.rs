@@ -60,6 +60,8 @@ pub struct Facts<'a> {
     pub observed: Option<&'a ObservedState>,
     /// Why services could not be changed in this pass.
     pub failures: BTreeMap<ServiceName, String>,
+    /// Services that are being worked on, and why: their health gates are still open.
+    pub under_way: BTreeMap<ServiceName, String>,
     /// What the node remembers.
     pub memory: &'a Memory,
     /// The time.
@@ -165,10 +167,15 @@ fn service_status(
         return None;
     }
     let failure = facts.failures.get(name);
-    let (sync, why) = sync(facts, desired, step, held, failure);
+    let under_way = facts.under_way.get(name);
+    let (sync, why) = sync(facts, desired, step, held, failure, under_way);
+    let progresses = under_way.is_some() || step.is_some_and(|step| step.mode == Mode::Apply);
     let (health, ill) = match facts.observed {
         None => (Health::Unknown, String::new()),
-        Some(_) => health(desired, seen, step, held, failure),
+        Some(_) => match health(desired, seen, held, failure) {
+            (Health::Healthy, why) if progresses => (Health::Progressing, why),
+            other => other,
+        },
     };
     let reason = if why.is_empty() { ill } else { why };
     let unchanged = before.filter(|before| before.sync == sync && before.health == health);
@@ -190,6 +197,7 @@ fn sync(
     step: Option<&ServicePlan>,
     held: Option<&Held>,
     failure: Option<&String>,
+    under_way: Option<&String>,
 ) -> (Sync, String) {
     if facts.desired.is_none() || facts.observed.is_none() {
         return (Sync::Unknown, String::new());
@@ -209,13 +217,16 @@ fn sync(
     if desired.is_none() {
         return (Sync::OutOfSync, "no longer wanted here".to_owned());
     }
+    // Nothing is done before its health gate, however it looks from outside.
+    if let Some(why) = under_way {
+        return (Sync::OutOfSync, format!("under way: {why}"));
+    }
     (Sync::Synced, String::new())
 }
 
 fn health(
     desired: Option<&DesiredService>,
     seen: &[ObservedContainer],
-    step: Option<&ServicePlan>,
     held: Option<&Held>,
     failure: Option<&String>,
 ) -> (Health, String) {
@@ -245,9 +256,6 @@ fn health(
     match worst {
         (Health::Missing, why) => (Health::Degraded, why),
         (Health::Healthy, _) if failure.is_some() => (Health::Degraded, String::new()),
-        (Health::Healthy, _) if step.is_some_and(|s| s.mode == Mode::Apply) => {
-            (Health::Progressing, String::new())
-        }
         other => other,
     }
 }

@@ -6,10 +6,11 @@ use tidegate::reconcile::apply::{FailureClass, ServiceResult};
 use tidegate::reconcile::desired::DesiredService;
 use tidegate::reconcile::desired::service::Suspension;
 use tidegate::reconcile::pass::PassOutcome;
+use tidegate::reconcile::report::{Facts, Health, Reach, Status, Sync, TrustLevel, next_status};
 use tokio::time::{Instant, sleep};
 
 use crate::simulator::engine::Phase;
-use crate::simulator::world::{World, app1, container, service};
+use crate::simulator::world::{World, app1, container, digest, service};
 
 /// The health timeout of every service here.
 const GATE: Duration = Duration::from_secs(60);
@@ -255,4 +256,75 @@ async fn a_panic_in_one_services_work_is_its_own_failure_alone() {
     world.converge(3).await;
     let running = ["app1.prd-db db1", "app1.prd-web web2", "app2.prd-site web2"];
     assert_eq!(world.running(), running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_is_slow_to_show_a_container_holds_up_no_rollout_of_another() {
+    let mut world = World::new();
+    world.commit(vec![app1("web1", "db1", "migrate1"), other("web1")]);
+    world.converge(1).await;
+    world.commit(vec![app1("web2", "db1", "migrate1"), other("web1")]);
+    pass(&mut world, 0).await;
+    assert_eq!(under_way(&world), ["app1"]);
+    // Its inspect takes a minute and a half, and it is looked at again.
+    let site = world.id("app2.prd-site");
+    world.state.seen.forget(&site);
+    *world.sim.slow.borrow_mut() = Some((site, Duration::from_secs(90)));
+    let sim = std::rc::Rc::clone(&world.sim);
+    let meanwhile = async {
+        sleep(Duration::from_secs(30)).await;
+        let engine = sim.engine.borrow();
+        let web = engine.containers.values().find(|c| c.name == "app1.prd-web").unwrap();
+        assert!(engine.is_up(web), "{:#?}", sim.log.borrow());
+        assert!(web.body["Image"].as_str().unwrap().ends_with(&digest("web2").to_string()));
+    };
+    let (outcome, ()) = tokio::join!(world.pass(), meanwhile);
+    assert_eq!(results(&outcome.unwrap()), [("app1", &ServiceResult::Applied)]);
+    *world.sim.slow.borrow_mut() = None;
+    world.converge(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_said_to_be_in_sync_while_its_health_gate_is_open_not_even_a_repair() {
+    let mut world = World::new();
+    world.commit(vec![app1("web1", "db1", "migrate1"), other("web1")]);
+    world.converge(1).await;
+    let id = world.id("app1.prd-web");
+    world.sim.hand(|engine| engine.containers.remove(&id));
+    pass(&mut world, 1).await;
+    let outcome = pass(&mut world, 0).await;
+    assert_eq!(world.running().len(), 3, "its replacement runs already");
+    assert!(outcome.left.is_in_sync(), "nothing is left to be done but to wait: {}", outcome.left);
+    let said = said(&world, &outcome);
+    let (app1, app2) = (&said.services["app1"], &said.services["app2"]);
+    assert_eq!((app1.sync, app1.health), (Sync::OutOfSync, Health::Progressing));
+    assert!(app1.reason.starts_with("under way: drift in web"), "{}", app1.reason);
+    assert_eq!((app2.sync, app2.health), (Sync::Synced, Health::Healthy));
+    assert!(!said.is_in_sync() && said.revision.applied.is_none());
+    let outcome = world.pass().await.unwrap();
+    assert!(self::said(&world, &outcome).is_in_sync());
+}
+
+fn said(world: &World, outcome: &PassOutcome) -> Status {
+    let desired = &world.commits[world.tip.as_ref().unwrap()];
+    let facts = Facts {
+        node: &desired.node,
+        environment: desired.revision.environment(),
+        trust: TrustLevel::Signed,
+        tip: desired.revision.commit(),
+        verified: desired.revision.commit(),
+        refused: None,
+        waits: None,
+        git: Reach::Answers,
+        engine: Reach::Answers,
+        mistakes: Vec::new(),
+        desired: Some(desired),
+        plan: Some(&outcome.left),
+        observed: Some(&outcome.observed),
+        failures: std::collections::BTreeMap::new(),
+        under_way: world.state.reasons_under_way(),
+        memory: &world.memory,
+        now: world.now,
+    };
+    next_status(None, &facts)
 }
