@@ -37,6 +37,13 @@ pub(crate) const ONE_BYTES_MAX: usize = 4 << 20;
 /// Bytes of a list: thousands of containers with many labels.
 pub(crate) const LIST_BYTES_MAX: usize = 32 << 20;
 
+/// Objects in one answer: decoded, the smallest take a hundred times their text. A container listed is
+/// about ten.
+const OBJECTS_MAX: usize = 100_000;
+
+/// Other parts of one answer, each of which may take 160 bytes. A container listed is under a hundred.
+const PARTS_MAX: usize = 600_000;
+
 /// Characters of the engine's own words in an error.
 const MESSAGE_CHARS_MAX: usize = 600;
 
@@ -291,6 +298,12 @@ fn negotiate(newest: &str, oldest: &str) -> Result<String, String> {
 }
 
 fn decode(call: &Call<'_>, body: &[u8]) -> Result<Value, DockerError> {
+    let n_objects = body.iter().filter(|byte| **byte == b'{').count();
+    let n_parts = body.iter().filter(|byte| matches!(byte, b',' | b'[')).count();
+    if n_objects > OBJECTS_MAX || n_parts > PARTS_MAX {
+        let words = "the answer has more parts than an engine of thousands of containers gives";
+        return Err(call.error(DockerErrorKind::Malformed, words));
+    }
     serde_json::from_slice(body).map_err(|error| {
         call.error(DockerErrorKind::Malformed, format!("the answer is not JSON ({error})"))
     })

@@ -361,7 +361,9 @@ async fn look<D: DockerRead, F, S>(
         if ended.is_empty() {
             return Ok(observed);
         }
-        ended.into_iter().for_each(|outcome| state.keep(outcome));
+        for outcome in ended {
+            state.keep(outcome);
+        }
         look = Look::Changes;
     }
 }

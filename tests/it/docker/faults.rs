@@ -100,6 +100,32 @@ async fn garbage_and_refusals_are_told_apart() {
     client.start(&listed[0].id).await.unwrap();
 }
 
+/// What an agent may hold at most (FAULTS, I14).
+const AGENT_BYTES_MAX: u64 = 256 << 20;
+
+#[tokio::test]
+async fn no_answer_of_an_engine_costs_more_memory_than_an_agent_may_have() {
+    // Each just below the cap on bytes, and dozens of times as large when decoded.
+    for part in ["{\"a\":0}", "[0]", "0", "{}"] {
+        let count = (31 << 20) / (part.len() + 1);
+        let list = format!("[{}{part}]", format!("{part},").repeat(count));
+        let canned = Canned::start(vec![
+            ("/_ping", answer(200, "OK")),
+            ("/version", answer(200, r#"{"ApiVersion": "1.41", "MinAPIVersion": "1.12"}"#)),
+            ("/containers/json", answer(200, &list)),
+        ]);
+        drop(list);
+        // The peak is counted from here on.
+        std::fs::write("/proc/self/clear_refs", "5").unwrap();
+        let error = client(&canned.socket()).containers().await.unwrap_err();
+        assert_eq!(error.kind, DockerErrorKind::Malformed, "{part}: {error}");
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        let kilobytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        assert!(kilobytes * 1024 < AGENT_BYTES_MAX, "{part}: {line}");
+    }
+}
+
 #[tokio::test]
 async fn an_engine_too_new_or_too_old_is_refused_with_what_to_do() {
     for (newest, oldest, wanted) in
@@ -173,6 +199,9 @@ async fn pulls_succeed_by_digest_and_fail_by_name() {
     ));
     let cut = stand_in("HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{\"schema".to_owned());
     let busy = stand_in(answer(503, "{}"));
+    let spared =
+        stand_in(answer(429, "{}").replace("Connection", "Retry-After: 3600\r\nConnection"));
+    let closed_off = stand_in(answer(403, "{}"));
     for (case, image, auth, kind) in [
         ("no credentials", &image.reference, None, DockerErrorKind::Unauthorized),
         ("bad ones", &image.reference, Some(auth("canary")), DockerErrorKind::Unauthorized),
@@ -182,6 +211,8 @@ async fn pulls_succeed_by_digest_and_fail_by_name() {
         ("another manifest", &reference(wrong.authority()), None, DockerErrorKind::Registry),
         ("cut off", &reference(cut.authority()), None, DockerErrorKind::Registry),
         ("busy", &reference(busy.authority()), None, DockerErrorKind::Registry),
+        ("too many requests", &reference(spared.authority()), None, DockerErrorKind::Registry),
+        ("forbidden", &reference(closed_off.authority()), None, DockerErrorKind::Unauthorized),
         (
             "another hub's",
             &reference("127.0.0.1:9"),

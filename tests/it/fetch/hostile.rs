@@ -9,7 +9,7 @@ use tidegate::config::Remote;
 
 use crate::fetch::{Bench, remote};
 use crate::support::git::{git, run};
-use crate::support::git_fake::{Fake, TIP, pack_start, packet, read_until};
+use crate::support::git_fake::{Fake, TIP, pack_start, packet, pause, read_until};
 use crate::support::git_server::git_daemon;
 
 /// What the agent may hold at most (FAULTS, I14); the parent must stay far below.
@@ -100,6 +100,39 @@ async fn a_blob_that_inflates_over_the_childs_memory_is_refused() {
         check_too_large(&bench.fetch_error(&remote).await);
     }
     check_parent_is_small();
+}
+
+/// Ids of this process's children: the one under test, since each test is a process of its own.
+fn children() -> Vec<i32> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    lists
+        .flat_map(|list| {
+            list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_child_that_the_kernel_kills_for_its_memory_is_said_and_leaves_nothing_behind() {
+    let bench = Bench::new();
+    let fake = Fake::start(|_| pause());
+    let remote = remote(&format!("git://127.0.0.1:{}/x.git", fake.port));
+    let kill = async {
+        let child = loop {
+            match children().as_slice() {
+                [child] => break *child,
+                _ => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+            }
+        };
+        let child = rustix::process::Pid::from_raw(child).unwrap();
+        rustix::process::kill_process(child, rustix::process::Signal::KILL).unwrap();
+    };
+    let (error, ()) = tokio::join!(bench.fetch_error(&remote), kill);
+    assert!(matches!(error, GitError::Died { .. }), "{error:?}");
+    assert!(error.to_string().contains("signal 9"), "{error}");
+    bench.origin.commit("prd", "a", "one");
+    bench.fetch(&bench.local()).await.unwrap();
 }
 
 #[tokio::test]

@@ -24,15 +24,16 @@ fn text(bytes: &[u8]) -> Result<String, String> {
 struct Mount(PathBuf);
 
 impl Mount {
-    /// None without root: such a test needs a file system of its own.
-    fn new(at: &Path, args: &[&str]) -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            return None;
-        }
+    /// Needs root: such a test needs a file system of its own.
+    fn new(at: &Path, args: &[&str]) -> Self {
+        assert!(
+            rustix::process::geteuid().is_root(),
+            "this test mounts a file system of its own: run `make test` as root"
+        );
         fs::create_dir_all(at).unwrap();
         let done = Command::new("mount").args(args).arg(at).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        Some(Self(at.to_owned()))
+        Self(at.to_owned())
     }
 }
 
@@ -104,9 +105,7 @@ fn a_power_loss_after_a_save_loses_nothing() {
     fs::write(&image, vec![0; 16 * 1024 * 1024]).unwrap();
     run(Command::new("mkfs.ext4").arg("-q").arg(&image));
     let (before, after) = (dir.path().join("before"), dir.path().join("after"));
-    let Some(mounted) = Mount::new(&before, &["-o", "loop", image.to_str().unwrap()]) else {
-        return;
-    };
+    let mounted = Mount::new(&before, &["-o", "loop", image.to_str().unwrap()]);
     let store = FileMemoryStore::new(&before.join("state"));
     let memory = Memory {
         anchor: Some("0123456789abcdef0123456789abcdef01234567".parse().unwrap()),
@@ -133,9 +132,7 @@ async fn a_power_loss_after_an_adoption_keeps_its_objects() {
     fs::write(&image, vec![0; 16 * 1024 * 1024]).unwrap();
     run(Command::new("mkfs.ext4").arg("-q").arg(&image));
     let (before, after) = (dir.path().join("before"), dir.path().join("after"));
-    let Some(mounted) = Mount::new(&before, &["-o", "loop", image.to_str().unwrap()]) else {
-        return;
-    };
+    let mounted = Mount::new(&before, &["-o", "loop", image.to_str().unwrap()]);
     let source = open(&before.join("state"), FetchLimits::default());
     let remote = remote(origin.path.to_str().unwrap());
     let tidegate::reconcile::source::Fetch::New(fetched) =
@@ -157,10 +154,7 @@ async fn a_full_disk_is_said_and_nothing_is_lost() {
     let origin = Origin::new(dir.path());
     let one = origin.commit("prd", "a", "one");
     let disk = dir.path().join("disk");
-    let Some(mounted) = Mount::new(&disk, &["-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs"])
-    else {
-        return;
-    };
+    let mounted = Mount::new(&disk, &["-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs"]);
     let source = open(&disk.join("state"), FetchLimits::default());
     let remote = remote(origin.path.to_str().unwrap());
     let tidegate::reconcile::source::Fetch::New(fetched) =

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::park_timeout as park;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 pub(crate) struct TestHub {
@@ -18,6 +19,14 @@ impl Drop for TestHub {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+impl TestHub {
+    /// Sends it a signal, by its process id.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(i32::try_from(self.process.id()).unwrap()).unwrap();
+        kill_process(id, signal).unwrap();
     }
 }
 

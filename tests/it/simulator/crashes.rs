@@ -156,7 +156,12 @@ async fn a_process_that_dies_again_while_recovering_is_finished_all_the_same() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_fails_with_or_without_its_effect_is_made_good() {
-    let kinds = [DockerErrorKind::Timeout, DockerErrorKind::Interrupted, DockerErrorKind::Engine];
+    let kinds = [
+        DockerErrorKind::Timeout,
+        DockerErrorKind::Interrupted,
+        DockerErrorKind::Engine,
+        DockerErrorKind::Malformed,
+    ];
     for run in runs() {
         let mut world = prepared(&run).await;
         let from = world.sim.effects();

@@ -16,6 +16,8 @@ use tokio::time::Instant;
 pub(crate) enum Behaviour {
     /// Healthy so long after its start.
     Healthy(u64),
+    /// Healthy for so many seconds, then unhealthy as long, again and again.
+    Flaps(u64),
     /// Has a health check that never passes.
     NeverHealthy,
     /// Runs, without a health check.
@@ -113,6 +115,8 @@ impl Engine {
         match self.behaviour(container) {
             Behaviour::Plain => running(None),
             Behaviour::Healthy(after) if up.as_secs() >= after => running(Some("healthy")),
+            Behaviour::Flaps(secs) if (up.as_secs() / secs) % 2 == 1 => running(Some("unhealthy")),
+            Behaviour::Flaps(_) => running(Some("healthy")),
             Behaviour::NeverHealthy if up.as_secs() >= 3 => running(Some("unhealthy")),
             Behaviour::Healthy(_) | Behaviour::NeverHealthy => running(Some("starting")),
             Behaviour::Exits(after, _) if up.as_secs() < after => running(None),

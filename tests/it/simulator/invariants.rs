@@ -1,14 +1,19 @@
 //! What must hold after every single call (FAULTS.md, "Invariants").
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use tidegate::clients::docker::ContainerState;
 use tidegate::model::Digest;
 use tidegate::reconcile::memory::Memory;
 use tidegate::reconcile::observed::labels;
+use tokio::time::Instant;
 
 use crate::simulator::engine::{Container, Engine};
 use crate::simulator::sim::foreign;
+
+/// The hub's password, which nobody may ever read.
+pub(crate) const CANARY: &str = "canary-hub-51c7e0";
 
 #[derive(Debug, Default)]
 pub(crate) struct Invariants {
@@ -18,7 +23,12 @@ pub(crate) struct Invariants {
     /// Images that some commit names.
     pub(crate) committed: BTreeSet<Digest>,
     pub(crate) broken: Vec<String>,
+    /// When calls failed, within the last minute.
+    failed: VecDeque<Instant>,
 }
+
+/// Calls that may fail within a minute: what fails is tried again ever more rarely.
+const FAILED_PER_MINUTE_MAX: usize = 30;
 
 /// What matters about the container that a call is about.
 pub(crate) struct Before {
@@ -34,6 +44,25 @@ fn place(container: &Container) -> (String, String) {
 impl Invariants {
     pub(crate) fn snapshot(&mut self, engine: &Engine) {
         self.foreign = foreign(engine);
+    }
+
+    /// A call failed.
+    pub(crate) fn fail(&mut self, what: &str) {
+        let now = Instant::now();
+        self.failed.push_back(now);
+        while self.failed.front().is_some_and(|at| now - *at > Duration::from_secs(60)) {
+            self.failed.pop_front();
+        }
+        if self.failed.len() > FAILED_PER_MINUTE_MAX {
+            self.broken.push(format!("I16: {what} is one of too many that fail in a minute"));
+        }
+    }
+
+    /// Something that people or machines may read.
+    pub(crate) fn read(&mut self, text: &str) {
+        if text.contains(CANARY) {
+            self.broken.push(format!("I13: a secret is shown: {text}"));
+        }
     }
 
     pub(crate) fn before(engine: &Engine, what: &str) -> Before {

@@ -10,6 +10,7 @@ mod rollout;
 mod drift;
 mod holds;
 mod networks;
+mod limits;
 mod beside;
 mod crashes;
 mod random;

@@ -140,11 +140,15 @@ impl Sim {
             self.die();
             std::future::pending::<()>().await;
         }
-        match (fault, result) {
+        let result = match (fault, result) {
             (Some(kind), _) => Err(error(kind, &what)),
             (None, Some(result)) => result,
             (None, None) => Err(error(DockerErrorKind::Interrupted, &what)),
+        };
+        if result.is_err() {
+            self.invariants.borrow_mut().fail(&what);
         }
+        result
     }
 
     async fn on<T>(

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tidegate::clients::docker::RegistryAuth;
 use tidegate::config::NodePolicy;
 use tidegate::model::{CommitId, Digest, Mode, Revision};
 use tidegate::reconcile::desired::container::{
@@ -26,6 +27,7 @@ use tidegate::reconcile::plan::Overrides;
 use tokio::time::Instant;
 
 use crate::simulator::engine::{BEGAN, Behaviour, Container, Image, Phase};
+use crate::simulator::invariants::CANARY;
 use crate::simulator::sim::Sim;
 
 pub(crate) const GOOD: Behaviour = Behaviour::Healthy(2);
@@ -235,6 +237,11 @@ impl World {
             self.nonces.set(self.nonces.get() + 1);
             format!("{:08x}", self.nonces.get())
         };
+        let auth = RegistryAuth {
+            server: "hub.test".into(),
+            username: "alice".into(),
+            password: CANARY.into(),
+        };
         let input = PassInput {
             desired: &commits[self.tip.as_ref().unwrap()],
             resolve: &resolve,
@@ -242,7 +249,7 @@ impl World {
             key: &self.key,
             files_dir: "/var/lib/tidegate/files",
             overrides: &self.overrides,
-            auth: None,
+            auth: Some(&auth),
             look: Look::Changes,
             intent: self.intent,
             trigger: "test",
@@ -256,6 +263,11 @@ impl World {
             () = sim.dies.notified() => None,
             result = pass => Some(result),
         };
+        if let Some(Ok(outcome)) = &ended {
+            let said = (&outcome.plan, &outcome.left, &outcome.outcomes, &outcome.notes);
+            let said = format!("{said:?}{}{:?}", outcome.plan, self.memory);
+            self.sim.invariants.borrow_mut().read(&said);
+        }
         self.assert_sound();
         match ended {
             Some(result) if !self.sim.crashed.get() => Some(result),

@@ -24,11 +24,13 @@ const START_SECS_MAX: u64 = 90;
 
 /// Holds the namespaces, whatever becomes of the daemon: a machine outlives its engine, and so do
 /// its networks. `$1` is /etc/docker: engine 20.10 keeps its id there, whatever its folders, and
-/// agents would take all of these engines for one. Hubs listen on the tests' loopback, which is
+/// agents would take all of these engines for one. `$3` is how large its image store is, on a file
+/// system of its own, or nothing. Hubs listen on the tests' loopback, which is
 /// another one than in here, so connections to it are handed to a relay.
 const HOLD: &str = r#"set -e
 mkdir -p /etc/docker
 mount --bind "$1" /etc/docker
+[ -z "$3" ] || mount -t tmpfs -o "size=$3" tmpfs "$4"
 ip link set lo up
 iptables --wait -t nat -A OUTPUT -p tcp -d 127.0.0.0/8 -j REDIRECT --to-ports "$2"
 echo held
@@ -46,6 +48,11 @@ pub(crate) struct PrivateEngine {
 impl PrivateEngine {
     /// Starts an engine and waits until it answers.
     pub(crate) fn start() -> Self {
+        Self::with_store("")
+    }
+
+    /// The same with an image store of this size, as `mount` writes it.
+    pub(crate) fn with_store(size: &str) -> Self {
         let root = rustix::process::geteuid().is_root();
         let programs = ["dockerd", "setpriv", "unshare", "nsenter", "iptables", "ip"];
         assert!(
@@ -56,7 +63,7 @@ impl PrivateEngine {
         leftovers::end_all();
         let dir = tempfile::Builder::new().prefix(leftovers::PREFIX).tempdir().unwrap();
         let claim = Claim::on(dir.path());
-        let holder = hold(dir.path());
+        let holder = hold(dir.path(), size);
         relay::start(holder.id());
         let process = spawn(dir.path(), holder.id());
         let mut engine = Self { process, holder, dir, _claim: claim };
@@ -77,6 +84,24 @@ impl PrivateEngine {
     /// A client for it.
     pub(crate) fn client(&self) -> DockerClient {
         DockerClient::new(&format!("unix://{}", self.socket().display())).unwrap()
+    }
+
+    /// Leaves no byte in the image store.
+    pub(crate) fn fill_store(&self) {
+        self.in_store("dd if=/dev/zero of=filler bs=64k 2>/dev/null; dd if=/dev/zero of=rest bs=1");
+    }
+
+    /// Makes room again.
+    pub(crate) fn empty_store(&self) {
+        self.in_store("rm filler rest");
+    }
+
+    fn in_store(&self, what: &str) {
+        let holder = self.holder.id().to_string();
+        let what = format!("cd {} && {{ {what}; }}", self.dir.path().join("data").display());
+        let mut command = Command::new("nsenter");
+        command.args(["--mount", "--target", &holder, "sh", "-c", &what]);
+        command.stdin(Stdio::null()).stderr(Stdio::null()).status().unwrap();
     }
 
     /// Sends a signal to the daemon, by its process id.
@@ -156,13 +181,16 @@ pub(crate) fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|dir| dir.join(program).exists())
 }
 
-fn hold(dir: &Path) -> Child {
-    let etc = dir.join("etc");
+fn hold(dir: &Path, size: &str) -> Child {
+    let (etc, data) = (dir.join("etc"), dir.join("data"));
     std::fs::create_dir_all(&etc).unwrap();
+    std::fs::create_dir_all(&data).unwrap();
     let mut holder = Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "unshare", "--net", "--mount", "sh", "-c", HOLD, "sh"])
         .arg(etc)
         .arg(relay::PORT.to_string())
+        .arg(size)
+        .arg(data)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

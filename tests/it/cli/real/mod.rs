@@ -4,6 +4,7 @@
 
 mod beside;
 mod changes;
+mod cuts;
 mod demo;
 mod hands;
 mod kills;
@@ -12,3 +13,4 @@ mod outages;
 mod refusals;
 mod secrets;
 mod stage;
+mod store;

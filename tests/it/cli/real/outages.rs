@@ -1,8 +1,12 @@
 //! Engines that go away and come back, Git that does, and a second agent.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use rustix::process::Signal;
 
-use crate::cli::real::stage::Stage;
+use crate::cli::real::changes::assert_same;
+use crate::cli::real::stage::{Running, Stage};
+use crate::support::engine::PrivateEngine;
 
 const WEB: &str = "app1.dev-web";
 
@@ -13,6 +17,9 @@ async fn what_goes_away_is_named_and_followed_again_when_it_is_back() {
     stage.settled(stage.history.tip);
     a_second_agent_refuses(&stage);
     git_goes_and_comes(&mut stage).await;
+    the_engine_hangs_and_goes_on(&mut stage).await;
+    nobody_is_told_who_may(&stage);
+    another_engine_takes_its_place(&mut stage);
     assert_eq!(stage.end_agent(Signal::TERM), Some(0));
 }
 
@@ -94,4 +101,65 @@ fn a_killed_engine_comes_back(stage: &mut Stage) {
         });
         (well && running.keys().eq(wanted)).then_some(())
     });
+}
+
+async fn the_engine_hangs_and_goes_on(stage: &mut Stage) {
+    let before = stage.running();
+    stage.engine.signal(Signal::STOP);
+    let status = stage.says("the engine hangs", |status| status.engine.is_some());
+    let reason = status.engine.unwrap().reason;
+    assert!(reason.contains("no answer within"), "{reason}");
+    let commit = stage.release("job", "1.1.0", "good").await;
+    stage.says("Git is believed all the same", |s| s.revision.verified == Some(commit));
+    stage.engine.signal(Signal::CONT);
+    stage.settled(commit);
+    assert_same(&before, &stage.running(), &["app3.dev-job"]);
+}
+
+/// A user who may open neither the socket nor its folder.
+fn nobody_is_told_who_may(stage: &Stage) {
+    const NOBODY: u32 = 65534;
+    let dir = stage.dir.path();
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let url = format!("url = \"{}\"", stage.origin().display());
+    stage.configure("nobody.toml", "nobody", &url);
+    std::fs::create_dir(dir.join("nobody")).unwrap();
+    std::os::unix::fs::chown(dir.join("nobody"), Some(NOBODY), Some(NOBODY)).unwrap();
+    let program = dir.join("tidegate");
+    std::fs::copy(env!("CARGO_BIN_EXE_tidegate"), &program).unwrap();
+    let mut command = std::process::Command::new("setpriv");
+    command.args([
+        "--reuid",
+        &NOBODY.to_string(),
+        "--regid",
+        &NOBODY.to_string(),
+        "--clear-groups",
+    ]);
+    command.arg(&program).args(["plan", "--config", "nobody.toml"]);
+    command.current_dir(dir).env("HOME", dir.join("nobody"));
+    let said: crate::cli::support::Said = command.output().unwrap().into();
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    assert!(said.err.contains("may not be opened"), "{}", said.err);
+}
+
+/// What answers at the socket now has nothing of ours: it gets all, and the first keeps its own.
+fn another_engine_takes_its_place(stage: &mut Stage) {
+    let first = stage.running();
+    stage.engine.signal(Signal::TERM);
+    stage.says("the engine is gone", |status| status.engine.is_some());
+    let other = PrivateEngine::start();
+    std::fs::rename(other.socket(), stage.engine.socket()).unwrap();
+    let second = stage.settled(stage.history.tip);
+    // The migration's success is remembered by the node, not by the engine.
+    let lasting = first.keys().filter(|name| !name.ends_with("migrate"));
+    assert_eq!(lasting.collect::<Vec<_>>(), second.keys().collect::<Vec<_>>());
+    let ids = |running: &Running| running.values().map(|(id, _)| id.clone()).collect::<Vec<_>>();
+    assert!(ids(&second).iter().all(|id| !ids(&first).contains(id)));
+    for id in ids(&second) {
+        stage.docker(&["rm", "-f", &id]);
+    }
+    drop(other);
+    stage.engine.restart();
+    let back = stage.settled(stage.history.tip);
+    assert_eq!(ids(&first), ids(&back));
 }

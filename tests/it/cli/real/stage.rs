@@ -36,7 +36,7 @@ pub(crate) struct Stage {
     pub(crate) dir: TempDir,
     pub(crate) images: BTreeMap<&'static str, PushedImage>,
     hub: Hub,
-    _hub: TestHub,
+    pub(crate) hub_process: TestHub,
 }
 
 /// Container names, with id and state.
@@ -45,6 +45,11 @@ pub(crate) type Running = BTreeMap<String, (String, String)>;
 impl Stage {
     /// An engine, a hub that demands a password, and a repository whose dev wants three services.
     pub(crate) async fn new() -> Self {
+        Self::on(PrivateEngine::start()).await
+    }
+
+    /// The same on this engine.
+    pub(crate) async fn on(engine: PrivateEngine) -> Self {
         let process = crate::registry::hub::start(|dir| {
             let file = dir.join("htpasswd");
             fs::write(&file, HTPASSWD).unwrap();
@@ -53,12 +58,12 @@ impl Stage {
         });
         let mut stage = Self {
             agent: None,
-            engine: PrivateEngine::start(),
+            engine,
             history: History::dev(),
             dir: tempfile::Builder::new().prefix("tg-").tempdir().unwrap(),
             images: BTreeMap::new(),
             hub: process.authority.parse().unwrap(),
-            _hub: process,
+            hub_process: process,
         };
         for (container, state) in [
             ("web", "good"),
