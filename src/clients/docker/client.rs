@@ -298,8 +298,14 @@ fn negotiate(newest: &str, oldest: &str) -> Result<String, String> {
 }
 
 fn decode(call: &Call<'_>, body: &[u8]) -> Result<Value, DockerError> {
-    let n_objects = body.iter().filter(|byte| **byte == b'{').count();
-    let n_parts = body.iter().filter(|byte| matches!(byte, b',' | b'[')).count();
+    let (mut n_objects, mut n_parts) = (0, 0);
+    for byte in body {
+        match byte {
+            b'{' => n_objects += 1,
+            b',' | b'[' => n_parts += 1,
+            _ => {}
+        }
+    }
     if n_objects > OBJECTS_MAX || n_parts > PARTS_MAX {
         let words = "the answer has more parts than an engine of thousands of containers gives";
         return Err(call.error(DockerErrorKind::Malformed, words));

@@ -17,7 +17,7 @@ const GATE_SECS: u64 = 300;
 async fn enters_its_gate(stage: &mut Stage, version: &str) {
     let text = APP1.replace("retries = 2", "retries = 1000");
     let timeout = format!("health_timeout = \"{GATE_SECS}s\"");
-    stage.write_service("app1", "role=web", &text.replace("health_timeout = \"20s\"", &timeout));
+    stage.write_service("app1", "role=web", &text.replace("health_timeout = \"120s\"", &timeout));
     stage.release("web", version, "starting").await;
     stage
         .until("the new version is in its gate", |stage| in_its_gate(stage, version).then_some(()));

@@ -21,7 +21,7 @@ use crate::support::images::{PushedImage, push};
 use crate::trust::history::{By, History};
 
 /// The most that anything may take: a rollout with its health gate on a busy machine.
-const WAIT_SECS_MAX: u64 = 60;
+const WAIT_SECS_MAX: u64 = 240;
 /// What nobody may ever read again: the hub's password, and its hash by bcrypt.
 pub(crate) const HUB_CANARY: &str = "canary-hub-9f3b27";
 const HTPASSWD: &str = "alice:$2b$04$731RjZca/Bhpv74bXpCb8epntkBpNqgdZ0auvzIrRE7X3tQpf4EQG\n";
@@ -370,7 +370,7 @@ depends_on = { db = { condition = "service_healthy" }, migrate = { condition = "
 [containers.web.healthcheck]
 test = ["CMD-SHELL", "test $$STATE = good"]
 interval = "1s"
-timeout = "5s"
+timeout = "30s"
 retries = 2
 
 [containers.db]
@@ -381,7 +381,7 @@ volumes = ["data:/data"]
 [containers.db.healthcheck]
 test = ["CMD", "test", "-d", "/data"]
 interval = "1s"
-timeout = "5s"
+timeout = "30s"
 retries = 5
 
 [containers.migrate]
@@ -392,7 +392,7 @@ depends_on = { db = { condition = "service_healthy" } }
 [volumes.data]
 
 [update]
-health_timeout = "20s"
+health_timeout = "120s"
 stable = "1s"
 "#;
 
@@ -406,7 +406,7 @@ restart = "unless-stopped"
 stop_grace_period = "1s"
 
 [update]
-health_timeout = "20s"
+health_timeout = "120s"
 stable = "1s"
 "#;
 
@@ -420,6 +420,6 @@ restart = "unless-stopped"
 stop_signal = "SIGKILL"
 
 [update]
-health_timeout = "20s"
+health_timeout = "120s"
 stable = "1s"
 "#;
