@@ -23,6 +23,7 @@ pub mod progress;
 pub mod interrupt;
 pub mod copying;
 pub mod anchor;
+pub mod push;
 pub mod pin;
 pub mod land;
 pub mod accept;

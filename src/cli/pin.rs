@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
 use crate::cli::output::{Cell, Format, Table, Tone, write_json};
+use crate::cli::push::{Origin, push};
 use crate::cli::registry::client;
 use crate::clients::registry::{ManifestReference, Platform, RegistryClient};
 use crate::hub::{
@@ -24,6 +25,8 @@ use crate::model::{Digest, EnvironmentName, Hub};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  tidegate pin app1.web --version 1.4.2\n  \
     tidegate pin app1.web --from app1/web:stable\n  \
+    tidegate pin app1.web --push ghcr.io/team/web:1.4.2\n  \
+    tidegate pin app1.web --push web:dev --version 1.5.0-rc.1\n  \
     tidegate pin --check\n  tidegate pin app1 --update")]
 pub struct PinArgs {
     /// The container, `app1.web`; with --check or --update also a service, or nothing for all
@@ -38,6 +41,11 @@ pub struct PinArgs {
     /// The image with this digest
     #[arg(long, value_name = "DIGEST", conflicts_with_all = ["check", "update"])]
     digest: Option<Digest>,
+    /// Copy this image into the hub first: of a registry (`ghcr.io/team/web:1.4.2`), or of this
+    /// machine's engine (`web:dev`, `docker-daemon:ghcr.io/team/web:1.4.2`); a tag that is a version,
+    /// or --version, becomes its tag in the hub
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["from", "digest", "check", "update"])]
+    push: Option<Origin>,
     /// Say which pins have newer versions in the hub; exits 2 if one is allowed by `versions`
     #[arg(long)]
     check: bool,
@@ -132,10 +140,27 @@ impl Work<'_> {
         let address: ContainerAddress = target.parse().map_err(|error: _| usage(&error))?;
         let known = self.containers.iter().find(|c| c.address == address);
         let known = known.ok_or_else(|| self.unknown(target))?;
-        let (reference, version) = self.reference(known)?;
+        let (reference, version) = match &self.args.push {
+            Some(origin) => self.push(origin, known, ctx)?,
+            None => self.reference(known)?,
+        };
         let request = self.request(known, reference, version);
         let pinned = self.pin(&request)?;
         self.tell(vec![(address, pinned)], ctx, out)
+    }
+
+    /// Brings the image into the hub.
+    fn push(
+        &self,
+        origin: &Origin,
+        known: &PinnedContainer,
+        ctx: &Context,
+    ) -> Result<(ManifestReference, Option<String>), CommandError> {
+        let version = self.args.version.as_deref().map(tag).transpose()?;
+        let to = (self.hub, self.client);
+        let pushed = push(origin, to, &known.repository, version.as_deref(), ctx)?;
+        ctx.notice(&format!("{} is {}", known.repository, pushed.digest));
+        Ok((ManifestReference::Digest(pushed.digest), pushed.version))
     }
 
     fn request(
@@ -167,8 +192,10 @@ impl Work<'_> {
             (None, Some(digest), _) => ManifestReference::Digest(*digest),
             (None, None, Some(version)) => ManifestReference::Tag(tag(version)?),
             (None, None, None) => {
-                return Err(CommandError::usage("which image? add --version, --from or --digest")
-                    .hint(format!("tidegate pin {} --version 1.4.2", known.address)));
+                return Err(CommandError::usage(
+                    "which image? add --version, --from, --digest or --push",
+                )
+                .hint(format!("tidegate pin {} --version 1.4.2", known.address)));
             }
         };
         Ok((reference, version))
@@ -319,7 +346,7 @@ fn named(
             "{} runs `{}` of {hub}, not `{other}`",
             known.address, known.repository
         ))
-        .hint("an image of another registry comes in by `docker push` to the hub")),
+        .hint("an image of another registry comes in by --push")),
     }
 }
 

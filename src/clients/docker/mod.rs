@@ -19,6 +19,7 @@ mod write;
 mod events;
 pub mod credentials;
 mod helper;
+mod save;
 
 pub use client::DockerClient;
 pub use credentials::{CredentialsError, HelperName, RegistryCredentials};

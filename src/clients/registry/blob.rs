@@ -6,6 +6,9 @@
 //! * Redirects are followed a few times, without our credentials, and never out of TLS.
 //! * No more and no less than the blob's size is ever read; a source that hangs or drips is left.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +25,8 @@ use crate::model::{Digest, RepositoryPath};
 
 /// Registries keep blobs in object stores, perhaps behind a CDN.
 const REDIRECTS_MAX: usize = 5;
+/// Bytes that are read from a file at once.
+const PIECE_BYTES: usize = 256 << 10;
 /// Time between two pieces.
 const PIECE_SECS_MAX: u64 = 30;
 /// Over so much time of waiting, a source must bring …
@@ -33,7 +38,7 @@ const DRIP_BYTES_MIN: u64 = 32 << 10;
 #[derive(Debug)]
 pub struct BlobReader {
     operation: String,
-    response: Response,
+    source: Source,
     /// Bytes to pass over, if the registry began before the place asked for.
     n_skip: u64,
     n_left: u64,
@@ -41,7 +46,43 @@ pub struct BlobReader {
     n_got: u64,
 }
 
+/// Where its bytes are.
+#[derive(Debug)]
+enum Source {
+    /// On their way.
+    Hub(Box<Response>),
+    /// Here, from this place on.
+    File(Arc<File>, u64),
+}
+
 impl BlobReader {
+    /// A blob of `size` bytes that lies in a file.
+    pub(crate) fn of_file(operation: String, file: Arc<File>, at: u64, size: u64) -> Self {
+        let source = Source::File(file, at);
+        Self { operation, source, n_skip: 0, n_left: size, waited: Duration::ZERO, n_got: 0 }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
+        match &mut self.source {
+            Source::Hub(response) => {
+                let piece = timeout(Duration::from_secs(PIECE_SECS_MAX), response.chunk()).await;
+                let piece = piece.map_err(|_| slow(&self.operation))?;
+                piece.map_err(|error| unreachable(&self.operation, &error))
+            }
+            Source::File(file, at) => {
+                let n = usize::try_from(self.n_left).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+                let mut bytes = vec![0; n];
+                let n = file.read_at(&mut bytes, *at).map_err(|error| {
+                    let (kind, words) = (RegistryErrorKind::Malformed, error.to_string());
+                    RegistryError::new(kind, &self.operation, words)
+                })?;
+                bytes.truncate(n);
+                *at += n as u64;
+                Ok((n > 0).then(|| bytes.into()))
+            }
+        }
+    }
+
     fn malformed(&self, message: &str) -> RegistryError {
         RegistryError::new(RegistryErrorKind::Malformed, &self.operation, message)
     }
@@ -53,12 +94,7 @@ impl BlobReader {
     pub async fn piece(&mut self) -> Result<Option<Bytes>, RegistryError> {
         loop {
             let began = Instant::now();
-            let deadline = Duration::from_secs(PIECE_SECS_MAX);
-            let piece = timeout(deadline, self.response.chunk())
-                .await
-                .map_err(|_| slow(&self.operation))?
-                .map_err(|error| unreachable(&self.operation, &error))?;
-            let Some(mut piece) = piece else {
+            let Some(mut piece) = self.next().await? else {
                 if self.n_left > 0 {
                     let message = format!("it ended {} bytes too early", self.n_left);
                     let kind = RegistryErrorKind::Unreachable;
@@ -145,7 +181,7 @@ impl RegistryClient {
             operation,
             // Its turn ends here: whoever reads may wait for a turn at another hub meanwhile, and
             // somebody there for a turn here.
-            response: answer.response,
+            source: Source::Hub(Box::new(answer.response)),
             n_skip,
             n_left: size.saturating_sub(from),
             waited: Duration::ZERO,

@@ -3,16 +3,16 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use tidegate::clients::registry::RegistryOptions;
+use tidegate::clients::registry::{ManifestReference, RegistryOptions, RegistryRead as _};
 
 use crate::cli::support::{Said, run, tidegate};
-use crate::registry::hub::{TestHub, plain};
-use crate::registry::{auth, client, guarded, options, push_image};
+use crate::registry::hub::{TestHub, free_port, plain};
+use crate::registry::{auth, client, guarded, options, push_image, web};
 
 const RULESET: &str = "rulesets/it/app1.toml";
 
 /// A hub with versions of `app1/web`, and a work tree that pins 1.0.0 of them.
-async fn stage(versions: &[&str]) -> (TestHub, tempfile::TempDir) {
+pub(crate) async fn stage(versions: &[&str]) -> (TestHub, tempfile::TempDir) {
     let hub = plain();
     let tree = tree(&hub, options(), versions).await;
     (hub, tree)
@@ -40,7 +40,7 @@ async fn tree(hub: &TestHub, options: RegistryOptions, versions: &[&str]) -> tem
     tree
 }
 
-fn text(tree: &Path) -> String {
+pub(crate) fn text(tree: &Path) -> String {
     std::fs::read_to_string(tree.join(RULESET)).unwrap()
 }
 
@@ -146,5 +146,52 @@ async fn credentials_come_from_the_helper_that_docker_is_told_of_and_are_never_s
         assert_eq!(said.code, code, "{case}: {}", said.err);
         assert!(said.err.contains(words), "{case}: {}", said.err);
         assert!(!(said.out + &said.err).contains("secret"), "{case}");
+    }
+}
+
+#[tokio::test]
+async fn an_image_of_another_registry_is_pushed_with_its_digest_and_pinned() {
+    let (hub, tree) = stage(&[]).await;
+    let tree = tree.path();
+    let elsewhere = plain();
+    let source = client(&elsewhere, options());
+    let first = push_image(&source, "{\"n\": 1}", Some("1.4.2")).await;
+    let second = push_image(&source, "{\"n\": 2}", Some("latest")).await;
+    let image = |tag: &str| format!("{}/app1/web:{tag}", elsewhere.authority);
+    let said = run(tree, ["pin", "app1.web", "--push", &image("1.4.2")]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.contains(&format!("1.4.2 ({})", first.0)), "{}", said.out);
+    assert!(text(tree).contains(&first.1.to_string()), "{}", text(tree));
+    let target = client(&hub, options());
+    let tagged = async |tag: &str| {
+        let tag = ManifestReference::Tag(tag.to_owned());
+        target.manifest_digest(&web(), &tag).await.unwrap()
+    };
+    assert_eq!(tagged("1.4.2").await, Some(first.0));
+    // Again: nothing is missing, nothing changes.
+    let again = run(tree, ["pin", "app1.web", "--push", &image("1.4.2")]);
+    assert!(again.out.contains("pinned to") && again.code == 0, "{}{}", again.out, again.err);
+    // A tag that is no version names nothing here, and a version names one image for good.
+    let latest = image("latest");
+    let taken = run(tree, ["pin", "app1.web", "--push", &latest, "--version", "1.4.2"]);
+    assert_eq!(taken.code, 1, "{}", taken.err);
+    assert!(taken.err.contains("is another image already"), "{}", taken.err);
+    assert_eq!(tagged("1.4.2").await, Some(first.0));
+    let moving = run(tree, ["pin", "app1.web", "--push", &latest]);
+    assert_eq!(moving.code, 0, "{}", moving.err);
+    assert!(text(tree).contains(&second.0.to_string()) && !text(tree).contains("version"));
+    assert_eq!(tagged("latest").await, None);
+    for (image, code, words) in [
+        (image("9.9.9"), 1, "has no app1/web:9.9.9"),
+        ("docker://web".to_owned(), 64, "names no registry"),
+        (format!("127.0.0.1:{}/app1/web:1", free_port()), 1, "Connection refused"),
+        ("web:dev".to_owned(), 1, "no Docker engine answers"),
+    ] {
+        let mut command = tidegate(tree);
+        command.env("DOCKER_HOST", "unix:///nowhere.sock");
+        command.args(["pin", "app1.web", "--push", &image]);
+        let said = Said::from(command.output().unwrap());
+        assert_eq!(said.code, code, "{image}: {}", said.err);
+        assert!(said.err.contains(words), "{image}: {}", said.err);
     }
 }

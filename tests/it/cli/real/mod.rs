@@ -10,6 +10,7 @@ mod hands;
 mod kills;
 mod networks;
 mod outages;
+mod push;
 mod refusals;
 mod secrets;
 mod stage;
