@@ -18,8 +18,8 @@ use crate::support::front::{Act, Front};
 const WAIT_SECS_MAX: u64 = 60;
 
 /// Two environments: tst wants an image that only dev's hub holds.
-struct Lines {
-    dir: TempDir,
+pub(crate) struct Lines {
+    pub(crate) dir: TempDir,
     dev: TestHub,
     tst: TestHub,
     web: Document,
@@ -46,6 +46,15 @@ impl Lines {
         layers: &[Vec<u8>],
     ) -> Self {
         let web = push_image(&client(&dev.authority), "app1/web", layers).await;
+        Self::wanting((dev, at_dev), (tst, at_tst), web)
+    }
+
+    /// Lines that want this image, which lies in dev's hub.
+    pub(crate) fn wanting(
+        (dev, at_dev): (TestHub, &str),
+        (tst, at_tst): (TestHub, &str),
+        web: Document,
+    ) -> Self {
         let dir = TempDir::new().unwrap();
         let at = dir.path();
         write(
@@ -72,6 +81,7 @@ impl Lines {
             let text = format!("name = \"{name}\"\nhub = \"{hub}\"\n");
             write(at, &own("environment.toml"), &text);
             write(at, &own("nodes/n1.toml"), "promoter = true\n");
+            write(at, &own("nodes/n2.toml"), "");
             let kind = if name == "dev" { "change" } else { "promote" };
             let trust = format!(
                 "version = 1\n[people.alice]\nkeys = []\n[roles]\nadmin = {{ people = [\"alice\"] }}\n\
@@ -259,7 +269,31 @@ async fn a_hub_that_is_gone_is_named() {
     assert!(said.err.contains(&gone), "{}", said.err);
 }
 
-struct Agent(Child);
+/// A node's agent, ended on drop.
+pub(crate) struct Agent(Child);
+
+impl Agent {
+    /// Starts tst's agent of a node, whose configuration and log are `NODE.toml` and `NODE.log`.
+    pub(crate) fn start(lines: &Lines, node: &str, socket: &str) -> Self {
+        let at = lines.dir.path();
+        let config = format!(
+            "node = \"{node}\"\nenvironment = \"tst\"\nstate_dir = \"{0}/{node}\"\n\
+             [repository]\nurl = \"{0}/config\"\nid = \"lines\"\nanchor = \"{1}\"\n\
+             interval = \"1s\"\n[engine]\nsocket = \"unix://{socket}\"\n",
+            at.display(),
+            lines.anchor,
+        );
+        write(at, &format!("{node}.toml"), &config);
+        let log = std::fs::File::create(at.join(format!("{node}.log"))).unwrap();
+        let agent = tidegate(at)
+            .args(["--config", &format!("{node}.toml"), "agent"])
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self(agent)
+    }
+}
 
 impl Drop for Agent {
     fn drop(&mut self) {
@@ -273,24 +307,8 @@ async fn a_promoter_copies_what_its_hub_lacks_for_a_verified_commit() {
     let lines = Lines::new().await;
     let at = lines.dir.path();
     // No engine: copying does not need one.
-    let config = format!(
-        "node = \"n1\"\nenvironment = \"tst\"\nstate_dir = \"{0}/state\"\n\
-         [repository]\nurl = \"{0}/config\"\nid = \"lines\"\nanchor = \"{1}\"\ninterval = \"1s\"\n\
-         [engine]\nsocket = \"unix://{0}/no-{2}.sock\"\n",
-        at.display(),
-        lines.anchor,
-        free_port()
-    );
-    write(at, "agent.toml", &config);
-    let log = std::fs::File::create(at.join("log")).unwrap();
-    let agent = tidegate(at)
-        .args(["--config", "agent.toml", "agent"])
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    let _agent = Agent(agent);
-    let told = || std::fs::read_to_string(at.join("log")).unwrap();
+    let _agent = Agent::start(&lines, "n1", &format!("{}/no-{}.sock", at.display(), free_port()));
+    let told = || std::fs::read_to_string(at.join("n1.log")).unwrap();
     let since = Instant::now();
     while !told().contains("the hub holds every image") {
         assert!(since.elapsed() < Duration::from_secs(WAIT_SECS_MAX), "{}", told());

@@ -10,6 +10,7 @@ mod hands;
 mod kills;
 mod networks;
 mod outages;
+mod promoter;
 mod push;
 mod refusals;
 mod secrets;
