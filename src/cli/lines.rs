@@ -112,6 +112,7 @@ impl<'a> Lines<'a> {
         let anchor = match (args.anchor, &url) {
             (Some(anchor), _) => anchor,
             (None, RemoteUrl::Path(path)) => {
+                open(path)?;
                 let tip = commit(path, environment.as_str())?;
                 anchor_in(path, environment, tip, ctx)?
             }

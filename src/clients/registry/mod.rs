@@ -1,6 +1,7 @@
 //! A thin client for registries that speak the OCI distribution protocol.
 //!
-//! In: a hub, its CA and credentials. Out: [`RegistryRead`], [`RegistryWrite`], [`resolve()`].
+//! In: a hub, its CA and credentials. Out: [`RegistryRead`], [`RegistryUpload`], [`RegistryWrite`],
+//! [`resolve()`].
 //! Effect: HTTP(S) to that hub, and to the token server that it names.
 //!
 //! # Guarantees
@@ -92,22 +93,9 @@ pub trait RegistryRead {
     ) -> Result<Option<Vec<Referrer>>, RegistryError>;
 }
 
-/// What changes a hub.
+/// Blobs on their way to a hub.
 #[expect(async_fn_in_trait, reason = "callers run on one thread and never send these futures")]
-pub trait RegistryWrite {
-    /// Stores a small blob; returns its digest.
-    async fn push_blob(
-        &self,
-        repository: &RepositoryPath,
-        bytes: Vec<u8>,
-    ) -> Result<Digest, RegistryError>;
-    /// Stores a manifest or an index, byte for byte, under its digest and, if given, a tag.
-    async fn push_manifest(
-        &self,
-        repository: &RepositoryPath,
-        document: &Document,
-        tag: Option<&str>,
-    ) -> Result<(), RegistryError>;
+pub trait RegistryUpload {
     /// Asks to store a blob: taken from the repository `mount` if the hub finds it there.
     async fn begin_upload(
         &self,
@@ -132,4 +120,22 @@ pub trait RegistryWrite {
     ) -> Result<(), RegistryError>;
     /// Gives a session up.
     async fn cancel_upload(&self, upload: Upload) -> Result<(), RegistryError>;
+}
+
+/// What changes a hub.
+#[expect(async_fn_in_trait, reason = "callers run on one thread and never send these futures")]
+pub trait RegistryWrite: RegistryUpload {
+    /// Stores a small blob; returns its digest.
+    async fn push_blob(
+        &self,
+        repository: &RepositoryPath,
+        bytes: Vec<u8>,
+    ) -> Result<Digest, RegistryError>;
+    /// Stores a manifest or an index, byte for byte, under its digest and, if given, a tag.
+    async fn push_manifest(
+        &self,
+        repository: &RepositoryPath,
+        document: &Document,
+        tag: Option<&str>,
+    ) -> Result<(), RegistryError>;
 }

@@ -25,7 +25,7 @@ use crate::clients::registry::http::{HttpError, RequestBody, Response};
 use crate::clients::registry::referrers::same_authority;
 use crate::clients::registry::send::{Answer, Request, authorized, unreachable};
 use crate::clients::registry::write::stored;
-use crate::clients::registry::{RegistryClient, RegistryError, RegistryErrorKind};
+use crate::clients::registry::{RegistryClient, RegistryError, RegistryErrorKind, RegistryUpload};
 use crate::model::{Digest, RepositoryPath};
 
 /// Time without any progress of a part. Longer than a source may take for a piece.
@@ -101,12 +101,8 @@ impl Part {
     }
 }
 
-impl RegistryClient {
-    fn upload_operation(&self, repository: &RepositoryPath) -> String {
-        format!("upload to {repository} in {}", self.hub)
-    }
-
-    pub(crate) async fn begin(
+impl RegistryUpload for RegistryClient {
+    async fn begin_upload(
         &self,
         repository: &RepositoryPath,
         digest: &Digest,
@@ -129,7 +125,7 @@ impl RegistryClient {
         session_of(&operation, repository, &answer, 0).map(Begun::Session)
     }
 
-    pub(crate) async fn resume(
+    async fn resume_upload(
         &self,
         repository: &RepositoryPath,
         session: &str,
@@ -157,7 +153,7 @@ impl RegistryClient {
         Ok(Some(Upload { repository: repository.clone(), url, n_bytes }))
     }
 
-    pub(crate) async fn patch(&self, upload: &mut Upload, part: Part) -> Result<(), RegistryError> {
+    async fn send_part(&self, upload: &mut Upload, part: Part) -> Result<(), RegistryError> {
         let operation = self.upload_operation(&upload.repository);
         let n_bytes = upload.n_bytes + part.n_bytes;
         let answer =
@@ -169,7 +165,7 @@ impl RegistryClient {
         Ok(())
     }
 
-    pub(crate) async fn finish(
+    async fn finish_upload(
         &self,
         upload: Upload,
         digest: &Digest,
@@ -187,11 +183,17 @@ impl RegistryClient {
         stored(&operation, answer).map(drop)
     }
 
-    pub(crate) async fn cancel(&self, upload: Upload) -> Result<(), RegistryError> {
+    async fn cancel_upload(&self, upload: Upload) -> Result<(), RegistryError> {
         let operation = self.upload_operation(&upload.repository);
         let grant = Grant::Push(self.name(&upload.repository));
         let request = Request::new(&operation, grant, Method::DELETE, upload.url);
         self.send(&request).await.map(drop)
+    }
+}
+
+impl RegistryClient {
+    fn upload_operation(&self, repository: &RepositoryPath) -> String {
+        format!("upload to {repository} in {}", self.hub)
     }
 
     /// Sends a part once: it cannot be sent again, since it was not kept.

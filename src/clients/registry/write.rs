@@ -7,9 +7,9 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::clients::registry::auth::Grant;
 use crate::clients::registry::send::{Answer, Request, no_redirect};
-use crate::clients::registry::upload::{Begun, Part, Upload};
+use crate::clients::registry::upload::{Begun, Part};
 use crate::clients::registry::{
-    Document, RegistryClient, RegistryError, RegistryErrorKind, RegistryWrite,
+    Document, RegistryClient, RegistryError, RegistryErrorKind, RegistryUpload as _, RegistryWrite,
 };
 use crate::model::{Digest, RepositoryPath};
 
@@ -50,40 +50,6 @@ impl RegistryWrite for RegistryClient {
             Some(other) => Err(malformed(format!("the hub stored it as {other}"))),
             None => Ok(()),
         }
-    }
-
-    async fn begin_upload(
-        &self,
-        repository: &RepositoryPath,
-        digest: &Digest,
-        mount: Option<&RepositoryPath>,
-    ) -> Result<Begun, RegistryError> {
-        self.begin(repository, digest, mount).await
-    }
-
-    async fn resume_upload(
-        &self,
-        repository: &RepositoryPath,
-        session: &str,
-    ) -> Result<Option<Upload>, RegistryError> {
-        self.resume(repository, session).await
-    }
-
-    async fn send_part(&self, upload: &mut Upload, part: Part) -> Result<(), RegistryError> {
-        self.patch(upload, part).await
-    }
-
-    async fn finish_upload(
-        &self,
-        upload: Upload,
-        digest: &Digest,
-        last: Option<Part>,
-    ) -> Result<(), RegistryError> {
-        self.finish(upload, digest, last).await
-    }
-
-    async fn cancel_upload(&self, upload: Upload) -> Result<(), RegistryError> {
-        self.cancel(upload).await
     }
 }
 
