@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, Outcome};
 use crate::cli::land::{explain, fetch_line, rounded};
-use crate::cli::output::{Cell, Format, Table, Tone, write_json};
+use crate::cli::output::{Cell, Format, Table, Tone, columns, write_json};
 use crate::cli::registry::client;
 use crate::hub::copy::{CopyRequest, WantedImage, survey};
 use crate::hub::hub_of;
@@ -24,9 +24,6 @@ use crate::promote::tip::{files, judge, policy, states};
 use crate::reconcile::trust::facts::FactsReader;
 use crate::reconcile::trust::history::time;
 use crate::reconcile::trust::tree::Trees;
-
-/// Columns that a table may take where the terminal does not say.
-const COLUMNS_DEFAULT: usize = 100;
 
 /// Show the lines at a glance: which version is where, and what is ahead of what
 ///
@@ -248,13 +245,18 @@ fn relation(below: &Place, above: &Place, now: Timestamp) -> Option<(String, Ton
     match above.relation {
         Relation::First | Relation::Same => None,
         Relation::Diverged => Some((
-            format!("{name} has diverged from {from}: a hotfix or an older state"),
+            format!("{name} has diverged from {from}: a hotfix, or a state that {from} never had"),
             Tone::Bad,
         )),
+        Relation::RolledBack => {
+            let to = above.rolled_back_to.map(|id| id.short()).unwrap_or_default();
+            let since = above.since.map(|since| format!(", {} ago", rounded(age(now, since))));
+            let since = since.unwrap_or_default();
+            Some((format!("{name} was rolled back to {to}{since}"), Tone::Notice))
+        }
         Relation::Behind => {
             let commits = if above.n_commits == 1 { "commit" } else { "commits" };
-            let age = |since| Duration::try_from(now.duration_since(since)).unwrap_or_default();
-            let since = above.since.map(|since| format!(", since {}", rounded(age(since))));
+            let since = above.since.map(|since| format!(", since {}", rounded(age(now, since))));
             let left = above.soak_left_secs.map(Duration::from_secs);
             let held = left.map(|left| format!("; held: soak {} left", rounded(left)));
             let text = format!(
@@ -266,6 +268,10 @@ fn relation(below: &Place, above: &Place, now: Timestamp) -> Option<(String, Ton
             Some((text, Tone::Notice))
         }
     }
+}
+
+fn age(now: Timestamp, since: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
 /// A row for each container, a column for each environment; one below the other where that is too
@@ -280,8 +286,7 @@ fn write_app(app: &AppView, out: &mut dyn Write) -> Result<(), CommandError> {
             row[at] = format!("{} {digest}", version.as_deref().unwrap_or("?"));
         }
     }
-    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    let columns: usize = columns.unwrap_or(COLUMNS_DEFAULT);
+    let columns = columns();
     let name_width = rows.keys().map(String::len).max().unwrap_or(0);
     let width = rows.values().flatten().map(|cell| cell.chars().count()).max().unwrap_or(0);
     let is_wide = 2 + name_width + app.places.len() * (width + 3) > columns;

@@ -226,6 +226,17 @@ pub fn write_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()>
     writeln!(out)
 }
 
+/// Columns that a table may take where nothing says how wide the terminal is.
+const COLUMNS_DEFAULT: usize = 100;
+
+/// How wide standard output is: as `COLUMNS` says, else as the terminal does.
+pub fn columns() -> usize {
+    let told = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let size = || rustix::termios::tcgetwinsize(io::stdout()).ok();
+    let wide = told.or_else(|| size().map(|size| usize::from(size.ws_col)));
+    wide.filter(|columns| *columns > 0).unwrap_or(COLUMNS_DEFAULT)
+}
+
 /// Whether progress may be shown: somebody is watching.
 pub fn is_watched() -> bool {
     io::stderr().is_terminal()

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use crate::model::{AppName, CommitId, EnvironmentName};
 use crate::promote::compose::{ComposeError, Listing, differing, promote, roll_back, take};
 use crate::promote::message::Words;
-use crate::promote::pick::{Selection, SelectionError, SelectionRequest, Texts, select};
+use crate::promote::pick::{
+    Selection, SelectionError, SelectionRequest, Texts, is_inside_files, select,
+};
 use crate::promote::tip::Tip;
 use crate::reconcile::trust::Objects;
 use crate::reconcile::trust::kind::{CommitKind, PathClass};
@@ -207,13 +209,13 @@ fn picked(
     Ok(Draft { kind, listing, second: None, words, changed: BTreeSet::new(), shared })
 }
 
-/// What decides a selection: services, rulesets and `tidegate.toml`; of other files only the names.
+/// What decides a selection: services, rulesets and `tidegate.toml`; of other files their ids.
 pub fn texts(objects: &impl Objects, listing: &Listing) -> Result<Texts, ActError> {
     let mut found = Texts::new();
     for (path, file) in listing {
         let decides = path == "tidegate.toml"
             || path.strip_suffix(".toml").is_some_and(|stem| {
-                stem.starts_with("rulesets/")
+                (stem.starts_with("rulesets/") && !is_inside_files(path))
                     || stem.strip_prefix("services/").is_some_and(|name| !name.contains('/'))
             });
         let text = if decides {
@@ -224,7 +226,7 @@ pub fn texts(objects: &impl Objects, listing: &Listing) -> Result<Texts, ActErro
             })?;
             String::from_utf8_lossy(&bytes).into_owned()
         } else {
-            String::new()
+            file.id.to_string()
         };
         found.insert(path.clone(), text);
     }

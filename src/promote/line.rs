@@ -12,7 +12,10 @@ use crate::promote::compose::Listing;
 use crate::promote::pick::{Selection, SelectionRequest, Texts, select};
 use crate::promote::review::States;
 use crate::reconcile::trust::Objects;
+use crate::reconcile::trust::claim::ROLLBACK_TO;
+use crate::reconcile::trust::commit::Commit;
 use crate::reconcile::trust::history::header;
+use crate::reconcile::trust::kind::{CommitKind, Declared};
 use crate::reconcile::trust::policy::PromotionPolicy;
 use crate::reconcile::trust::tree::{Entry, Trees};
 
@@ -55,7 +58,7 @@ pub struct Running {
 
 /// How an app on one line stands to the line below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Relation {
     /// This is the first environment.
     First,
@@ -63,7 +66,9 @@ pub enum Relation {
     Same,
     /// The line below has more.
     Behind,
-    /// It has what the line below never had: a hotfix, or a rollback further than it reaches.
+    /// It went back on purpose: the last commit that changed the app is a rollback.
+    RolledBack,
+    /// It has what the line below never had: a hotfix, or less than all of a commit.
     Diverged,
 }
 
@@ -80,6 +85,8 @@ pub struct Place {
     pub n_commits: usize,
     /// Since when it differs.
     pub since: Option<Timestamp>,
+    /// The commit that a rollback brought back.
+    pub rolled_back_to: Option<CommitId>,
     /// How much longer the line below has to rest.
     pub soak_left_secs: Option<u64>,
 }
@@ -109,13 +116,15 @@ pub fn view(objects: &impl Objects, line: &[Standing], now: Timestamp) -> Vec<Ap
             .as_ref()
             .and_then(|promotion| line.iter().find(|other| other.environment == promotion.from));
         let steps = below.map(|below| step(objects, app, below, standing));
-        let (relation, n_commits, since) = steps.unwrap_or((Relation::First, 0, None));
+        let Steps { relation, n_commits, since, rolled_back_to } =
+            steps.unwrap_or(Steps::none(Relation::First));
         Place {
             environment: standing.environment.clone(),
             images: images(app, &standing.states),
             relation,
             n_commits,
             since,
+            rolled_back_to,
             soak_left_secs: below
                 .filter(|_| relation == Relation::Behind)
                 .and_then(|below| soak_left(standing, below, now)),
@@ -158,18 +167,27 @@ fn soak_left(standing: &Standing, below: &Standing, now: Timestamp) -> Option<u6
     soak.checked_sub(rested).filter(|left| *left > 0)
 }
 
+/// How an app stands, between two lines.
+struct Steps {
+    relation: Relation,
+    n_commits: usize,
+    since: Option<Timestamp>,
+    rolled_back_to: Option<CommitId>,
+}
+
+impl Steps {
+    fn none(relation: Relation) -> Self {
+        Self { relation, n_commits: 0, since: None, rolled_back_to: None }
+    }
+}
+
 /// How far `above` is behind `below` in what belongs to the app, shared rulesets included.
-fn step(
-    objects: &impl Objects,
-    app: &AppName,
-    below: &Standing,
-    above: &Standing,
-) -> (Relation, usize, Option<Timestamp>) {
+fn step(objects: &impl Objects, app: &AppName, below: &Standing, above: &Standing) -> Steps {
     let (apps, with) = (BTreeSet::from([app.clone()]), BTreeSet::new());
     let request = SelectionRequest { apps: &apps, environment: &above.environment, with: &with };
     let Ok(Selection { paths, missing, .. }) = select(&request, &above.texts, &below.texts) else {
         // Neither has a service of it.
-        return (Relation::Same, 0, None);
+        return Steps::none(Relation::Same);
     };
     let paths: Vec<String> = paths.into_iter().chain(missing).collect();
     let trees = Trees::new(objects);
@@ -183,7 +201,11 @@ fn step(
     let wanted = content(above.commit);
     let (mut at, mut newer) = (Some(below.commit), content(below.commit));
     if newer == wanted {
-        return (Relation::Same, 0, None);
+        return Steps::none(Relation::Same);
+    }
+    if let Some((to, since)) = rollback(objects, above.commit, &content) {
+        let (since, rolled_back_to) = (Some(since), Some(to));
+        return Steps { since, rolled_back_to, ..Steps::none(Relation::RolledBack) };
     }
     let (mut n_commits, mut since) = (0, None);
     for _ in 0..BACK_COMMITS_MAX {
@@ -194,11 +216,46 @@ fn step(
             since = head.time;
         }
         match older {
-            Some(older) if older == wanted => return (Relation::Behind, n_commits, since),
+            Some(older) if older == wanted => {
+                let relation = Relation::Behind;
+                return Steps { relation, n_commits, since, rolled_back_to: None };
+            }
             Some(older) => newer = older,
             None => break,
         }
         at = head.first_parent();
     }
-    (Relation::Diverged, 0, None)
+    Steps::none(Relation::Diverged)
+}
+
+/// Where a line went back to, and when, if the last commit of its chain that changed the content is a
+/// rollback. What lies on it was verified.
+fn rollback<C: PartialEq>(
+    objects: &impl Objects,
+    tip: CommitId,
+    content: &impl Fn(CommitId) -> Option<C>,
+) -> Option<(CommitId, Timestamp)> {
+    let (mut at, wanted) = (tip, content(tip)?);
+    for _ in 0..BACK_COMMITS_MAX {
+        let head = header(objects, at).ok()?;
+        let parent = head.first_parent()?;
+        if content(parent).as_ref() != Some(&wanted) {
+            // A merge button's commit says nothing itself; what it lands does.
+            let landed = head.parents.get(1).copied();
+            let target = rollback_target(objects, at);
+            let target = target.or_else(|| rollback_target(objects, landed?));
+            return target.zip(head.time);
+        }
+        at = parent;
+    }
+    None
+}
+
+fn rollback_target(objects: &impl Objects, commit: CommitId) -> Option<CommitId> {
+    let bytes = objects.commit(commit).ok()?;
+    let message = Commit::parse(commit, &bytes).ok()?.message;
+    let kind = message.kind().map(Declared::parse);
+    matches!(kind, Some(Declared::Kind(CommitKind::Rollback, _)))
+        .then(|| message.values(ROLLBACK_TO).next()?.parse().ok())
+        .flatten()
 }

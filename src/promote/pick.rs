@@ -72,7 +72,9 @@ impl Side {
         let (mut services, mut rulesets) = (BTreeMap::new(), BTreeMap::new());
         let mut apps = toml::Table::new();
         for (file, text) in texts {
-            let Some(stem) = file.strip_suffix(".toml") else { continue };
+            let Some(stem) = file.strip_suffix(".toml").filter(|_| !is_inside_files(file)) else {
+                continue;
+            };
             let table = || -> Result<toml::Table, SelectionError> {
                 toml::from_str(text).map_err(|error| SelectionError::Unreadable {
                     file: file.clone(),
@@ -98,6 +100,23 @@ impl Side {
         let own = self.services.iter().filter(|(_, owner)| apps.contains(owner.as_str()));
         own.map(|(name, _)| name.as_str()).collect()
     }
+}
+
+/// Whether a file lies in the folder of a ruleset's files, and is none itself.
+pub fn is_inside_files(path: &str) -> bool {
+    path.starts_with("rulesets/") && path.contains(".files/")
+}
+
+/// The folder of a ruleset's files: `rulesets/it/app1.toml` → `rulesets/it/app1.files`.
+fn files_of(ruleset: &str) -> String {
+    format!("{}.files", ruleset.strip_suffix(".toml").unwrap_or(ruleset))
+}
+
+/// What lies in a folder.
+fn inside<'a>(texts: &'a Texts, folder: &str) -> BTreeMap<&'a str, &'a str> {
+    let within = |path: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    let found = texts.iter().filter(|(path, _)| within(path));
+    found.map(|(path, text)| (path.as_str(), text.as_str())).collect()
 }
 
 /// Selects what the apps take from `source` into `target`.
@@ -130,14 +149,17 @@ pub fn select(
             [&old, &new].iter().filter_map(|side| side.rulesets.get(file)).collect();
         let named = name_of(file);
         let asked_for = asked.remove(file.as_str()) | asked.remove(&named);
+        let folder = files_of(file);
+        let (its_old, its_new) = (inside(target, &folder), inside(source, &folder));
+        let differs = target.get(file) != source.get(file) || its_old != its_new;
+        let mut all = vec![file.clone()];
+        all.extend(Some(folder).filter(|_| !its_old.is_empty() || !its_new.is_empty()));
         if sides.iter().all(|matches| names_only(matches, apps, &services)) {
-            found.paths.insert(file.clone());
+            found.paths.extend(all);
         } else if asked_for {
-            found.paths.insert(file.clone());
-            found.shared.insert(file.clone());
-        } else if target.get(file) != source.get(file)
-            && sides.iter().any(|matches| may_fit(matches, request, &services))
-        {
+            found.paths.extend(all.iter().cloned());
+            found.shared.extend(all);
+        } else if differs && sides.iter().any(|matches| may_fit(matches, request, &services)) {
             found.missing.insert(file.clone());
         }
     }
@@ -285,6 +307,24 @@ mod tests {
             assert!(found.paths.contains(file));
         }
         assert_eq!(pick(&old, &new, &["it.y"]).unwrap_err(), "there is no ruleset `it.y`");
+    }
+
+    #[test]
+    fn a_rulesets_files_come_with_it_and_tell_whether_it_differs() {
+        let (file, folder) = ("rulesets/it/x.toml", "rulesets/it/x.files");
+        let own = "[match]\nservice = \"a1\"\n";
+        let inner = "rulesets/it/x.files/motd.toml";
+        // What lies there is never read as a ruleset, whatever it is called.
+        let found = pick(&[(file, own)], &[(file, own), (inner, "no toml ]")], &[]).unwrap();
+        assert!(found.paths.contains(file) && found.paths.contains(folder), "{found:?}");
+        let gone = pick(&[(file, own), (inner, "1")], &[(file, own)], &[]).unwrap();
+        assert!(gone.paths.contains(folder), "absent equals absent: {gone:?}");
+        let shared = "[match]\nservice = [\"a1\", \"b1\"]\n";
+        let (old, new) = ([(file, shared), (inner, "1")], [(file, shared), (inner, "2")]);
+        assert_eq!(pick(&old, &new, &[]).unwrap().missing, set(&[file]));
+        let with = pick(&old, &new, &["it.x"]).unwrap();
+        assert_eq!(with.shared, set(&[file, folder]));
+        assert!(pick(&old, &old, &[]).unwrap().missing.is_empty());
     }
 
     #[test]

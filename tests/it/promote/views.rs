@@ -53,6 +53,25 @@ async fn the_line_says_what_is_ahead_of_what_and_whether_the_images_are_there() 
 }
 
 #[tokio::test]
+async fn a_line_that_was_rolled_back_says_so() {
+    let stage = Stage::new().await;
+    stage.change("alice", "dev", PINS, &stage.pins("app1", 1), "app1 1.1.0");
+    let before = stage.tip("tst");
+    stage.ok("bob", &["promote", "--to", "tst"]);
+    stage.ok("bob", &["rollback", "--env", "tst", "--to", "1-back"]);
+    let (json, found) = relations(&stage);
+    assert_eq!(found[1], "tst rolled-back 0");
+    assert_eq!(json["apps"][0]["places"][1]["rolled_back_to"], before);
+    let shown = stage.run("bob", &["line"]).out;
+    assert!(shown.contains(&format!("tst was rolled back to {}", &before[..7])), "{shown}");
+    // A newer promotion ends it.
+    stage.change("alice", "dev", PINS, &stage.pins("app1", 2), "app1 1.2.0");
+    assert_eq!(relations(&stage).1[1], "tst rolled-back 0");
+    stage.ok("bob", &["promote", "--to", "tst"]);
+    assert_eq!(relations(&stage).1[1], "tst same 0");
+}
+
+#[tokio::test]
 async fn people_come_and_go_by_admin_commits() {
     let stage = Stage::new().await;
     let trust = "environments/tst/trust.toml";
