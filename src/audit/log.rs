@@ -3,6 +3,7 @@
 //! In: a [`Chain`]. Out: [`LogReport`]. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -153,7 +154,7 @@ pub fn log<O: Objects>(chain: &Chain<'_, O>, request: &LogRequest) -> Result<Log
     })
 }
 
-type Carried<'s> = BTreeMap<&'s ServiceName, BTreeMap<&'s NodeName, &'s DesiredService>>;
+type Carried<'s> = BTreeMap<&'s ServiceName, BTreeMap<&'s NodeName, &'s Arc<DesiredService>>>;
 
 fn carried(state: &State) -> Carried<'_> {
     let mut carried = Carried::new();
@@ -179,13 +180,18 @@ fn compare(before: &State, state: &State) -> Vec<ServiceChange> {
 
 fn service(
     name: &ServiceName,
-    old: &BTreeMap<&NodeName, &DesiredService>,
-    new: &BTreeMap<&NodeName, &DesiredService>,
+    old: &BTreeMap<&NodeName, &Arc<DesiredService>>,
+    new: &BTreeMap<&NodeName, &Arc<DesiredService>>,
 ) -> Option<ServiceChange> {
-    if old == new {
+    // What was not resolved anew is the very same thing.
+    let same = |(one, other): (&&Arc<DesiredService>, &&Arc<DesiredService>)| {
+        Arc::ptr_eq(one, other) || one == other
+    };
+    if old.keys().eq(new.keys()) && old.values().zip(new.values()).all(same) {
         return None;
     }
-    let app = |of: &BTreeMap<&NodeName, &DesiredService>| of.values().next().map(|s| s.app.clone());
+    let app =
+        |of: &BTreeMap<&NodeName, &Arc<DesiredService>>| of.values().next().map(|s| s.app.clone());
     let images = images(old, new);
     let change = match (app(old), app(new)) {
         (None, _) => Change::Added,
@@ -206,8 +212,8 @@ fn service(
 
 /// Images that are wanted on one side alone, each beside the one that took its place.
 fn images(
-    old: &BTreeMap<&NodeName, &DesiredService>,
-    new: &BTreeMap<&NodeName, &DesiredService>,
+    old: &BTreeMap<&NodeName, &Arc<DesiredService>>,
+    new: &BTreeMap<&NodeName, &Arc<DesiredService>>,
 ) -> Vec<ImageChange> {
     let mut sides: BTreeMap<&ContainerName, [BTreeSet<Image>; 2]> = BTreeMap::new();
     for (side, services) in [old, new].into_iter().enumerate() {

@@ -18,6 +18,7 @@ pub mod log;
 pub mod observed;
 pub mod people;
 pub mod provenance;
+pub mod slice;
 pub mod replay;
 pub mod sheet;
 pub mod step;

@@ -5,11 +5,13 @@
 //!
 //! # Guarantees
 //! * A commit with mistakes changes nothing for the nodes that it has them for, as on the nodes.
-//! * Commits that a node reads the same are resolved once.
+//! * Commits that a node reads the same are resolved once; of one that changes pins alone, only the
+//!   services that they are for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::audit::slice::{Slice, Slicer};
 use crate::audit::wanted::{Fault, NodeWanted, Resolved, resolve};
 use crate::model::{AppName, EnvironmentName, NodeName, ServiceName};
 use crate::reconcile::source::Snapshot;
@@ -34,6 +36,27 @@ pub struct State {
 }
 
 impl State {
+    /// What is wanted once a commit that changes pins alone has come; none where that cannot be said.
+    fn patched(&self, part: &Resolved, services: &BTreeSet<String>) -> Option<Self> {
+        let is_whole = part.is_readable && part.faults.is_empty();
+        if !is_whole || !self.faults.is_empty() || !part.nodes.keys().eq(self.nodes.keys()) {
+            return None;
+        }
+        let concerned = |name: &&ServiceName| services.contains(name.as_str());
+        let mut nodes = BTreeMap::new();
+        for ((node, part), before) in part.nodes.iter().zip(self.nodes.values()) {
+            let part = part.as_ref()?;
+            if !before.services.keys().filter(concerned).eq(part.services.keys()) {
+                return None;
+            }
+            let is_untouched = part.services.is_empty();
+            let next = || Arc::new(before.with(part));
+            let wanted = if is_untouched { Arc::clone(before) } else { next() };
+            nodes.insert(node.clone(), wanted);
+        }
+        Some(Self { nodes, ..self.clone() })
+    }
+
     /// What is wanted once a commit that says `resolved` has come.
     fn next(&self, resolved: &Resolved) -> Self {
         if !resolved.is_readable {
@@ -64,7 +87,7 @@ pub fn replay<O: Objects>(
     mut visit: impl FnMut(usize, &State, &State),
 ) -> Result<(), ReadError> {
     let mut state = before(past, environment, moments, first)?;
-    let mut last = None;
+    let (mut last, mut slicer) = (None, Slicer::new(environment));
     for (batch, start) in
         moments[first..].chunks(BATCH_COMMITS).zip((first..).step_by(BATCH_COMMITS))
     {
@@ -73,7 +96,7 @@ pub fn replay<O: Objects>(
         for moment in batch {
             let content = past.content(moment)?;
             if last != Some(content) {
-                work.push(readable(past.snapshot(moment))?);
+                work.push(work_of(readable(past.snapshot(moment))?, &mut slicer));
                 last = Some(content);
             }
             which.push(work.len());
@@ -81,8 +104,15 @@ pub fn replay<O: Objects>(
         let resolved = resolve_all(&work, environment);
         for (at, n_work) in which.into_iter().enumerate() {
             // The first commits of a batch may read the same as the last of the one before.
-            let resolved = n_work.checked_sub(1).and_then(|at| resolved.get(at));
-            let next = resolved.map_or_else(|| state.clone(), |resolved| state.next(resolved));
+            let found =
+                n_work.checked_sub(1).and_then(|at| Some((work.get(at)?, resolved.get(at)?)));
+            let next = match found {
+                None => state.clone(),
+                Some((Work::Part { slice, whole }, repinned)) => state
+                    .patched(repinned, &slice.services)
+                    .unwrap_or_else(|| state.next(&resolve(whole, environment))),
+                Some((_, resolved)) => state.next(resolved),
+            };
             visit(start + at, &state, &next);
             state = next;
         }
@@ -112,10 +142,33 @@ fn before<O: Objects>(
     Ok(later.iter().rev().fold(State::default(), |state, resolved| state.next(resolved)))
 }
 
-type Work = Result<Verified<Snapshot>, String>;
+/// What is resolved of one commit.
+enum Work {
+    /// All of it.
+    Whole(Verified<Snapshot>),
+    /// What its new pins are for; all of it, should that not do.
+    Part { slice: Slice, whole: Verified<Snapshot> },
+    /// Nothing.
+    Unreadable(String),
+}
+
+fn work_of(read: Result<Verified<Snapshot>, String>, slicer: &mut Slicer<'_>) -> Work {
+    match read {
+        Ok(whole) => match slicer.next(&whole) {
+            Some(slice) => Work::Part { slice, whole },
+            None => Work::Whole(whole),
+        },
+        Err(mistake) => {
+            slicer.forget();
+            Work::Unreadable(mistake)
+        }
+    }
+}
 
 /// Only an anchor's tree can be refused: it says nothing then. What is missing ends the report.
-fn readable(read: Result<Verified<Snapshot>, ReadError>) -> Result<Work, ReadError> {
+fn readable(
+    read: Result<Verified<Snapshot>, ReadError>,
+) -> Result<Result<Verified<Snapshot>, String>, ReadError> {
     match read {
         Ok(snapshot) => Ok(Ok(snapshot)),
         Err(ReadError::Objects(error)) => Err(ReadError::Objects(error)),
@@ -126,8 +179,9 @@ fn readable(read: Result<Verified<Snapshot>, ReadError>) -> Result<Work, ReadErr
 
 fn resolve_all(work: &[Work], environment: &EnvironmentName) -> Vec<Resolved> {
     let one = |work: &Work| match work {
-        Ok(snapshot) => resolve(snapshot, environment),
-        Err(mistake) => Resolved::unreadable(vec![mistake.clone()]),
+        Work::Whole(snapshot) => resolve(snapshot, environment),
+        Work::Part { slice, .. } => resolve(&slice.part, environment),
+        Work::Unreadable(mistake) => Resolved::unreadable(vec![mistake.clone()]),
     };
     let all = |part: &[Work]| part.iter().map(one).collect::<Vec<_>>();
     let n_threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);

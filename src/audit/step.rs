@@ -9,25 +9,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::{CommitId, EnvironmentName};
+use crate::reconcile::trust::claim::DECIDING;
 use crate::reconcile::trust::commit::Commit;
 use crate::reconcile::trust::message::Message;
+use crate::reconcile::trust::snapshot::ALLOW_REMOVAL;
 use crate::reconcile::trust::{CommitKind, Moment, Objects, Origin, Scope, Signatory};
 
 /// Characters of a message's first line that are told.
 const SUBJECT_CHARS_MAX: usize = 120;
-
-/// Trailers that reports tell as what they mean.
-const TOLD: [&str; 9] = [
-    "Tidegate",
-    "Approved-By",
-    "Promoted-From",
-    "Promoted-Path",
-    "Rollback-To",
-    "Rollback-Path",
-    "Hotfix",
-    "Supersedes",
-    "Allow-Removal",
-];
 
 /// Somebody, and the key they used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -93,10 +82,10 @@ impl Step {
         let mut trailers: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut allowed_removal = Vec::new();
         for (key, value) in message.iter().flat_map(Message::trailers) {
-            if key == "Allow-Removal" {
+            // What decides is told as what it means.
+            if key == ALLOW_REMOVAL {
                 allowed_removal.push(value.to_owned());
-            }
-            if !TOLD.contains(&key) {
+            } else if !DECIDING.contains(&key) {
                 trailers.entry(key.to_owned()).or_default().push(value.to_owned());
             }
         }

@@ -93,10 +93,10 @@ pub struct Use {
 }
 
 /// What a node should run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct NodeWanted {
     /// Services by name, whole.
-    pub services: BTreeMap<ServiceName, DesiredService>,
+    pub services: BTreeMap<ServiceName, Arc<DesiredService>>,
     /// Their images.
     pub uses: BTreeSet<Arc<Use>>,
     /// The environment's registry.
@@ -171,7 +171,21 @@ pub fn resolve(snapshot: &Verified<Snapshot>, environment: &EnvironmentName) -> 
     resolved
 }
 
+impl NodeWanted {
+    /// The same with other services in place of those that are there.
+    #[must_use]
+    pub fn with(&self, part: &Self) -> Self {
+        let Self { mut services, mut uses, hub } = self.clone();
+        uses.retain(|used| !part.services.contains_key(&used.service));
+        uses.extend(part.uses.iter().cloned());
+        services.extend(part.services.iter().map(|(name, s)| (name.clone(), Arc::clone(s))));
+        Self { services, uses, hub }
+    }
+}
+
 fn wanted(services: BTreeMap<ServiceName, DesiredService>, hub: Hub) -> NodeWanted {
+    let services: BTreeMap<ServiceName, Arc<DesiredService>> =
+        services.into_iter().map(|(name, service)| (name, Arc::new(service))).collect();
     let uses = services.values().flat_map(|service| {
         service.containers.values().map(|container| {
             Arc::new(Use {

@@ -1,6 +1,7 @@
 //! A commit's message: subject, body, trailers in its last paragraph. Pure.
 
 use crate::model::EnvironmentName;
+use crate::reconcile::trust::claim::DECIDING;
 use crate::reconcile::trust::kind::CommitKind;
 use crate::reconcile::trust::message::{Message, MessageError};
 
@@ -23,18 +24,6 @@ pub struct TrailerError {
     pub problem: &'static str,
 }
 
-/// Keys that decide what a commit is; only the commands write them.
-const OWN: [&str; 8] = [
-    "Tidegate",
-    "Promoted-From",
-    "Promoted-Path",
-    "Rollback-To",
-    "Rollback-Path",
-    "Hotfix",
-    "Supersedes",
-    "Approved-By",
-];
-
 impl std::str::FromStr for Trailer {
     type Err = TrailerError;
     fn from_str(input: &str) -> Result<Self, TrailerError> {
@@ -47,7 +36,7 @@ impl std::str::FromStr for Trailer {
         if key.is_empty() || !key.bytes().all(sound) {
             return Err(error("its key is made of letters, digits and `-`"));
         }
-        if OWN.iter().any(|own| own.eq_ignore_ascii_case(key)) {
+        if DECIDING.iter().any(|own| own.eq_ignore_ascii_case(key)) {
             return Err(error("this command writes that one itself"));
         }
         let value = one_line(value).ok_or_else(|| error("its value is one line of text"))?;

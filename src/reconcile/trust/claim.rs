@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::model::{CommitId, EnvironmentName};
+use crate::reconcile::trust::approval::TRAILER;
 use crate::reconcile::trust::commit::Commit;
 use crate::reconcile::trust::kind::{CommitKind, PathClass};
 
@@ -20,6 +21,18 @@ pub const ROLLBACK_PATH: &str = "Rollback-Path";
 pub const HOTFIX: &str = "Hotfix";
 /// A live hotfix that a promote or pick replaces.
 pub const SUPERSEDES: &str = "Supersedes";
+
+/// Every trailer that decides what a commit is; people's own have other names.
+pub const DECIDING: [&str; 8] = [
+    "Tidegate",
+    TRAILER,
+    PROMOTED_FROM,
+    PROMOTED_PATH,
+    ROLLBACK_TO,
+    ROLLBACK_PATH,
+    HOTFIX,
+    SUPERSEDES,
+];
 
 /// Why a commit's trailers do not say what its kind needs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -25,7 +25,7 @@ pub const SNAPSHOT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const REMOVAL_COMMITS_MAX: usize = 10_000;
 
 /// The trailer that allows a removal.
-const ALLOW_REMOVAL: &str = "Allow-Removal";
+pub const ALLOW_REMOVAL: &str = "Allow-Removal";
 
 /// Why a verified commit's files cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +73,18 @@ pub fn snapshot<O: Objects>(
         request.applied.map(|applied| removals(judge, id, applied)).unwrap_or_default();
     let revision = Revision::Commit { environment: request.environment.clone(), commit: id };
     Ok(Verified(Snapshot { revision, time: Some(time), allow_removal, files: reader.files }))
+}
+
+impl Verified<Snapshot> {
+    /// The same commit with fewer of its files.
+    #[must_use]
+    pub fn with_only(&self, keep: impl Fn(&str) -> bool) -> Self {
+        let all = self.get();
+        let kept = all.files.iter().filter(|(path, _)| keep(path));
+        let files = kept.map(|(path, bytes)| (path.clone(), Arc::clone(bytes))).collect();
+        let (revision, allow_removal) = (all.revision.clone(), all.allow_removal.clone());
+        Self(Snapshot { revision, time: all.time, allow_removal, files })
+    }
 }
 
 /// Reads what an environment may read of one commit.

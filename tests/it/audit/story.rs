@@ -1,6 +1,6 @@
 //! What an auditor reads of a year in production.
 
-use crate::audit::{PINS, SERVICE_FILE, World, digest, pins};
+use crate::audit::{PINS, SERVICE, SERVICE_FILE, World, digest, pins};
 use crate::trust::history::By;
 
 /// Promotions, a hotfix, a rollback, a pull request and a change of roles.
@@ -177,5 +177,57 @@ fn what_makes_no_sense_is_told_how_to_ask() {
         assert!(said.err.contains(words), "{args:?}: {}", said.err);
     }
     let said = w.run(&["audit", "log", "--env", "prd"]);
-    assert!(said.err.contains("--repository PATH --anchor ID"), "{}", said.err);
+    assert!(said.err.contains("--repository PATH --env NAME --anchor ID"), "{}", said.err);
+}
+
+/// What a commit changed, as a report of it alone has it: resolved whole, with nothing before it.
+#[test]
+fn commits_that_change_pins_alone_are_told_as_if_they_were_resolved_whole() {
+    let mut w = World::new();
+    let other = |version: u32| pins(version).replace("app1", "web");
+    let shared = "[match]\nservice = [\"app1\", \"web\"]\n[vars]\nword = \"1\"\n";
+    let service = "app = \"web\"\n[containers.web]\nimage = \"web/web\"\n\
+                   environment = { W = \"${vars.word}\" }\n";
+    let bad = pins(5).replace("1.5.0", "1.5.0\"\nimage_id = \"none");
+    let clash = format!("{service}ports = [\"80:80\"]\n");
+    for (path, text) in [
+        ("services/web.toml", service),
+        ("rulesets/web.toml", &other(1)),
+        ("rulesets/shared.toml", shared),
+        (PINS, &pins(2)),
+        ("rulesets/web.toml", &other(2)),
+        (PINS, &bad),
+        ("rulesets/web.toml", &other(3)),
+        (PINS, &pins(6)),
+        (PINS, &pins(7).replace("1.7.0", "1.7.0\"\nimage_id = \"sha256:")),
+        (PINS, &pins(7)),
+        ("rulesets/shared.toml", &shared.replace('1', "2")),
+        (PINS, &format!("{}# only words\n", pins(7))),
+        (PINS, &pins(8).replace("\"app1\"", "[\"app1\", \"web\"]")),
+        ("services/web.toml", &clash),
+        (SERVICE_FILE, &format!("{SERVICE}ports = [\"80:80\"]\n")),
+        (PINS, &pins(9)),
+        (SERVICE_FILE, SERVICE),
+        (PINS, &pins(10)),
+        ("rulesets/web.toml", &other(4)),
+    ] {
+        w.h.develop(path, text);
+    }
+    w.branches();
+    w.h.on("dev");
+    let anchor = w.h.anchor.to_string();
+    let place = ["audit", "log", "-o", "json", "--repository", ".", "--env", "dev", "--anchor"];
+    let ask = |more: &[&str]| -> Vec<serde_json::Value> {
+        let said = w.run(&[&place[..], &[&anchor], more].concat());
+        let report: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        report["commits"].as_array().unwrap().clone()
+    };
+    let all = ask(&[]);
+    let told = all.iter().filter(|commit| !commit["services"].as_array().unwrap().is_empty());
+    assert!(told.count() > 5, "{all:#?}");
+    assert!(all.iter().filter(|c| !c["unusable"].as_array().unwrap().is_empty()).count() > 4);
+    for commit in &all {
+        let at = commit["step"]["at"].as_str().unwrap();
+        assert_eq!(&ask(&["--since", at, "--until", at]), std::slice::from_ref(commit), "{at}");
+    }
 }
