@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tracing::{info, warn};
 
 use crate::agent::AgentError;
-use crate::agent::below::{Asker, Below};
+use crate::agent::below::{Asker, Below, Keep};
 use crate::agent::judge::{Case, Judged, applied_files, judge};
 use crate::clients::git::FetchProgram;
 use crate::clients::host::read_bounded;
@@ -75,15 +75,6 @@ impl Origin {
             .map(Self::Repository)
             .map_err(AgentError::Source)
     }
-}
-
-/// Whether what is learnt is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// In the object store and the memory.
-    Yes,
-    /// Not at all: for `plan`.
-    No,
 }
 
 /// What changed in a belief.
@@ -196,21 +187,19 @@ impl Believer<'_> {
                 }
             }
         };
-        let is_more = match (self.anchor(), self.keep) {
-            (Some(anchor), Keep::Yes) => {
+        let is_more = match self.anchor() {
+            Some(anchor) => {
                 let from = memory.verified.filter(|_| memory.anchor.is_some()).unwrap_or(anchor);
-                let asker = Asker { settings: self.settings, source, revoked: &revoked };
+                let (settings, keep) = (self.settings, self.keep);
+                let asker = Asker { settings, source, revoked: &revoked, keep };
                 belief.below.refresh(asker, brought.as_ref(), from).await?
             }
-            _ => false,
+            None => false,
         };
         if settled && !due && !is_more && belief.tip == Some(tip) {
             return Ok(News::default());
         }
-        let objects = match &brought {
-            Some(fetched) => fetched.objects(),
-            None => source.objects(),
-        };
+        let objects = source.objects_with(belief.below.unkept().chain(brought.as_ref()));
         let mut case = Case::of(self.settings, tip, remembered, revoked, self.applied);
         case.sights.clone_from(belief.below.sights());
         let judged = judge(objects.map_err(AgentError::Source)?, case).await?;

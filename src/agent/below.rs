@@ -21,12 +21,11 @@ use crate::config::{BranchName, Remote, Settings};
 use crate::model::{CommitId, Digest, EnvironmentName};
 use crate::reconcile::source::{Fetch, Fetched, Source};
 use crate::reconcile::trust::{
-    Remembered, RevokedKeys, Rule, Sightings, Standing, Verdict, VerifyRequest, show, verify,
+    ENVIRONMENTS_MAX, Remembered, RevokedKeys, Rule, Sightings, Standing, Verdict, VerifyRequest,
+    show, verify,
 };
 use crate::telemetry::Chain;
 
-/// Environments below one: a line is short, and each costs a fetch.
-const BELOW_MAX: usize = 8;
 /// Name of the file within the state directory.
 const FILE: &str = "below.json";
 
@@ -37,8 +36,19 @@ pub struct Below {
     is_loaded: bool,
     /// Tips whose verdict is known.
     tips: BTreeMap<EnvironmentName, CommitId>,
+    /// What was brought and judged good, and is not kept: for `plan`.
+    unkept: Vec<Fetched>,
     /// What was said last about a branch.
     said: BTreeMap<EnvironmentName, String>,
+}
+
+/// Whether what is learnt is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// In the object store and the memory.
+    Yes,
+    /// Not at all: for `plan`.
+    No,
 }
 
 /// What survives a restart.
@@ -74,12 +84,19 @@ pub struct Asker<'a> {
     pub source: &'a Source,
     /// Keys revoked on this node.
     pub revoked: &'a RevokedKeys,
+    /// Whether what is learnt is kept.
+    pub keep: Keep,
 }
 
 impl Below {
     /// What was seen, for the soak of promotions.
     pub fn sights(&self) -> &Sightings {
         &self.kept.sights
+    }
+
+    /// What was brought and is in no store.
+    pub fn unkept(&self) -> impl Iterator<Item = &Fetched> {
+        self.unkept.iter()
     }
 
     /// Commits whose history the store must keep.
@@ -118,7 +135,7 @@ impl Below {
         while let Some((environment, anchor)) = next.take() {
             let repeats = environment == asker.settings.environment
                 || branches.iter().any(|branch| branch.environment == environment);
-            if repeats || branches.len() == BELOW_MAX {
+            if repeats || branches.len() + 1 >= ENVIRONMENTS_MAX {
                 break;
             }
             let brought = self.ask(asker, &environment, anchor).await;
@@ -192,7 +209,8 @@ impl Below {
             now: Timestamp::MAX,
             sights: Sightings::default(),
         };
-        let objects = fetched.objects().map_err(AgentError::Source)?;
+        let objects = asker.source.objects_with(self.unkept.iter().chain([&fetched]));
+        let objects = objects.map_err(AgentError::Source)?;
         let verdict = tokio::task::spawn_blocking(move || verify(&objects, &request))
             .await
             .map_err(|error| AgentError::Panicked { reason: error.to_string() })?;
@@ -204,11 +222,16 @@ impl Below {
         let good = verdict.verified_id().filter(|_| verdict.standing == Standing::Judged);
         let Some(commit) = good.filter(|commit| Some(*commit) != before) else { return Ok(false) };
         // First the objects, then what needs them.
-        fetched.adopt().map_err(AgentError::Source)?;
+        match asker.keep {
+            Keep::Yes => fetched.adopt().map_err(AgentError::Source)?,
+            Keep::No => self.unkept.push(fetched),
+        }
         self.kept.sights.record(&environment, commit, Timestamp::now());
         let revoked_keys = asker.revoked.digest();
         self.kept.verified.insert(environment, Judged { commit, anchor, revoked_keys });
-        self.save(&asker.settings.state_dir).map_err(AgentError::Host)?;
+        if asker.keep == Keep::Yes {
+            self.save(&asker.settings.state_dir).map_err(AgentError::Host)?;
+        }
         Ok(true)
     }
 

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::agent::AgentError;
-use crate::agent::belief::{Believer, Keep};
+use crate::agent::belief::Believer;
+use crate::agent::below::Keep;
 use crate::agent::node::Node;
 use crate::clients::docker::{DockerClient, DockerError};
 use crate::clients::host::{HostRoot, NodeKey};

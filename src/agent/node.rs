@@ -16,7 +16,8 @@ use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
 use crate::agent::AgentError;
-use crate::agent::belief::{Belief, Believer, Keep, News, Origin};
+use crate::agent::belief::{Belief, Believer, News, Origin};
+use crate::agent::below::Keep;
 use crate::agent::effects::{HostFiles, hub_credentials, nonce};
 use crate::agent::images;
 use crate::agent::record;

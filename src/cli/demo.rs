@@ -83,8 +83,9 @@ pub fn run(args: &DemoArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
     }
     if !args.from.is_dir() {
         let missing = format!("there is no directory `{}` to copy", args.from.display());
-        return Err(CommandError::usage(missing)
-            .hint("run the demo in Tidegate's source folder, or name its example-repo with --from"));
+        return Err(CommandError::usage(missing).hint(
+            "run the demo in Tidegate's source folder, or name its example-repo with --from",
+        ));
     }
     let options =
         Options { dir: dir.clone(), example: args.from.clone(), shared_engine: args.shared_engine };

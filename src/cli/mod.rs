@@ -42,6 +42,7 @@ pub mod fix;
 pub mod wait;
 pub mod suspend;
 pub mod history;
+pub mod source;
 pub mod verify;
 pub mod lines;
 pub mod hub;

@@ -1,6 +1,7 @@
 //! `tidegate trust`.
 
 use std::io::Write;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -18,10 +19,11 @@ use crate::cli::repository::{commit, open};
 use crate::cli::roster;
 use crate::clients::git::{FetchProgram, ObjectReader};
 use crate::config::Settings;
+use crate::model::duration::format_duration;
 use crate::model::{CommitId, EnvironmentName};
 use crate::reconcile::memory::{FileMemoryStore, MemoryStore as _};
 use crate::reconcile::source::Source;
-use crate::reconcile::trust::{Refusal, TrustSummary, check_anchor, show};
+use crate::reconcile::trust::{PromotionSummary, Refusal, TrustSummary, check_anchor, show};
 
 /// Look at what this node trusts, and mend it
 #[derive(Debug, clap::Args)]
@@ -171,6 +173,17 @@ fn write_policy(
         }
     }
     people.write(out, ctx.paint)?;
+    match &trust.promotion {
+        None => writeln!(out, "\na first environment: nothing is promoted to it")?,
+        Some(PromotionSummary { from, anchor, soak_secs, require }) => {
+            let soak = format_duration(Duration::from_secs(*soak_secs));
+            writeln!(out, "\npromoted from {from}, anchored at {anchor}")?;
+            writeln!(out, "sources rest on {from} for {soak}")?;
+            if !require.is_empty() {
+                writeln!(out, "demands the trailers {}", require.join(", "))?;
+            }
+        }
+    }
     writeln!(out, "\nby {} in {}", trust.commit, trust.environment)?;
     Ok(())
 }

@@ -28,7 +28,8 @@ use crate::model::AppName;
 /// the nodes' signed journals (`audit images --observed`). Every row names its commit. With `-o json`
 /// and `-o csv` ids and digests are whole; `-o html` writes one file that can be kept and printed.
 ///
-/// Where the history is refused, the report says so first, lists what counts, and the exit code is 3.
+/// Where the history is refused, the report says so first, lists what counts, and the exit code is 3;
+/// 2 when its tip is good but waits, as `tidegate verify` says it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     tidegate audit log --repository . --env prd --anchor 906ed2866a37b7b1c6029959fe1532970584f6ab\n  \
@@ -193,11 +194,14 @@ fn run_provenance(
             sheet: view::provenance(&report),
         };
         printed.write(ctx, out)?;
+        let mut outcome = Outcome::Done;
         for looked in chains.iter().rev() {
-            believed(&looked.chain)?;
+            if believed(&looked.chain)? == Outcome::Differences {
+                outcome = Outcome::Differences;
+            }
         }
         if report.is_known() {
-            return Ok(Outcome::Done);
+            return Ok(outcome);
         }
         let digest = &args.digest;
         Err(CommandError::new(
@@ -210,7 +214,10 @@ fn run_provenance(
 
 /// What ends a report whose history is not believed whole.
 fn believed<O: crate::model::Objects>(chain: &Chain<'_, O>) -> Result<Outcome, CommandError> {
-    let Some(refused) = &chain.verdict.refused else { return Ok(Outcome::Done) };
+    let Some(refused) = &chain.verdict.refused else {
+        let waits = chain.verdict.waits.is_some();
+        return Ok(if waits { Outcome::Differences } else { Outcome::Done });
+    };
     let (environment, commit) = (&chain.environment, refused.commit);
     let message = format!("commit {commit} of {environment} is refused: {}", refused.reason);
     Err(CommandError::refused(message).hint(refused.remedy.clone()))

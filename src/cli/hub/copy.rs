@@ -11,9 +11,10 @@ use crate::cli::copying::{Copying, Go, notes};
 use crate::cli::error::{CommandError, Outcome};
 use crate::cli::hub::explain;
 use crate::cli::interrupt::Interrupts;
-use crate::cli::lines::{Line, Lines, LinesArgs};
+use crate::cli::lines::{Line, Lines};
 use crate::cli::output::{Cell, Format, Table, Tone, write_json};
 use crate::cli::progress::{Told, amount};
+use crate::cli::source::SourceArgs;
 use crate::hub::copy::{
     CopyReport, CopyRequest, CopySettings, Scrutiny, Survey, WantedImage, WithReferrers,
 };
@@ -60,7 +61,7 @@ pub struct CopyArgs {
     #[arg(long)]
     events: bool,
     #[command(flatten)]
-    lines: LinesArgs,
+    lines: SourceArgs,
 }
 
 fn rate(text: &str) -> Result<NonZeroU64, String> {

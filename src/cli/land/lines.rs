@@ -7,10 +7,7 @@ use crate::cli::land::explain;
 use crate::model::{CommitId, EnvironmentName};
 use crate::promote::desk::{Desk, DeskError};
 use crate::promote::tip::{Tip, TipError};
-use crate::reconcile::trust::Rule;
-
-/// Environments in a line: more are a circle.
-const ENVIRONMENTS_MAX: usize = 16;
+use crate::reconcile::trust::{ENVIRONMENTS_MAX, Rule};
 
 /// Whether the nodes would accept a commit but for people who are still to approve it.
 ///
@@ -53,7 +50,7 @@ pub fn fetch_line(
     environment: &EnvironmentName,
 ) -> Result<Vec<EnvironmentName>, CommandError> {
     let mut line = vec![environment.clone()];
-    while let Some(last) = line.last().cloned().filter(|_| line.len() <= ENVIRONMENTS_MAX) {
+    while let Some(last) = line.last().cloned().filter(|_| line.len() < ENVIRONMENTS_MAX) {
         desk.fetch(&[last.to_string()]).map_err(|error| explain(&error))?;
         let commit = desk.branch(last.as_str()).map_err(|error| explain(&error))?;
         // Not verified yet: it only says what else to fetch.

@@ -61,6 +61,19 @@ impl NodeStore {
         ObjectReader::open(&[self.objects()])
     }
 
+    /// Reads verified objects, and what lies in quarantines.
+    ///
+    /// # Errors
+    /// When one of them is damaged.
+    pub fn reader_with<'a>(
+        &self,
+        quarantines: impl IntoIterator<Item = &'a Quarantine>,
+    ) -> Result<ObjectReader, HostError> {
+        let mut folders = vec![self.objects()];
+        folders.extend(quarantines.into_iter().map(Quarantine::fetched));
+        ObjectReader::open(&folders)
+    }
+
     /// The repository.
     pub(crate) fn repository(&self) -> PathBuf {
         self.folder.join("repository.git")
@@ -157,7 +170,12 @@ impl Quarantine {
     /// # Errors
     /// When either is damaged.
     pub fn reader(&self) -> Result<ObjectReader, HostError> {
-        ObjectReader::open(&[self.objects.clone(), self.repository().join("objects")])
+        ObjectReader::open(&[self.objects.clone(), self.fetched()])
+    }
+
+    /// The objects that were fetched.
+    pub(crate) fn fetched(&self) -> PathBuf {
+        self.repository().join("objects")
     }
 
     /// Moves the packs into the store, durably. Call it once something of it is verified: objects are

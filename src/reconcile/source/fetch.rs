@@ -87,6 +87,18 @@ impl Source {
         self.store.reader().map_err(SourceError::Store)
     }
 
+    /// Reads what was adopted, and what was brought and is not.
+    ///
+    /// # Errors
+    /// When one of it is damaged.
+    pub fn objects_with<'a>(
+        &self,
+        brought: impl IntoIterator<Item = &'a Fetched>,
+    ) -> Result<ObjectReader, SourceError> {
+        let quarantines = brought.into_iter().map(|fetched| &fetched.quarantine);
+        self.store.reader_with(quarantines).map_err(SourceError::Store)
+    }
+
     /// Whether the store holds `commit`: if not, it must not be given as known.
     ///
     /// # Errors

@@ -57,6 +57,14 @@ pub struct Judge<'a, O> {
     before: HashMap<CommitId, HashSet<CommitId>>,
 }
 
+/// A commit that breaks no rule but, perhaps, that of enough people.
+pub struct Judged {
+    /// What it is.
+    pub accepted: Accepted,
+    /// Whether enough people signed or approved it.
+    pub people: Result<(), Refusal>,
+}
+
 impl<'a, O: Objects> Judge<'a, O> {
     /// A judge who has seen nothing yet.
     pub fn new(objects: &'a O, environment: &EnvironmentName, revoked: &'a RevokedKeys) -> Self {
@@ -70,11 +78,12 @@ impl<'a, O: Objects> Judge<'a, O> {
         }
     }
 
-    /// Judges one commit, whose headers (1) were read already.
+    /// Judges one commit, whose headers (1) were read already. People who are missing are told apart:
+    /// what is refused for them alone lacks nothing else.
     ///
     /// # Errors
     /// With the first rule that it breaks.
-    pub fn judge(&mut self, candidate: &Candidate, base: Base) -> Result<Accepted, Refusal> {
+    pub fn judge(&mut self, candidate: &Candidate, base: Base) -> Result<Judged, Refusal> {
         let commit = &candidate.commit;
         if commit.signature.is_none() {
             let remedy = remedy::unsigned(base.parent);
@@ -84,15 +93,16 @@ impl<'a, O: Objects> Judge<'a, O> {
         // 4. Signed, by enough people.
         let signer = self.signer(&case, candidate)?;
         let approvers = self.approvers(&case)?;
-        threshold(&case, case.rule.role, &signer, &approvers)?;
+        let mut people = threshold(&case, case.rule.role, &signer, &approvers);
         // 5. Its structure fits the kind.
         self.structure(&case, Some((&signer, &approvers)))?;
         if case.kind == CommitKind::Admin {
-            new_admins(&case, &signer, &approvers)?;
+            people = people.and_then(|()| new_admins(&case, &signer, &approvers));
         }
         let Case { kind, claim, .. } = case;
         let (commit, time, origin) = (commit.id, base.time, None);
-        Ok(Accepted { commit, kind, signer, approvers, time, claim, origin })
+        let accepted = Accepted { commit, kind, signer, approvers, time, claim, origin };
+        Ok(Judged { accepted, people })
     }
 
     /// What a commit is and says: its tree (2), its kind and its claim (3).

@@ -53,6 +53,7 @@ pub use revoked::RevokedKeys;
 pub use show::{PersonSummary, PromotionSummary, TrustSummary, check_anchor, show};
 pub use sight::{Sight, Sightings};
 pub use snapshot::{ReadError, SnapshotRequest, snapshot};
+pub use source::ENVIRONMENTS_MAX;
 pub use verdict::{
     Accepted, Origin, Refusal, Rule, Signatory, Signed, Standing, Verdict, VerifyDocument, Wait,
 };

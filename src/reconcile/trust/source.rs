@@ -19,8 +19,9 @@ use crate::reconcile::trust::remedy;
 use crate::reconcile::trust::verdict::{Refusal, Rule};
 use crate::reconcile::trust::walk::{Point, Stop, Walk, incomplete};
 
-/// Environments along `from`, the first one included.
-pub(in crate::reconcile::trust) const ENVIRONMENTS_MAX: usize = 32;
+/// Environments along `from`, the first one included. Whoever fetches goes as far: a verdict must not
+/// depend on who fetched.
+pub const ENVIRONMENTS_MAX: usize = 32;
 
 /// One chain below, as far as it was judged.
 pub(in crate::reconcile::trust) struct Source<'a, O> {

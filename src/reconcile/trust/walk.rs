@@ -12,7 +12,7 @@ use crate::reconcile::trust::case::Base;
 use crate::reconcile::trust::commit::{CommitError, Header};
 use crate::reconcile::trust::history::{header, time, wrapped};
 use crate::reconcile::trust::hold::{Clock, Holds};
-use crate::reconcile::trust::judge::{Candidate, Judge};
+use crate::reconcile::trust::judge::{Candidate, Judge, Judged};
 use crate::reconcile::trust::ledger::{Entry, Ledger};
 use crate::reconcile::trust::lineage::Lineage;
 use crate::reconcile::trust::load::{BATCH_COMMITS, Loaded, load};
@@ -188,10 +188,10 @@ impl<'a, O: Objects> Walk<'a, O> {
         candidate: &Candidate,
         base: Base,
     ) -> Result<Accepted, Refusal> {
-        let mut accepted = self.judge.judge(candidate, base)?;
+        let Judged { mut accepted, people } = self.judge.judge(candidate, base)?;
         let Accepted { kind, claim, .. } = &accepted;
         accepted.origin = self.promotion(&candidate.commit, base, *kind, claim)?;
-        Ok(accepted)
+        people.map(|()| accepted)
     }
 
     /// Takes a good commit into what later ones are judged by.

@@ -118,3 +118,29 @@ fn a_pick_is_judged_by_a_source_that_only_the_repository_below_has() {
     let status = node.adopts(local);
     assert!(status["refused"].is_null(), "{status:#}");
 }
+
+#[test]
+fn a_plan_looks_at_the_branches_below_and_keeps_nothing() {
+    let mut node = Node::new("soak = \"1s\"\nrequire = [\"Ticket\"]");
+    let before = node.h.tip;
+    node.h.on("tst");
+    node.publish();
+    node.adopts(before);
+    let shown = node.run(&["trust", "show"]).out;
+    for told in ["promoted from dev", "sources rest on dev for 1s", "demands the trailers Ticket"] {
+        assert!(shown.contains(told), "{told}: {shown}");
+    }
+    let source = node.h.develop(APP1, "app = \"app1\" # 2\n");
+    node.h.on("tst");
+    node.h.pick_with("bob", source, &[APP1], "\nTicket: OPS-1");
+    node.publish();
+    let kept = fs::read(node.dir.path().join("state/below.json")).unwrap();
+    let packs = || fs::read_dir(node.dir.path().join("state/repository.git/objects/pack")).unwrap();
+    let n_packs = packs().count();
+    // Without an engine there is no plan; with a pick that is not understood it would be refused.
+    let said = node.run(&["plan"]);
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    assert!(!said.err.contains("refused"), "{}", said.err);
+    assert_eq!(fs::read(node.dir.path().join("state/below.json")).unwrap(), kept);
+    assert_eq!(packs().count(), n_packs);
+}

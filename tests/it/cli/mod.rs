@@ -9,3 +9,4 @@ mod pin;
 mod real;
 pub(crate) mod support;
 mod usage;
+mod verify;
