@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::clients::registry::{Document, Referrer};
-use crate::hub::copy::tree::{Documents, Found, Part, referrers_tag};
+use crate::hub::copy::tree::{Documents, Found, Listed, Part, referrers_tag};
 use crate::hub::copy::{DocumentCopy, ImageTree, WantedImage};
 use crate::model::Digest;
 
@@ -63,13 +63,18 @@ fn height(
 }
 
 /// The list that the target needs: what it lists already, and what the source does; nothing if that
-/// is no more.
-fn merged(source: &[Referrer], target: &[Referrer]) -> Option<Document> {
-    let is_there =
-        |new: &&Referrer| !target.iter().any(|old| old.descriptor.digest == new.descriptor.digest);
-    let missing: Vec<&Referrer> = source.iter().filter(is_there).collect();
+/// is no more. The source's own index, byte for byte, unless the target lists something besides.
+fn merged(source: &Listed, target: &[Referrer]) -> Option<Document> {
+    let lacks = |list: &[Referrer], entry: &Referrer| {
+        !list.iter().any(|other| other.descriptor.digest == entry.descriptor.digest)
+    };
+    let missing: Vec<_> = source.entries.iter().filter(|new| lacks(target, new)).collect();
     if missing.is_empty() {
         return None;
+    }
+    let adds_nothing = !target.iter().any(|old| lacks(&source.entries, old));
+    if let Some(index) = source.index.as_ref().filter(|_| adds_nothing) {
+        return Some(index.clone());
     }
     let entries: Vec<_> = target.iter().chain(missing).map(|referrer| &referrer.entry).collect();
     let index = serde_json::json!({
@@ -85,8 +90,8 @@ mod tests {
 
     use crate::clients::registry::{Descriptor, Document, References, Referrer};
     use crate::hub::copy::WantedImage;
-    use crate::hub::copy::stages::{merged, tree};
-    use crate::hub::copy::tree::{Documents, Found, Part};
+    use crate::hub::copy::stages::{INDEX_TYPE, merged, tree};
+    use crate::hub::copy::tree::{Documents, Found, Listed, Part};
     use crate::model::Digest;
 
     fn descriptor(name: &str) -> Descriptor {
@@ -131,12 +136,21 @@ mod tests {
     #[test]
     fn a_list_of_the_target_is_added_to_and_never_cut() {
         let (ours, theirs) = ([referrer("a"), referrer("b")], [referrer("b"), referrer("z")]);
+        let index = Document {
+            media_type: INDEX_TYPE.to_owned(),
+            digest: Digest::of(b"as it is"),
+            bytes: b"as it is".to_vec(),
+        };
+        let ours = Listed { entries: ours.into(), index: Some(index.clone()) };
         let document = merged(&ours, &theirs).unwrap();
         let text = String::from_utf8(document.bytes).unwrap();
         for name in ["a", "b", "z"] {
             let digest = Digest::of(name.as_bytes()).to_string();
             assert_eq!(text.matches(&digest).count(), 1, "{name}");
         }
-        assert!(merged(&ours, &ours).is_none());
+        assert!(merged(&ours, &ours.entries).is_none());
+        for within in [&[][..], &ours.entries[..1]] {
+            assert_eq!(merged(&ours, within).as_ref(), Some(&index));
+        }
     }
 }

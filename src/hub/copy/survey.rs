@@ -130,7 +130,8 @@ async fn lists(
     let mut lists = TargetLists::new();
     for subject in documents.referrers.keys() {
         if target.referrers(repository, subject).await?.is_none() {
-            lists.insert(*subject, tree::listed(target, repository, subject, Ask::InTurn).await?);
+            let listed = tree::listed(target, repository, subject, Ask::InTurn).await?;
+            lists.insert(*subject, listed.entries);
         }
     }
     Ok(lists)

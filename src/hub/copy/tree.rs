@@ -46,7 +46,21 @@ pub(crate) struct Found {
 pub(crate) struct Documents {
     pub(crate) found: BTreeMap<Digest, Found>,
     /// What is about each of them, as the source lists it.
-    pub(crate) referrers: BTreeMap<Digest, Vec<Referrer>>,
+    pub(crate) referrers: BTreeMap<Digest, Listed>,
+}
+
+/// A hub's list of what is about a digest.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Listed {
+    pub(crate) entries: Vec<Referrer>,
+    /// The index of the tag schema that holds the list, where the hub has no API.
+    pub(crate) index: Option<Document>,
+}
+
+impl From<Vec<Referrer>> for Listed {
+    fn from(entries: Vec<Referrer>) -> Self {
+        Self { entries, index: None }
+    }
 }
 
 impl Documents {
@@ -134,7 +148,7 @@ pub(crate) async fn read(
 /// What is about one document.
 #[derive(Debug, Default)]
 struct About {
-    listed: Vec<Referrer>,
+    listed: Listed,
     /// Documents under cosign's tags.
     tagged: Vec<(String, Document)>,
 }
@@ -190,24 +204,25 @@ pub(crate) async fn listed(
     repository: &RepositoryPath,
     digest: &Digest,
     ask: Ask,
-) -> Result<Vec<Referrer>, RegistryError> {
+) -> Result<Listed, RegistryError> {
     let reference = ManifestReference::Tag(referrers_tag(digest));
     let api = hub.referrers(repository, digest);
     let tag = hub.manifest(repository, &reference);
     let document = match ask {
         Ask::Together => match try_join(api, tag).await? {
-            (Some(listed), _) => return Ok(listed),
+            (Some(listed), _) => return Ok(listed.into()),
             (None, document) => document,
         },
         Ask::InTurn => match api.await? {
-            Some(listed) => return Ok(listed),
+            Some(listed) => return Ok(listed.into()),
             None => tag.await?,
         },
     };
-    let Some(document) = document else { return Ok(Vec::new()) };
+    let Some(document) = document else { return Ok(Listed::default()) };
     let operation = format!("referrers of {digest} of {repository}");
-    read_referrers(&document.bytes)
-        .map_err(|why| RegistryError::new(RegistryErrorKind::Malformed, &operation, why))
+    let entries = read_referrers(&document.bytes)
+        .map_err(|why| RegistryError::new(RegistryErrorKind::Malformed, &operation, why))?;
+    Ok(Listed { entries, index: Some(document) })
 }
 
 fn take(
@@ -224,14 +239,14 @@ fn take(
             next.push(Question::digest(child.digest, question.part));
         }
     }
-    for referrer in &about.listed {
+    for referrer in &about.listed.entries {
         if asked.insert(referrer.descriptor.digest) {
             // A list may name what was deleted since.
             let digest = referrer.descriptor.digest;
             next.push(Question { is_needed: false, ..Question::digest(digest, Part::Referrer) });
         }
     }
-    if !about.listed.is_empty() {
+    if !about.listed.entries.is_empty() {
         all.referrers.insert(document.digest, about.listed);
     }
     for (tag, tagged) in about.tagged {
