@@ -1,51 +1,32 @@
 //! `file_line`: a line or a block in a text file.
 
-use std::sync::Arc;
-
 use crate::compliance::change::is_hidden;
+use crate::compliance::kind::text::TextFile;
 use crate::compliance::kind::{Judgement, Sight};
-use crate::model::{PathState, Permissions};
 use crate::reconcile::desired::rule::RuleId;
 use crate::reconcile::desired::rule::kind::{FileLineRule, LineWish, pattern};
 
-/// What a new file may be read by.
-const MODE: u32 = 0o644;
 /// Longer lines are cut where they are shown.
 const SHOWN_CHARS_MAX: usize = 200;
 
 /// Judges it.
 pub(super) fn judge(rule: &FileLineRule, sight: &Sight<'_>) -> Judgement {
-    let (content, owned) = match &sight.state {
-        PathState::File { content, owned } => (Arc::clone(content), *owned),
-        PathState::Absent => {
-            let (uid, gid) = sight.creator;
-            (Arc::default(), Permissions { mode: MODE, uid, gid })
-        }
-        other => {
-            let reason = format!("{} is {}, not a file", rule.path, other.noun());
-            return Judgement::Error { reason };
-        }
+    let file = match TextFile::seen(&rule.path, sight) {
+        Ok(file) => file,
+        Err(reason) => return Judgement::Error { reason },
     };
-    let Ok(text) = std::str::from_utf8(&content) else {
-        return Judgement::Error { reason: format!("{} is not UTF-8 text", rule.path) };
-    };
+    let text = &file.text;
     let edited = match edit(text, &rule.wish, sight.id) {
         Ok(edited) => edited,
         Err(reason) => return Judgement::Error { reason },
     };
     let hidden = is_hidden(&sight.state);
     let (expected, actual) = shown(rule, text, hidden);
-    let missing = sight.state == PathState::Absent;
-    if edited == text {
+    if edited == *text {
         return Judgement::Ok { expected };
     }
-    let after = PathState::File { content: edited.into_bytes().into(), owned };
-    let fix = if missing && !rule.create {
-        Err("there is no such file; `create = true` makes one".to_owned())
-    } else {
-        Ok(sight.change(&rule.path, after))
-    };
-    let actual = if missing { "no such file".to_owned() } else { actual };
+    let fix = file.rewritten(edited, rule.create);
+    let actual = if file.is_missing() { "no such file".to_owned() } else { actual };
     Judgement::NotOk { expected, actual, fix }
 }
 

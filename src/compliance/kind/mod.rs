@@ -7,6 +7,7 @@
 //! * A judgement's changes, once made, give a judgement without changes.
 //! * No judgement shows contents that not everybody may read.
 
+mod text;
 mod directory;
 mod file;
 mod file_absent;

@@ -3,34 +3,20 @@
 mod lines;
 mod tree;
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use crate::compliance::change::is_hidden;
+use crate::compliance::kind::text::TextFile;
 use crate::compliance::kind::{Judgement, Sight};
-use crate::model::{PathState, Permissions};
 use crate::reconcile::desired::rule::kind::{KeyFormat, KeyValueRule};
-
-/// What a new file may be read by.
-const MODE: u32 = 0o644;
 
 /// Judges it.
 pub(super) fn judge(rule: &KeyValueRule, sight: &Sight<'_>) -> Judgement {
-    let (content, owned) = match &sight.state {
-        PathState::File { content, owned } => (Arc::clone(content), *owned),
-        PathState::Absent => {
-            let (uid, gid) = sight.creator;
-            (Arc::default(), Permissions { mode: MODE, uid, gid })
-        }
-        other => {
-            let reason = format!("{} is {}, not a file", rule.path, other.noun());
-            return Judgement::Error { reason };
-        }
+    let file = match TextFile::seen(&rule.path, sight) {
+        Ok(file) => file,
+        Err(reason) => return Judgement::Error { reason },
     };
-    let Ok(text) = std::str::from_utf8(&content) else {
-        return Judgement::Error { reason: format!("{} is not UTF-8 text", rule.path) };
-    };
+    let text = &file.text;
     let (is, edited) = match edit(text, rule) {
         Ok(found) => found,
         Err(reason) => return Judgement::Error { reason: format!("{}: {reason}", rule.path) },
@@ -43,17 +29,11 @@ pub(super) fn judge(rule: &KeyValueRule, sight: &Sight<'_>) -> Judgement {
         Some(other) => format!("{} = {other}", rule.key),
     };
     let expected = shown(rule.value.as_ref());
-    if edited == text {
+    if edited == *text {
         return Judgement::Ok { expected };
     }
-    let missing = sight.state == PathState::Absent;
-    let after = PathState::File { content: edited.into_bytes().into(), owned };
-    let fix = if missing && !rule.create {
-        Err("there is no such file; `create = true` makes one".to_owned())
-    } else {
-        Ok(sight.change(&rule.path, after))
-    };
-    let actual = if missing {
+    let fix = file.rewritten(edited, rule.create);
+    let actual = if file.is_missing() {
         "no such file".to_owned()
     } else if is == rule.value {
         format!("{}, and again otherwise", shown(is.as_ref()))
