@@ -1,8 +1,7 @@
-// What the fuzz targets and the replay of their corpus do with bytes.
+//! What the fuzz targets and the replay of their corpus do with bytes.
 
 /// Bytes as a commit.
-#[allow(dead_code)]
-fn commit(bytes: &[u8]) {
+pub fn commit(bytes: &[u8]) {
     use tidegate::reconcile::trust::CommitKind;
     use tidegate::reconcile::trust::claim::Claim;
     use tidegate::reconcile::trust::commit::{Commit, Header};
@@ -19,8 +18,7 @@ fn commit(bytes: &[u8]) {
 }
 
 /// Bytes as a signature, an approval, a certificate.
-#[allow(dead_code)]
-fn signature(bytes: &[u8]) {
+pub fn signature(bytes: &[u8]) {
     use tidegate::reconcile::trust::approval::Approval;
     use tidegate::reconcile::trust::signature::openpgp::Certificates;
     use tidegate::reconcile::trust::signature::{Format, ssh};
@@ -37,8 +35,7 @@ fn signature(bytes: &[u8]) {
 }
 
 /// Bytes as trust.toml, `revoked_keys`, a tree.
-#[allow(dead_code)]
-fn policy(bytes: &[u8]) {
+pub fn policy(bytes: &[u8]) {
     use tidegate::reconcile::trust::policy::TrustPolicy;
     use tidegate::reconcile::trust::revoked::RevokedKeys;
     use tidegate::reconcile::trust::tree::parse_tree;

@@ -1,4 +1,3 @@
 //! Bytes as a commit: never a panic, and what parses serialises to its bytes.
 #![no_main]
-include!("../parsers.rs");
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| commit(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tidegate_fuzz::commit(bytes));

@@ -1,4 +1,3 @@
 //! Bytes as a signature, an approval, a certificate: never a panic, never a key for nothing.
 #![no_main]
-include!("../parsers.rs");
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| signature(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tidegate_fuzz::signature(bytes));

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-include!("../../fuzz/parsers.rs");
+#[path = "../../fuzz/parsers.rs"]
+#[expect(unreachable_pub, reason = "it is the library of the fuzz targets, too")]
+mod parsers;
 
 /// Mutations of each file: the fuzzers make millions, this keeps what they know true.
 const MUTATIONS: u64 = 400;
@@ -48,15 +50,15 @@ fn replay(target: &str, run: impl Fn(&[u8])) {
 
 #[test]
 fn commits_of_the_corpus_and_their_mutations() {
-    replay("commit", commit);
+    replay("commit", parsers::commit);
 }
 
 #[test]
 fn signatures_of_the_corpus_and_their_mutations() {
-    replay("signature", signature);
+    replay("signature", parsers::signature);
 }
 
 #[test]
 fn policies_of_the_corpus_and_their_mutations() {
-    replay("policy", policy);
+    replay("policy", parsers::policy);
 }
