@@ -1,10 +1,12 @@
 //! `tidegate demo`.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use tokio::signal::ctrl_c;
 
 use crate::cli::context::{Context, block_on};
-use crate::cli::error::{CommandError, Outcome};
+use crate::cli::error::{CommandError, ErrorKind, Outcome};
 use crate::cli::output::{Paint, Tone};
 use crate::demo::{Audience, DemoError, Options, Told, default_dir, run as tell, stop};
 
@@ -90,21 +92,32 @@ pub fn run(args: &DemoArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
     let options =
         Options { dir: dir.clone(), example: args.from.clone(), shared_engine: args.shared_engine };
     let mut terminal = Terminal { out, paint: ctx.paint, failed: None };
-    block_on(async { tell(&options, &mut terminal).await.map_err(|error| explain(&error, &dir)) })?;
+    block_on(async {
+        tokio::select! {
+            _ = ctrl_c() => Err(interrupted(&dir)),
+            told = tell(&options, &mut terminal) => told.map_err(|error| explain(&error, &dir)),
+        }
+    })?;
     match terminal.failed {
         Some(error) => Err(error.into()),
         None => Ok(Outcome::Done),
     }
 }
 
-fn explain(error: &DemoError, dir: &std::path::Path) -> CommandError {
+fn explain(error: &DemoError, dir: &Path) -> CommandError {
     let failed = CommandError::failed(error);
     match error {
         DemoError::Foreign(_) => failed.hint("name another directory with --dir"),
         DemoError::NoEngine(_) | DemoError::Init(_) => failed,
-        _ => failed.hint(format!(
-            "what it made still runs: look at {}/*/*.log, end it with `tidegate demo --stop`",
-            dir.display()
-        )),
+        _ => failed.hint(remains(dir)),
     }
+}
+
+fn interrupted(dir: &Path) -> CommandError {
+    CommandError::new(ErrorKind::Interrupted, "interrupted").hint(remains(dir))
+}
+
+fn remains(dir: &Path) -> String {
+    let logs = dir.display();
+    format!("what it made still runs: look at {logs}/*/*.log, end it with `tidegate demo --stop`")
 }
