@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use crate::agent::AgentError;
 use crate::agent::belief::Believer;
 use crate::agent::below::Keep;
+use crate::agent::login::login;
 use crate::agent::node::Node;
 use crate::clients::docker::{DockerClient, DockerError};
 use crate::clients::host::{HostRoot, NodeKey};
 use crate::compliance::check::{CheckInput, Checked, check};
-use crate::compliance::facts::{FactCache, Facts, Wanted, collect};
+use crate::compliance::facts::{FactCache, Facts, Wanted, collect, learn_stock};
 use crate::compliance::fix::{FixError, Mender};
 use crate::compliance::image::{self, ImageInput};
 use crate::compliance::interchange::message;
@@ -42,16 +43,31 @@ pub async fn facts_here(settings: Settings) -> Result<Facts, AgentError> {
     let key = OwnershipKey::derive(secret.as_ref().map_or(&[], |secret| secret.as_slice()));
     let observed = look(&settings, &key, &BTreeSet::new()).await;
     let wanted = Wanted::everything();
-    Ok(facts(&host, &observed, &wanted).await)
+    Ok(facts(&settings, &host, &observed, &wanted).await)
 }
 
 async fn facts(
+    settings: &Settings,
     host: &HostRoot,
     observed: &Result<ObservedState, String>,
     wanted: &Wanted,
 ) -> Facts {
     let seen = observed.as_ref().map(|seen| (&seen.engine, seen)).map_err(String::as_str);
-    collect(host, seen, wanted, &mut FactCache::default()).await
+    let mut facts = collect(host, seen, wanted, &mut FactCache::default()).await;
+    if let (Ok(observed), true) = (observed, wanted.any(&["image", "volume"])) {
+        let stock = match engine(settings) {
+            Ok(docker) => docker.stock().await.map_err(|error| Chain(&error).to_string()),
+            Err(reason) => Err(reason),
+        };
+        let seen = stock.as_ref().map(|stock| (stock, observed)).map_err(String::as_str);
+        learn_stock(seen, &mut facts);
+    }
+    facts
+}
+
+fn engine(settings: &Settings) -> Result<DockerClient, String> {
+    let socket = settings.engine.socket.to_string_lossy();
+    DockerClient::new(&socket).map_err(|error| Chain(&error).to_string())
 }
 
 async fn look(
@@ -60,7 +76,7 @@ async fn look(
     images: &BTreeSet<String>,
 ) -> Result<ObservedState, String> {
     let said = |error: DockerError| Chain(&error).to_string();
-    let docker = DockerClient::new(&settings.engine.socket.to_string_lossy()).map_err(said)?;
+    let docker = engine(settings)?;
     let viewer = Viewer { key, environment: &settings.environment, images };
     observe(&docker, viewer, Look::Everything, &mut ObservedCache::default()).await.map_err(said)
 }
@@ -115,7 +131,11 @@ impl Examined {
         let pins = services.flat_map(|service| service.containers.values()).map(|c| &c.pin);
         let images = pins.map(|pin| image_name(pin, &desired.hub)).collect();
         let observed = look(&node.settings, &node.ownership, &images).await;
-        let facts = facts(&host, &observed, &Wanted::by(&desired.rules)).await;
+        let wanted = Wanted::by(&desired.rules);
+        let mut facts = facts(&node.settings, &host, &observed, &wanted).await;
+        if wanted.any(&["hub_login"]) {
+            facts.learn("hub_login", login(&node.settings, &desired).await);
+        }
         Ok(Self { desired, host, facts, in_force, observed })
     }
 

@@ -28,6 +28,7 @@ pub mod belief;
 pub mod effects;
 pub mod record;
 pub mod node;
+mod login;
 pub mod examine;
 pub mod inspect;
 mod say;

@@ -12,7 +12,9 @@ use std::collections::btree_map::Entry;
 use crate::clients::host::{HostError, HostRoot};
 use crate::compliance::change::Change;
 use crate::compliance::facts::{Accounts, Facts};
-use crate::compliance::kind::{self, Judgement, Need, Sight, SysctlSight, View, own_path};
+use crate::compliance::kind::{
+    self, FactSight, Judgement, Need, Sight, SysctlSight, View, own_path,
+};
 use crate::compliance::matching::{Applies, applies};
 use crate::compliance::verdict::{Verdict, VerdictStatus};
 use crate::model::{HostPath, Mode, PathState, ServiceName};
@@ -70,7 +72,7 @@ fn one(input: CheckInput<'_>, rule: &Rule, accounts: &Result<Accounts, HostError
             return Checked { verdict, changes: Vec::new() };
         }
     }
-    let judgement = match see(input.host, rule, accounts) {
+    let judgement = match see(input, rule, accounts) {
         Ok(view) => kind::judge(&rule.kind, &view),
         Err(reason) => Judgement::Error { reason },
     };
@@ -114,10 +116,11 @@ fn may_fix(desired: &DesiredState, rule: &Rule) -> Result<(), String> {
 }
 
 fn see<'a>(
-    host: &HostRoot,
+    input: CheckInput<'a>,
     rule: &'a Rule,
     accounts: &'a Result<Accounts, HostError>,
 ) -> Result<View<'a>, String> {
+    let CheckInput { desired, facts, host } = input;
     let said = |error: &HostError| Chain(error).to_string();
     let creator = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     match kind::need(&rule.kind) {
@@ -130,6 +133,7 @@ fn see<'a>(
             let sight = sysctl(host, rule, creator).map_err(|error| said(&error))?;
             Ok(View::Sysctl(sight))
         }
+        Need::Facts => Ok(View::Facts(FactSight { facts, desired, target: &rule.target })),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::clients::docker::{
     ContainerId, ContainerInspect, ContainerState, ContainerSummary, EngineEvent, EngineInfo,
-    ImageInspect, NetworkInspect, VolumeInspect,
+    ImageInspect, NetworkInspect, StoredImage, VolumeInspect,
 };
 
 /// Characters kept of a health check's last output.
@@ -97,6 +97,16 @@ pub(crate) fn image(raw: &Value) -> Option<ImageInspect> {
         architecture: text(raw, "/Architecture").to_owned(),
         os: text(raw, "/Os").to_owned(),
         size: raw.get("Size").and_then(Value::as_u64).unwrap_or_default(),
+    })
+}
+
+/// One row of the image list; `<none>` is no name.
+pub(crate) fn stored(row: &Value) -> Option<StoredImage> {
+    let names = texts(row, "/RepoTags").into_iter().chain(texts(row, "/RepoDigests"));
+    Some(StoredImage {
+        id: id(row, "/Id")?,
+        names: names.filter(|name| !name.contains("<none>")).collect(),
+        size: row.get("Size").and_then(Value::as_u64).unwrap_or_default(),
     })
 }
 

@@ -20,11 +20,13 @@ mod events;
 pub mod credentials;
 mod helper;
 mod save;
+mod stock;
 
 pub use client::DockerClient;
 pub use credentials::{CredentialsError, HelperName, RegistryCredentials};
 pub use error::{DockerError, DockerErrorKind, leftover_task};
 pub use helper::{HelperError, ask_helper};
+pub use stock::{Stock, StoredImage};
 pub use types::{
     ContainerId, ContainerInspect, ContainerState, ContainerSummary, CreateContainer, EngineEvent,
     EngineInfo, ImageInspect, NetworkInspect, RegistryAuth, VolumeInspect,

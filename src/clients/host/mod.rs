@@ -22,7 +22,7 @@ pub use files::{create_private_dir, write_durable, write_file};
 pub use key::NodeKey;
 pub use lock::EngineLock;
 pub use process::{ProcessError, Ran, run};
-pub use read::read_bounded;
+pub use read::{others_read, read_bounded};
 pub use root::{HostRoot, Stamp};
 pub use tree::{FILE_BYTES_MAX, FILES_MAX, TREE_BYTES_MAX, read_tree};
 

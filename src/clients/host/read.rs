@@ -33,3 +33,15 @@ pub fn read_bounded(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, Host
     }
     Ok(Some(bytes))
 }
+
+/// Whether others than its owner may read the file at `path`; none if there is no file.
+///
+/// # Errors
+/// When it cannot be looked at.
+pub fn others_read(path: &Path) -> Result<Option<bool>, HostError> {
+    match rustix::fs::stat(path) {
+        Ok(meta) => Ok(Some(meta.st_mode & 0o077 != 0)),
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
+        Err(error) => Err(HostError::io("look at", path, error)),
+    }
+}

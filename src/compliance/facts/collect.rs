@@ -8,7 +8,7 @@ use crate::compliance::facts::packages::Packages;
 use crate::compliance::facts::{
     Facts, Known, accounts, engine, filesystems, network, system, units,
 };
-use crate::reconcile::desired::rule::{Condition, FACTS, Rule, Test};
+use crate::reconcile::desired::rule::{Condition, FACTS, Rule, RuleKind, Test};
 use crate::reconcile::observed::ObservedState;
 
 /// What is worth collecting.
@@ -24,11 +24,17 @@ impl Wanted {
         Self { facts: FACTS.iter().map(|fact| fact.name).collect(), sysctls: BTreeSet::new() }
     }
 
-    /// What these rules' conditions ask for.
+    /// What these rules, and their conditions, ask for.
     pub fn by<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Self {
         let mut wanted = Self::default();
         for rule in rules {
             wanted.add(&rule.condition);
+            match &rule.kind {
+                RuleKind::Dangling(_) => wanted.facts.extend(["image", "volume"]),
+                RuleKind::ForbiddenImage(rule) if rule.stored => drop(wanted.facts.insert("image")),
+                RuleKind::HubLogin(_) => drop(wanted.facts.insert("hub_login")),
+                _ => {}
+            }
         }
         wanted
     }
@@ -52,7 +58,8 @@ impl Wanted {
         }
     }
 
-    fn any(&self, names: &[&str]) -> bool {
+    /// Whether one of these facts is asked for.
+    pub fn any(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.facts.contains(name))
     }
 }
@@ -97,7 +104,7 @@ pub async fn collect(
         Ok((info, observed)) => engine::learn(info, observed, &mut facts),
         Err(reason) => {
             let names = ["engine", "engine_version", "engine_api", "engine_image_store"];
-            for name in names.into_iter().chain(["container"]) {
+            for name in names.into_iter().chain(["container", "image", "volume"]) {
                 facts.learn(name, Known::Missing(reason.to_owned()));
             }
         }

@@ -1,11 +1,16 @@
 //! The engine and its containers, from what a pass observed.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
-use crate::clients::docker::{ContainerInspect, ContainerState, ContainerSummary, EngineInfo};
+use crate::clients::docker::{
+    ContainerInspect, ContainerState, ContainerSummary, EngineInfo, Stock, StoredImage,
+};
 use crate::clients::host::HostRoot;
 use crate::compliance::facts::{FactValue, Facts, Known, Row};
-use crate::reconcile::observed::{ObservedContainer, ObservedState};
+use crate::reconcile::desired::rule::kind::capability;
+use crate::reconcile::observed::{ObservedContainer, ObservedState, UnknownContainer};
 
 const BYTES_MAX: u64 = 1024 * 1024;
 const DAEMON_JSON: &str = "/etc/docker/daemon.json";
@@ -19,8 +24,45 @@ pub(super) fn learn(info: &EngineInfo, observed: &ObservedState, facts: &mut Fac
     let store = if info.containerd_image_store { "containerd" } else { "classic" };
     facts.one("engine_image_store", one(store), "");
     let own = observed.services.values().flatten().map(own_row);
+    let hidden = observed.unknown.iter().map(hidden_row);
     let foreign = observed.foreign.values().map(foreign_row);
-    facts.learn("container", Known::Rows(own.chain(foreign).collect()));
+    facts.learn("container", Known::Rows(own.chain(hidden).chain(foreign).collect()));
+}
+
+/// Learns what lies on the engine, or why nobody knows.
+pub fn learn_stock(stock: Result<(&Stock, &ObservedState), &str>, facts: &mut Facts) {
+    let (stock, observed) = match stock {
+        Ok(seen) => seen,
+        Err(reason) => {
+            for name in ["image", "volume"] {
+                facts.learn(name, Known::Missing(reason.to_owned()));
+            }
+            return;
+        }
+    };
+    let own = observed.services.values().flatten().map(|c| c.inspect.image_id.as_str());
+    let hidden = observed.unknown.iter().map(|c| c.summary.image_id.as_str());
+    let foreign = observed.foreign.values().map(|summary| summary.image_id.as_str());
+    let used: BTreeSet<&str> = own.chain(hidden).chain(foreign).collect();
+    let image = |image: &StoredImage| {
+        let dangling = image.names.is_empty() && !used.contains(image.id.as_str());
+        Row(vec![
+            ("id", FactValue::text(&image.id)),
+            ("names", FactValue::text(image.names.join(","))),
+            ("size", FactValue::count(image.size)),
+            ("dangling", FactValue::Boolean(dangling)),
+        ])
+    };
+    facts.learn("image", Known::Rows(stock.images.iter().map(image).collect()));
+    let volumes = observed.volumes.values().map(|volume| {
+        let driver = volume.raw.get("Driver").and_then(Value::as_str).unwrap_or_default();
+        Row(vec![
+            ("name", FactValue::text(&volume.name)),
+            ("driver", FactValue::text(driver)),
+            ("dangling", FactValue::Boolean(stock.unused_volumes.contains(&volume.name))),
+        ])
+    });
+    facts.learn("volume", Known::Rows(volumes.collect()));
 }
 
 fn state_name(state: &ContainerState) -> String {
@@ -28,6 +70,14 @@ fn state_name(state: &ContainerState) -> String {
         ContainerState::Other(other) => other.clone(),
         known => format!("{known:?}").to_lowercase(),
     }
+}
+
+/// What the list says of a container of ours that the engine would not show whole.
+fn hidden_row(container: &UnknownContainer) -> Row {
+    let mut row = foreign_row(&container.summary);
+    row.0.push(("service", FactValue::text(container.owned.service.as_str())));
+    row.0.push(("container", FactValue::text(container.owned.key.as_str())));
+    row
 }
 
 /// What the list says of a container that is not ours: it is not looked into.
@@ -45,6 +95,16 @@ fn own_row(container: &ObservedContainer) -> Row {
     let inspect = &container.inspect;
     let text = |path: &str| raw.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let truth = |path: &str| raw.pointer(path).and_then(Value::as_bool).unwrap_or_default();
+    let number = |path: &str| raw.pointer(path).and_then(Value::as_i64).unwrap_or_default();
+    let capabilities =
+        |path: &str| joined(texts(raw.pointer(path)).iter().map(|name| capability(name)));
+    let options = texts(raw.pointer("/HostConfig/SecurityOpt"));
+    let no_new_privileges = options.iter().any(|option| {
+        matches!(
+            option.as_str(),
+            "no-new-privileges" | "no-new-privileges:true" | "no-new-privileges=true"
+        )
+    });
     let namespaces = ["Network", "Pid", "Ipc", "UTS", "Userns"]
         .into_iter()
         .filter(|name| text(&format!("/HostConfig/{name}Mode")) == "host");
@@ -61,11 +121,27 @@ fn own_row(container: &ObservedContainer) -> Row {
         ("host_namespaces", FactValue::text(joined(namespaces.map(str::to_lowercase)))),
         ("user", FactValue::text(text("/Config/User"))),
         ("read_only", FactValue::Boolean(truth("/HostConfig/ReadonlyRootfs"))),
-        ("cap_add", FactValue::text(joined(texts(raw.pointer("/HostConfig/CapAdd"))))),
+        ("memory_limit", FactValue::Number(number("/HostConfig/Memory"))),
+        ("cpu_millis", FactValue::Number(cpu_millis(number))),
+        ("pids_limit", FactValue::Number(number("/HostConfig/PidsLimit").max(0))),
+        ("cap_add", FactValue::text(capabilities("/HostConfig/CapAdd"))),
+        ("cap_drop", FactValue::text(capabilities("/HostConfig/CapDrop"))),
+        ("no_new_privileges", FactValue::Boolean(no_new_privileges)),
         ("ports", FactValue::text(joined(ports(raw)))),
         ("mounts", FactValue::text(joined(mounts(raw)))),
         ("started_at", FactValue::text(&inspect.started_at)),
     ])
+}
+
+/// What is set by `cpus`, or else by quota and period.
+fn cpu_millis(number: impl Fn(&str) -> i64) -> i64 {
+    let nano = number("/HostConfig/NanoCpus");
+    if nano > 0 {
+        return nano / 1_000_000;
+    }
+    let (quota, period) = (number("/HostConfig/CpuQuota"), number("/HostConfig/CpuPeriod"));
+    let period = if period > 0 { period } else { 100_000 };
+    quota.max(0).saturating_mul(1_000) / period
 }
 
 fn joined(texts: impl IntoIterator<Item = String>) -> String {

@@ -18,6 +18,7 @@ mod units;
 
 pub use accounts::Accounts;
 pub use collect::{FactCache, Wanted, collect};
+pub use engine::learn_stock;
 
 use std::collections::BTreeMap;
 

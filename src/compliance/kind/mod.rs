@@ -8,22 +8,29 @@
 //! * No judgement shows contents that not everybody may read.
 
 mod text;
+mod container;
+mod dangling;
 mod directory;
 mod file;
 mod file_absent;
 mod file_line;
+mod forbidden_image;
+mod hub_login;
 mod key_value;
 mod owned;
 mod symlink;
 mod sysctl;
+mod unmanaged_container;
 
 use crate::compliance::change::Change;
-use crate::compliance::facts::Accounts;
+use crate::compliance::facts::{Accounts, Facts, Known, Row};
+pub use crate::compliance::kind::hub_login::{ACCEPTED, NO_ANSWER};
 pub use crate::compliance::kind::sysctl::{SysctlSight, own_path};
 use crate::model::HostPath;
 use crate::model::PathState;
+use crate::reconcile::desired::DesiredState;
 use crate::reconcile::desired::rule::kind::SysctlRule;
-use crate::reconcile::desired::rule::{RuleId, RuleKind};
+use crate::reconcile::desired::rule::{RuleId, RuleKind, Target};
 
 /// What a rule sees of the host.
 #[derive(Debug)]
@@ -47,6 +54,19 @@ pub enum View<'a> {
     Path(Sight<'a>),
     /// A kernel parameter.
     Sysctl(SysctlSight),
+    /// Facts.
+    Facts(FactSight<'a>),
+}
+
+/// What a rule about the engine sees: facts, and what should run.
+#[derive(Debug, Clone, Copy)]
+pub struct FactSight<'a> {
+    /// What is known.
+    pub facts: &'a Facts,
+    /// What should run.
+    pub desired: &'a DesiredState,
+    /// What the rule is checked for.
+    pub target: &'a Target,
 }
 
 /// What a rule comes to.
@@ -85,6 +105,8 @@ pub enum Need<'a> {
     Path(&'a HostPath),
     /// A kernel parameter.
     Sysctl(&'a SysctlRule),
+    /// Facts.
+    Facts,
 }
 
 /// What this rule has to see.
@@ -95,8 +117,13 @@ pub fn need(kind: &RuleKind) -> Need<'_> {
         RuleKind::FileAbsent(rule) => Need::Path(&rule.path),
         RuleKind::Directory(rule) => Need::Path(&rule.path),
         RuleKind::Symlink(rule) => Need::Path(&rule.path),
-        RuleKind::KeyValue(rule) => Need::Path(&rule.path),
+        RuleKind::KeyValue(rule) | RuleKind::DaemonConfig(rule) => Need::Path(&rule.path),
         RuleKind::Sysctl(rule) => Need::Sysctl(rule),
+        RuleKind::Container(_)
+        | RuleKind::HubLogin(_)
+        | RuleKind::ForbiddenImage(_)
+        | RuleKind::UnmanagedContainer(_)
+        | RuleKind::Dangling(_) => Need::Facts,
     }
 }
 
@@ -108,9 +135,43 @@ pub fn judge(kind: &RuleKind, view: &View<'_>) -> Judgement {
         (RuleKind::FileAbsent(rule), View::Path(sight)) => file_absent::judge(rule, sight),
         (RuleKind::Directory(rule), View::Path(sight)) => directory::judge(rule, sight),
         (RuleKind::Symlink(rule), View::Path(sight)) => symlink::judge(rule, sight),
-        (RuleKind::KeyValue(rule), View::Path(sight)) => key_value::judge(rule, sight),
+        (RuleKind::KeyValue(rule) | RuleKind::DaemonConfig(rule), View::Path(sight)) => {
+            key_value::judge(rule, sight)
+        }
         (RuleKind::Sysctl(rule), View::Sysctl(sight)) => sysctl::judge(rule, sight),
+        (RuleKind::Container(rule), View::Facts(sight)) => container::judge(rule, *sight),
+        (RuleKind::HubLogin(rule), View::Facts(sight)) => hub_login::judge(rule, *sight),
+        (RuleKind::ForbiddenImage(rule), View::Facts(sight)) => {
+            forbidden_image::judge(rule, *sight)
+        }
+        (RuleKind::UnmanagedContainer(rule), View::Facts(sight)) => {
+            unmanaged_container::judge(rule, *sight)
+        }
+        (RuleKind::Dangling(rule), View::Facts(sight)) => dangling::judge(rule, *sight),
         _ => Judgement::Error { reason: "it was not looked at".to_owned() },
+    }
+}
+
+/// Things that break a rule and are named; more are counted.
+const NAMED_MAX: usize = 5;
+
+/// `web is privileged; db runs as root; and 3 more`.
+fn listed(all: &[String]) -> String {
+    let text = all.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join("; ");
+    match all.len().saturating_sub(NAMED_MAX) {
+        0 => text,
+        more => format!("{text}; and {more} more"),
+    }
+}
+
+impl<'a> FactSight<'a> {
+    /// The rows of a fact, or why they are not known.
+    fn rows(&self, fact: &str) -> Result<&'a [Row], String> {
+        match self.facts.get(fact) {
+            Some(Known::Rows(rows)) => Ok(rows),
+            Some(Known::Missing(reason)) => Err(reason.clone()),
+            _ => Err(format!("fact `{fact}` was not collected")),
+        }
     }
 }
 

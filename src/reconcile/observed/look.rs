@@ -243,10 +243,11 @@ fn disown_copies(state: &mut ObservedState) {
 }
 
 fn summary_of(inspect: &ContainerInspect) -> ContainerSummary {
+    let image = inspect.raw.pointer("/Config/Image").and_then(Value::as_str).unwrap_or_default();
     ContainerSummary {
         id: inspect.id.clone(),
         name: inspect.name.clone(),
-        image: String::new(),
+        image: image.to_owned(),
         image_id: inspect.image_id.clone(),
         state: inspect.state.clone(),
         status: String::new(),

@@ -149,13 +149,14 @@ fn a_fix_is_shown_allowed_made_recorded_and_taken_back() {
 }
 
 /// One rule of each kind that has something to change on the stage's host.
-const EVERY_KIND: [(&str, &str); 7] = [
+const EVERY_KIND: [(&str, &str); 8] = [
     ("file", "path = \"/etc/motd\"\ncontent = \"new\""),
     ("file_line", "path = \"/etc/motd\"\nline = \"new\""),
     ("file_absent", "path = \"/etc/motd\""),
     ("directory", "path = \"/etc/new\""),
     ("symlink", "path = \"/etc/link\"\nto = \"motd\""),
     ("key_value", "path = \"/etc/motd\"\nformat = \"equals\"\nkey = \"a\"\nvalue = 1"),
+    ("daemon_config", "path = \"/etc/daemon.json\"\nkey = \"live-restore\"\nvalue = true"),
     ("sysctl", "key = \"vm.swappiness\"\nvalue = 10"),
 ];
 

@@ -166,6 +166,20 @@ static CASES: &[Case] = &[
         "-k=2",
     ),
     case(
+        "daemon_config",
+        "key = \"log-opts.max-size\"\nvalue = \"10m\"",
+        "log-opts.max-size = 10m",
+        "no such file",
+        "+    \"max-size\": \"10m\"",
+    ),
+    case(
+        "daemon_config",
+        "path = \"/etc/x.json\"\nkey = \"registry-mirrors\"\nvalue = [\"https://a\", \"https://b\"]",
+        "registry-mirrors = [\"https://a\",\"https://b\"]",
+        "no `registry-mirrors`",
+        "+    \"https://a\",",
+    ),
+    case(
         "sysctl",
         "key = \"vm.swappiness\"\nvalue = 10",
         "vm.swappiness = 10, now and at boot",

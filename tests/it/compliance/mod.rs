@@ -2,6 +2,7 @@
 
 mod cli;
 mod debian;
+mod engine;
 mod hostile;
 mod images;
 mod kinds;

@@ -198,10 +198,32 @@ facts! {
             "host_namespaces" Text "network, pid, ipc, uts, userns: those it shares with the host";
             "user" Text "the user it runs as; empty is root";
             "read_only" Boolean "whether its root file system is read-only";
+            "memory_limit" Bytes "the memory that it may use; 0 is no limit";
+            "cpu_millis" Count "thousandths of a processor that it may use; 0 is no limit";
+            "pids_limit" Count "processes and threads that it may have; 0 is no limit";
             "cap_add" Text "capabilities added, separated by commas";
+            "cap_drop" Text "capabilities dropped, separated by commas";
+            "no_new_privileges" Boolean "whether programs in it can gain no privileges";
             "ports" Text "published ports, separated by commas";
             "mounts" Text "sources on the host and volumes, separated by commas";
             "started_at" Text "when it last started, RFC 3339";
+        }
+        "image" "images that lie on the engine" {
+            "id" Text "the engine's id";
+            "names" Text "tags and digests, separated by commas";
+            "size" Bytes "its size, with what it shares with others";
+            "dangling" Boolean "whether it has no name and no container uses it";
+        }
+        "volume" "volumes of the engine" {
+            "name" Text "its name";
+            "driver" Text "who keeps it: local, …";
+            "dangling" Boolean "whether no container uses it";
+        }
+        "hub_login" "the node's credentials for its hub; only a check knows them" {
+            "hub" Text "the hub";
+            "file" Text "where they lie; empty if none are configured";
+            "others" Boolean "whether others than their owner may read the file";
+            "answer" Text "accepted, or what the hub or the file says";
         }
     }
 }

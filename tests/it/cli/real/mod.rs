@@ -13,6 +13,7 @@ mod outages;
 mod promoter;
 mod push;
 mod refusals;
+mod rules;
 mod secrets;
 mod stage;
 mod store;

@@ -116,7 +116,12 @@ pub(crate) fn read(table: &Table, reader: &mut Reader<'_>) -> Option<KeyValueRul
     Some(KeyValueRule { path: path?, format, section, key: key?, value, create })
 }
 
-fn value(node: &Node, format: KeyFormat, reader: &mut Reader<'_>) -> Option<serde_json::Value> {
+/// A value with the type that the format has.
+pub(crate) fn value(
+    node: &Node,
+    format: KeyFormat,
+    reader: &mut Reader<'_>,
+) -> Option<serde_json::Value> {
     let typed = matches!(format, KeyFormat::Json | KeyFormat::Toml);
     match node.value {
         Value::Integer(number) if typed => Some(number.into()),

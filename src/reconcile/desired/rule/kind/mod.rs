@@ -2,27 +2,39 @@
 //!
 //! In: a checked `[[rules]]` table. Out: [`RuleKind`]; mistakes as findings with their place. Pure.
 
+mod container;
+mod daemon_config;
+mod dangling;
 mod directory;
 mod file;
 mod file_absent;
 mod file_line;
+mod forbidden_image;
+mod hub_login;
 mod key_value;
 mod owner;
 mod symlink;
 mod sysctl;
+mod unmanaged_container;
 
+pub use container::ContainerRule;
+pub use container::capability;
+pub use dangling::DanglingRule;
 pub use directory::DirectoryRule;
 pub use file::FileRule;
 pub use file_absent::FileAbsentRule;
 pub use file_line::FileLineRule;
 pub use file_line::LineWish;
 pub use file_line::pattern;
+pub use forbidden_image::ForbiddenImageRule;
+pub use hub_login::HubLoginRule;
 pub use key_value::KeyFormat;
 pub use key_value::KeyValueRule;
 pub use owner::Access;
 pub use owner::Principal;
 pub use symlink::SymlinkRule;
 pub use sysctl::SysctlRule;
+pub use unmanaged_container::UnmanagedContainerRule;
 
 use serde::Serialize;
 
@@ -41,6 +53,12 @@ pub static KINDS: &[&Keys] = &[
     &symlink::KEYS,
     &key_value::KEYS,
     &sysctl::KEYS,
+    &container::KEYS,
+    &daemon_config::KEYS,
+    &hub_login::KEYS,
+    &forbidden_image::KEYS,
+    &unmanaged_container::KEYS,
+    &dangling::KEYS,
 ];
 
 /// What a rule wants.
@@ -61,6 +79,18 @@ pub enum RuleKind {
     KeyValue(KeyValueRule),
     /// A kernel parameter.
     Sysctl(SysctlRule),
+    /// How containers of services run.
+    Container(ContainerRule),
+    /// A key of the engine's daemon.json.
+    DaemonConfig(KeyValueRule),
+    /// The node's credentials for its hub.
+    HubLogin(HubLoginRule),
+    /// Images that no container may be made of.
+    ForbiddenImage(ForbiddenImageRule),
+    /// No containers but those of services.
+    UnmanagedContainer(UnmanagedContainerRule),
+    /// Images and volumes that nothing uses.
+    Dangling(DanglingRule),
 }
 
 impl RuleKind {
@@ -74,6 +104,12 @@ impl RuleKind {
             Self::Symlink(_) => symlink::KEYS.name,
             Self::KeyValue(_) => key_value::KEYS.name,
             Self::Sysctl(_) => sysctl::KEYS.name,
+            Self::Container(_) => container::KEYS.name,
+            Self::DaemonConfig(_) => daemon_config::KEYS.name,
+            Self::HubLogin(_) => hub_login::KEYS.name,
+            Self::ForbiddenImage(_) => forbidden_image::KEYS.name,
+            Self::UnmanagedContainer(_) => unmanaged_container::KEYS.name,
+            Self::Dangling(_) => dangling::KEYS.name,
         }
     }
 
@@ -85,8 +121,14 @@ impl RuleKind {
             Self::FileAbsent(rule) => rule.path.to_string(),
             Self::Directory(rule) => rule.path.to_string(),
             Self::Symlink(rule) => rule.path.to_string(),
-            Self::KeyValue(rule) => rule.thing(),
+            Self::KeyValue(rule) | Self::DaemonConfig(rule) => rule.thing(),
             Self::Sysctl(rule) => format!("kernel parameter {}", rule.key),
+            // Several of these hold beside one another: nothing of them is mended.
+            Self::Container(_)
+            | Self::HubLogin(_)
+            | Self::ForbiddenImage(_)
+            | Self::UnmanagedContainer(_)
+            | Self::Dangling(_) => format!("{self:?}"),
         }
     }
 }
@@ -105,6 +147,14 @@ pub(crate) fn read(
         "symlink" => symlink::read(table, reader).map(RuleKind::Symlink),
         "key_value" => key_value::read(table, reader).map(RuleKind::KeyValue),
         "sysctl" => sysctl::read(table, reader).map(RuleKind::Sysctl),
+        "container" => container::read(table, reader).map(RuleKind::Container),
+        "daemon_config" => daemon_config::read(table, reader).map(RuleKind::DaemonConfig),
+        "hub_login" => Some(RuleKind::HubLogin(hub_login::read(table, reader))),
+        "forbidden_image" => Some(RuleKind::ForbiddenImage(forbidden_image::read(table, reader))),
+        "unmanaged_container" => {
+            Some(RuleKind::UnmanagedContainer(unmanaged_container::read(table, reader)))
+        }
+        "dangling" => dangling::read(table, reader).map(RuleKind::Dangling),
         _ => None,
     }
 }
