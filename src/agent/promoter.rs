@@ -63,8 +63,6 @@ impl Promoter {
             .arg("--config")
             .arg(&self.config)
             .args(["hub", "copy"])
-            // The agent keeps authorities out of its own memory; a copy needs them.
-            .env_remove("SSL_CERT_FILE")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -7,7 +7,6 @@ pub mod error;
 pub mod output;
 pub mod diagnostics;
 pub mod context;
-pub mod lean;
 pub mod node;
 pub mod operate;
 pub mod repository;
@@ -151,16 +150,6 @@ fn run(command: Command, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, 
     }
 }
 
-impl Command {
-    /// Whether TLS is spoken by the bounded child alone.
-    fn leaves_tls_to_the_child(&self) -> bool {
-        matches!(
-            self,
-            Self::Agent(_) | Self::Plan(_) | Self::Apply(_) | Self::Check(_) | Self::Fix(_)
-        )
-    }
-}
-
 /// Runs the program with the process's own arguments.
 pub fn main() -> ExitCode {
     main_with(&std::env::args_os().collect::<Vec<_>>())
@@ -171,9 +160,6 @@ fn main_with(args: &[OsString]) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    if cli.command.leaves_tls_to_the_child() {
-        lean::without_authorities(args);
-    }
     let ctx = cli.global.resolve();
     let mut out = std::io::stdout().lock();
     let result = run(cli.command, &ctx, &mut out)
