@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 /// Short calls at the same time: enough to hide latency, few enough not to burden the engine.
 const CALLS_MAX: usize = 8;
 
-/// Connections that are kept while nothing is asked: an idle look needs one, each holds buffers of
+/// Connections that are kept while nobody waits for one: an idle look needs one, each holds buffers of
 /// some 40 KiB, and a new one on a local socket costs next to nothing.
 const IDLE_CONNECTIONS_MAX: usize = 2;
 
@@ -119,7 +119,9 @@ impl Connections {
 
     fn keep(&self, sender: Sender) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_CONNECTIONS_MAX && !sender.is_closed() {
+        // Whoever waits for a permit takes it at once.
+        let is_waited_for = self.calls.available_permits() == 0;
+        if (is_waited_for || idle.len() < IDLE_CONNECTIONS_MAX) && !sender.is_closed() {
             idle.push(sender);
         }
     }
