@@ -14,6 +14,18 @@ use crate::clients::docker::{
 /// Characters kept of a health check's last output.
 const HEALTH_LOG_CHARS_MAX: usize = 2_000;
 
+/// Null, false, zero, empty: what Go calls a zero value, which the engine writes in any of these ways.
+pub fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Bool(true) => false,
+    }
+}
+
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }

@@ -24,6 +24,7 @@ mod stock;
 
 pub use client::DockerClient;
 pub use credentials::{CredentialsError, HelperName, RegistryCredentials};
+pub use decode::is_blank;
 pub use error::{DockerError, DockerErrorKind, leftover_task};
 pub use helper::{HelperError, ask_helper};
 pub use stock::{Stock, StoredImage};

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::clients::docker::{
     ContainerInspect, ContainerState, ContainerSummary, DockerError, DockerRead, EngineInfo,
-    ImageInspect, NetworkInspect, VolumeInspect,
+    ImageInspect, NetworkInspect, VolumeInspect, is_blank,
 };
 use crate::model::EnvironmentName;
 use crate::reconcile::observed::ownership::{ObjectKind, Owned, OwnershipKey, labels};
@@ -194,21 +194,31 @@ async fn inspect<D: DockerRead>(
 }
 
 /// An inspect without what no plan reads. It is kept as long as its container, and a tree of JSON
-/// takes several times its text: mostly half-filled nodes, nulls and paths of the engine's own.
+/// takes several times its text: mostly half-filled nodes and what Go writes for "nothing said".
 fn lean(mut inspect: ContainerInspect) -> ContainerInspect {
-    let dense = |map: Value| match map {
-        Value::Object(map) => map.into_iter().filter(|(_, value)| !value.is_null()).collect(),
-        other => other,
-    };
+    // The engine's own lists are long; a plan asks whether there are any.
+    for list in ["/HostConfig/MaskedPaths", "/HostConfig/ReadonlyPaths"] {
+        if let Some(list) = inspect.raw.pointer_mut(list) {
+            *list = Value::Bool(!is_blank(list));
+        }
+    }
     let mut take = |path| inspect.raw.pointer_mut(path).map(Value::take).unwrap_or_default();
     let networks = object([("Networks", take("/NetworkSettings/Networks"))]);
     inspect.raw = object([
-        ("Config", dense(take("/Config"))),
-        ("HostConfig", dense(take("/HostConfig"))),
+        // `StopTimeout` is the one number whose zero says something.
+        ("Config", dense(take("/Config"), |value| value.is_number() || !is_blank(value))),
+        ("HostConfig", dense(take("/HostConfig"), |value| !is_blank(value))),
         ("Mounts", take("/Mounts")),
         ("NetworkSettings", networks),
     ]);
     inspect
+}
+
+fn dense(map: Value, is_kept: impl Fn(&Value) -> bool) -> Value {
+    match map {
+        Value::Object(map) => map.into_iter().filter(|(_, value)| is_kept(value)).collect(),
+        other => other,
+    }
 }
 
 /// Made of the values themselves; `json!` would copy them.

@@ -5,8 +5,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::clients::docker::EngineInfo;
+use crate::clients::docker::is_blank;
 use crate::reconcile::plan::fields::Facts;
-use crate::reconcile::plan::fields::normal::{environment, is_blank, security, ulimits};
+use crate::reconcile::plan::fields::normal::{environment, security, ulimits};
 
 /// /dev/shm of a container that says nothing, in bytes.
 const SHM_BYTES_DEFAULT: u64 = 64 << 20;

@@ -20,7 +20,7 @@ pub use image::image_matches;
 
 use serde_json::{Map, Value};
 
-use crate::clients::docker::{ContainerInspect, EngineInfo, ImageInspect};
+use crate::clients::docker::{ContainerInspect, EngineInfo, ImageInspect, is_blank};
 use crate::reconcile::plan::body::ContainerBody;
 use crate::reconcile::plan::fields::table::{Expect, Fix, Row, TABLE};
 
@@ -112,7 +112,7 @@ impl Facts<'_> {
 
     /// Whether the engine is told so.
     pub(crate) fn is_told(&self, path: &str) -> bool {
-        !normal::is_blank(&self.told(path))
+        !is_blank(&self.told(path))
     }
 
     /// Whether everything is opened to the container.
@@ -158,7 +158,7 @@ fn compare(facts: &Facts<'_>, row: &Row, found: &mut Vec<FieldDifference>) {
         Expect::Told => facts.told(row.path),
         Expect::Image => {
             let told = facts.told(row.path);
-            if normal::is_blank(&told) { facts.in_image(row.path) } else { told }
+            if is_blank(&told) { facts.in_image(row.path) } else { told }
         }
         Expect::By(compute) => compute(facts),
     };
@@ -170,7 +170,7 @@ fn compare(facts: &Facts<'_>, row: &Row, found: &mut Vec<FieldDifference>) {
     let repair = match row.fix {
         Fix::Recreate => Repair::Recreate,
         // The engine takes a zero for "leave it as it is".
-        Fix::UpdateUnlessUnset if normal::is_blank(&should) => Repair::Recreate,
+        Fix::UpdateUnlessUnset if is_blank(&should) => Repair::Recreate,
         Fix::Update | Fix::UpdateUnlessUnset => Repair::Update,
     };
     let hides = row.path == "Config.Env";
@@ -231,7 +231,7 @@ pub fn update_body(expected: Expected<'_>, differences: &[FieldDifference]) -> V
             }
             "PidsLimit" => {
                 let limit = told("PidsLimit");
-                let unlimited = normal::is_blank(&limit);
+                let unlimited = is_blank(&limit);
                 body.insert("PidsLimit".to_owned(), if unlimited { (-1).into() } else { limit });
             }
             other => {

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::reconcile::plan::fields::normal::{dense, is_blank, plain};
+use crate::clients::docker::is_blank;
+use crate::reconcile::plan::fields::normal::{dense, plain};
 use crate::reconcile::plan::fields::{Facts, FieldDifference, Repair, show};
 
 /// Rows of the table below `NetworkSettings.Networks.<name>`.

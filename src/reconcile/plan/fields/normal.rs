@@ -4,17 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// Null, false, zero, empty: what Go calls a zero value, which the engine writes in any of these ways.
-pub(crate) fn is_blank(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty(),
-        Value::Array(list) => list.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        Value::Bool(true) => false,
-    }
-}
+use crate::clients::docker::is_blank;
 
 /// A blank is null; anything else is itself.
 pub(crate) fn plain(value: &Value) -> Value {

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::clients::docker::{
-    ContainerId, ContainerInspect, ContainerState, EngineInfo, ImageInspect,
+    ContainerId, ContainerInspect, ContainerState, EngineInfo, ImageInspect, is_blank,
 };
 use crate::reconcile::desired::container::Pin;
 use crate::reconcile::plan::body::ContainerBody;
+use crate::reconcile::plan::fields::table::{Expect, TABLE};
 use crate::reconcile::plan::fields::{
     Expected, FieldDifference, Repair, differences, image_matches, table, update_body,
 };
@@ -211,4 +212,17 @@ fn no_path_stands_twice_in_the_table() {
     let paths: Vec<&str> = table().into_iter().map(|(path, _)| path).collect();
     let unique: BTreeSet<&str> = paths.iter().copied().collect();
     assert_eq!(paths.len(), unique.len());
+}
+
+/// What is kept of an inspect relies on it.
+#[test]
+fn nothing_said_and_nothing_shown_are_the_same_to_every_row_but_one() {
+    let blanks = [json!(null), json!(false), json!(0), json!(""), json!([]), json!({})];
+    for row in TABLE.iter().filter(|row| !matches!(row.expect, Expect::State(_))) {
+        for blank in &blanks {
+            let is_told_apart = row.path == "Config.StopTimeout" && !blank.is_null();
+            let same = (row.normal)(blank) == (row.normal)(&json!(null));
+            assert!(is_blank(blank) && same != is_told_apart, "{} and {blank}", row.path);
+        }
+    }
 }
