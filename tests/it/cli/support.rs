@@ -6,7 +6,12 @@ use std::process::{Command, Output, Stdio};
 
 /// The program, with nothing of the developer's environment.
 pub(crate) fn tidegate(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    like_tidegate(Path::new(env!("CARGO_BIN_EXE_tidegate")), dir)
+}
+
+/// The same with a copy of the program.
+pub(crate) fn like_tidegate(program: &Path, dir: &Path) -> Command {
+    let mut command = Command::new(program);
     command.current_dir(dir).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("HOME", dir).stdin(Stdio::null());
     command

@@ -38,7 +38,9 @@ fn verdicts(stage: &Stage, rules: &str) -> Vec<Value> {
 #[track_caller]
 fn about(all: &[Value], named: &str) -> Value {
     let fits = |v: &&Value| v["rule"] == named || v["target"] == named;
-    all.iter().find(fits).cloned().unwrap_or_else(|| panic!("{named}: {all:#?}"))
+    let found = all.iter().find(fits);
+    assert!(found.is_some(), "{named}: {all:#?}");
+    found.cloned().unwrap()
 }
 
 /// Every image verdict holds but this one, whose link is broken.
