@@ -154,7 +154,7 @@ pub fn images<O: Objects>(chain: &Chain<'_, O>, period: Period) -> Result<Images
         images,
         idle: idle.collect(),
         unusable: unusable(chain, &found, period),
-        registries: found.hubs,
+        registries: found.hubs.iter().map(ToString::to_string).collect(),
         observed: None,
     })
 }

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::audit::chain::Chain;
-use crate::audit::replay::replay;
+use crate::audit::replay::{Change, replay};
 use crate::audit::wanted::{Fault, NodeWanted, Use};
-use crate::model::{AppName, NodeName, ServiceName};
+use crate::model::{AppName, Hub, NodeName, ServiceName};
 use crate::reconcile::trust::{Objects, ReadError};
 
 /// A use of an image, over an unbroken row of commits.
@@ -36,7 +36,7 @@ pub struct Intervals {
     /// Every key that a node ever signed reports with.
     pub report_keys: BTreeMap<NodeName, BTreeSet<String>>,
     /// The environment's registries, in the order of their appearance.
-    pub hubs: Vec<String>,
+    pub hubs: Vec<Hub>,
     /// What each commit that was asked for wanted, by place and node.
     pub kept: BTreeMap<usize, BTreeMap<NodeName, Arc<NodeWanted>>>,
 }
@@ -56,7 +56,8 @@ pub fn intervals<O: Objects>(
     let (mut open, mut closed) = (Open::new(), Closed::new());
     let mut found = Intervals::default();
     let moments = &chain.moments[..n_moments];
-    replay(&mut chain.past(), &chain.environment, moments, 0, |place, before, state| {
+    replay(&mut chain.past(), &chain.environment, moments, 0, |change| {
+        let Change { place, before, state, .. } = change;
         for node in before.nodes.keys().chain(state.nodes.keys()) {
             let [old, new] = [before, state].map(|state| state.nodes.get(node));
             if old.map(Arc::as_ptr) != new.map(Arc::as_ptr) {
@@ -68,9 +69,8 @@ pub fn intervals<O: Objects>(
             found.report_keys.entry(node.clone()).or_default().insert(key.clone());
         }
         for wanted in state.nodes.values() {
-            let hub = wanted.hub.to_string();
-            if !found.hubs.contains(&hub) {
-                found.hubs.push(hub);
+            if found.hubs.last() != Some(&wanted.hub) && !found.hubs.contains(&wanted.hub) {
+                found.hubs.push(wanted.hub.clone());
             }
         }
         if keep.contains(&place) {

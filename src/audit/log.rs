@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::audit::chain::{Chain, Head};
 use crate::audit::people::changes as policy_changes;
-use crate::audit::replay::{State, replay};
+use crate::audit::replay::{State, is_trust, replay};
 use crate::audit::step::Step;
 use crate::audit::wanted::{Fault, Image};
 use crate::model::{AppName, ContainerName, NodeName, ServiceName};
@@ -113,35 +113,26 @@ pub fn log<O: Objects>(chain: &Chain<'_, O>, request: &LogRequest) -> Result<Log
     let end = request.to.map_or(chain.moments.len(), |to| chain.until(to)).max(first);
     let mut found = Vec::new();
     let moments = &chain.moments[..end];
-    replay(&mut chain.past(), &chain.environment, moments, first, |place, before, state| {
-        let mut services = compare(before, state);
+    replay(&mut chain.past(), &chain.environment, moments, first, |commit| {
+        let mut services = compare(commit.before, commit.state);
         if !request.apps.is_empty() {
             services.retain(|service| request.apps.contains(&service.app));
             if services.is_empty() {
                 return;
             }
         }
-        found.push((place, services, state.faults.clone()));
+        let unusable = commit.state.faults.clone();
+        found.push((commit.place, services, commit.files.to_vec(), unusable));
     })?;
-    let past = chain.past();
     let mut commits = Vec::new();
-    for (place, services, unusable) in found {
-        let moment = &chain.moments[place];
-        let files = match place.checked_sub(1).map(|before| &chain.moments[before]) {
-            Some(before) => past.differences(before, moment)?,
-            None => Vec::new(),
-        };
-        let own = format!("environments/{}/", chain.environment);
-        let of_trust = |path: &String| {
-            path.strip_prefix(own.as_str())
-                .is_some_and(|rest| rest == "trust.toml" || rest.starts_with("keys/"))
-        };
-        let trust = match files.iter().any(of_trust).then(|| &chain.moments[place - 1]) {
-            Some(before) => {
-                policy_changes(chain.objects, &chain.environment, before.commit, moment.commit)
-            }
-            None => Vec::new(),
-        };
+    for (place, services, files, unusable) in found {
+        let of_trust = |path: &String| is_trust(path, &chain.environment);
+        let before = place.checked_sub(1).filter(|_| files.iter().any(of_trust));
+        let trust = before.map(|before| {
+            let [before, after] = [before, place].map(|place| chain.moments[place].commit);
+            policy_changes(chain.objects, &chain.environment, before, after)
+        });
+        let trust = trust.unwrap_or_default();
         commits.push(LogEntry { step: chain.step(place), services, trust, files, unusable });
     }
     Ok(LogReport {
@@ -156,22 +147,45 @@ pub fn log<O: Objects>(chain: &Chain<'_, O>, request: &LogRequest) -> Result<Log
 
 type Carried<'s> = BTreeMap<&'s ServiceName, BTreeMap<&'s NodeName, &'s Arc<DesiredService>>>;
 
-fn carried(state: &State) -> Carried<'_> {
+/// Which of `names` are carried, and where.
+fn carried<'s>(state: &'s State, names: &BTreeSet<&'s ServiceName>) -> Carried<'s> {
     let mut carried = Carried::new();
     for (node, wanted) in &state.nodes {
-        for (name, service) in &wanted.services {
-            carried.entry(name).or_default().insert(node, service);
+        for name in names {
+            if let Some((name, service)) = wanted.services.get_key_value(*name) {
+                carried.entry(name).or_default().insert(node, service);
+            }
         }
     }
     carried
 }
 
+/// Services that may be others than before. What was not resolved anew is the very same thing.
+fn touched<'s>(before: &'s State, state: &'s State) -> BTreeSet<&'s ServiceName> {
+    let mut names = BTreeSet::new();
+    for node in before.nodes.keys().chain(state.nodes.keys()) {
+        let [old, new] = [before, state].map(|state| state.nodes.get(node));
+        if old.map(Arc::as_ptr) == new.map(Arc::as_ptr) {
+            continue;
+        }
+        let [old, new] = [old, new].map(|wanted| wanted.map(|wanted| &wanted.services));
+        match (old, new) {
+            (Some(old), Some(new)) if old.keys().eq(new.keys()) => {
+                let others = old.values().zip(new).filter(|(old, (_, new))| !Arc::ptr_eq(old, new));
+                names.extend(others.map(|(_, (name, _))| name));
+            }
+            _ => names.extend([old, new].into_iter().flatten().flat_map(BTreeMap::keys)),
+        }
+    }
+    names
+}
+
 fn compare(before: &State, state: &State) -> Vec<ServiceChange> {
-    let (old, new) = (carried(before), carried(state));
-    let names: BTreeSet<&ServiceName> = old.keys().chain(new.keys()).copied().collect();
+    let names = touched(before, state);
+    let (old, new) = (carried(before, &names), carried(state, &names));
     let none = BTreeMap::new();
     let pair = |name| (old.get(name).unwrap_or(&none), new.get(name).unwrap_or(&none));
-    let changed = names.into_iter().filter_map(|name| {
+    let changed = names.iter().filter_map(|name| {
         let (old, new) = pair(name);
         service(name, old, new)
     });

@@ -5,8 +5,8 @@
 //!
 //! # Guarantees
 //! * A commit with mistakes changes nothing for the nodes that it has them for, as on the nodes.
-//! * Commits that a node reads the same are resolved once; of one that changes pins alone, only the
-//!   services that they are for.
+//! * Commits that a node reads the same are resolved once; of one that changes services alone, only
+//!   those.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +14,10 @@ use std::sync::Arc;
 use crate::audit::slice::{Slice, Slicer};
 use crate::audit::wanted::{Fault, NodeWanted, Resolved, resolve};
 use crate::model::{AppName, EnvironmentName, NodeName, ServiceName};
+use crate::reconcile::desired::DesiredService;
+use crate::reconcile::desired::container::PortMapping;
 use crate::reconcile::source::Snapshot;
+use crate::reconcile::trust::kind::PathClass;
 use crate::reconcile::trust::{Moment, Objects, Past, ReadError, Verified};
 
 /// Commits that are resolved together; bounds what is held in memory.
@@ -36,17 +39,26 @@ pub struct State {
 }
 
 impl State {
-    /// What is wanted once a commit that changes pins alone has come; none where that cannot be said.
+    /// What is wanted once a commit that changes `services` alone has come; none where that cannot
+    /// be said.
     fn patched(&self, part: &Resolved, services: &BTreeSet<String>) -> Option<Self> {
         let is_whole = part.is_readable && part.faults.is_empty();
         if !is_whole || !self.faults.is_empty() || !part.nodes.keys().eq(self.nodes.keys()) {
             return None;
         }
         let concerned = |name: &&ServiceName| services.contains(name.as_str());
+        if !self.idle.iter().filter(|(name, _)| concerned(name)).eq(part.idle.iter()) {
+            return None;
+        }
         let mut nodes = BTreeMap::new();
         for ((node, part), before) in part.nodes.iter().zip(self.nodes.values()) {
             let part = part.as_ref()?;
-            if !before.services.keys().filter(concerned).eq(part.services.keys()) {
+            let old = before.services.iter().filter(|(name, _)| concerned(name));
+            let is_alike = |((old_name, old), (name, new)): (Named<'_>, Named<'_>)| {
+                old_name == name && claims_the_same(old, new)
+            };
+            let n_old = old.clone().count();
+            if n_old != part.services.len() || !old.zip(&part.services).all(is_alike) {
                 return None;
             }
             let is_untouched = part.services.is_empty();
@@ -75,7 +87,32 @@ impl State {
     }
 }
 
-/// Calls `visit` with each of `moments` from `first` on, and what was wanted before and at it.
+/// A service of a node.
+type Named<'s> = (&'s ServiceName, &'s Arc<DesiredService>);
+
+/// Whether a service can clash with another one only if it did before: it takes the same host ports,
+/// networks and volumes.
+fn claims_the_same(old: &DesiredService, new: &DesiredService) -> bool {
+    fn ports(service: &DesiredService) -> impl Iterator<Item = &PortMapping> {
+        service.containers.values().flat_map(|container| &container.spec.ports)
+    }
+    old.networks == new.networks && old.volumes == new.volumes && ports(old).eq(ports(new))
+}
+
+/// What a commit changes.
+#[derive(Debug)]
+pub struct Change<'c> {
+    /// Its place in the chain.
+    pub place: usize,
+    /// Paths of the files that differ from the commit before, other environments' left out.
+    pub files: &'c [String],
+    /// What was wanted before it.
+    pub before: &'c State,
+    /// What is wanted at it.
+    pub state: &'c State,
+}
+
+/// Calls `visit` for each of `moments` from `first` on.
 ///
 /// # Errors
 /// When a commit's files cannot be read.
@@ -84,25 +121,29 @@ pub fn replay<O: Objects>(
     environment: &EnvironmentName,
     moments: &[Moment],
     first: usize,
-    mut visit: impl FnMut(usize, &State, &State),
+    mut visit: impl FnMut(Change<'_>),
 ) -> Result<(), ReadError> {
     let mut state = before(past, environment, moments, first)?;
-    let (mut last, mut slicer) = (None, Slicer::new(environment));
+    let mut slicer = Slicer::new(environment);
+    let mut earlier = first.checked_sub(1).map(|at| &moments[at]);
+    let mut is_first = true;
     for (batch, start) in
         moments[first..].chunks(BATCH_COMMITS).zip((first..).step_by(BATCH_COMMITS))
     {
-        let mut work = Vec::new();
-        let mut which = Vec::new();
+        let (mut work, mut read) = (Vec::new(), Vec::new());
         for moment in batch {
-            let content = past.content(moment)?;
-            if last != Some(content) {
-                work.push(work_of(readable(past.snapshot(moment))?, &mut slicer));
-                last = Some(content);
+            let files = earlier.map(|earlier| past.differences(earlier, moment));
+            let files = files.transpose()?.unwrap_or_default();
+            let changed: Vec<String> =
+                files.iter().filter(|path| !is_trust(path, environment)).cloned().collect();
+            if is_first || !changed.is_empty() {
+                work.push(work_of(readable(past.snapshot(moment))?, &mut slicer, &changed));
             }
-            which.push(work.len());
+            (earlier, is_first) = (Some(moment), false);
+            read.push((files, work.len()));
         }
         let resolved = resolve_all(&work, environment);
-        for (at, n_work) in which.into_iter().enumerate() {
+        for (at, (files, n_work)) in read.iter().enumerate() {
             // The first commits of a batch may read the same as the last of the one before.
             let found =
                 n_work.checked_sub(1).and_then(|at| Some((work.get(at)?, resolved.get(at)?)));
@@ -113,11 +154,16 @@ pub fn replay<O: Objects>(
                     .unwrap_or_else(|| state.next(&resolve(whole, environment))),
                 Some((_, resolved)) => state.next(resolved),
             };
-            visit(start + at, &state, &next);
+            visit(Change { place: start + at, files, before: &state, state: &next });
             state = next;
         }
     }
     Ok(())
+}
+
+/// Whether a file says who may do what: nothing that says what runs reads it.
+pub fn is_trust(path: &str, environment: &EnvironmentName) -> bool {
+    PathClass::of(path, environment) == PathClass::Trust
 }
 
 /// What is wanted just before the moment `first`.
@@ -146,15 +192,19 @@ fn before<O: Objects>(
 enum Work {
     /// All of it.
     Whole(Verified<Snapshot>),
-    /// What its new pins are for; all of it, should that not do.
+    /// The services that it changes; all of it, should that not do.
     Part { slice: Slice, whole: Verified<Snapshot> },
     /// Nothing.
     Unreadable(String),
 }
 
-fn work_of(read: Result<Verified<Snapshot>, String>, slicer: &mut Slicer<'_>) -> Work {
+fn work_of(
+    read: Result<Verified<Snapshot>, String>,
+    slicer: &mut Slicer<'_>,
+    changed: &[String],
+) -> Work {
     match read {
-        Ok(whole) => match slicer.next(&whole) {
+        Ok(whole) => match slicer.next(&whole, changed) {
             Some(slice) => Work::Part { slice, whole },
             None => Work::Whole(whole),
         },

@@ -1,25 +1,22 @@
-//! What of a commit has to be resolved anew, where it changes nothing but pins.
+//! What of a commit has to be resolved anew, where all that it changes belongs to some services.
 //!
 //! In: the files of two commits in a row. Out: the services concerned, and the files that decide what
 //! they are. Pure.
 //!
 //! # Guarantees
-//! * A slice is made only where all that differs are digests, image ids and versions of pins that are
-//!   there on both sides, in rulesets that name their services: nothing else can be resolved otherwise.
+//! * A slice is made only where all that differs are files of services, and pins and vars of rulesets
+//!   that name their services: no other service can be resolved otherwise, clashes between two aside.
 //! * In doubt there is none, and the commit is resolved whole.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::EnvironmentName;
 use crate::reconcile::source::Snapshot;
 use crate::reconcile::trust::Verified;
 
-/// Files by path.
-pub type Files = BTreeMap<String, Arc<[u8]>>;
-
-/// What a pin says of its image; all else in a ruleset stays.
-const PIN_KEYS: [&str; 3] = ["digest", "image_id", "version"];
+/// What must stay as it is in a ruleset: whom it is for, and what is checked of nodes.
+const STAYING_KEYS: [&str; 2] = ["match", "rules"];
 
 /// A part of a commit.
 #[derive(Debug)]
@@ -30,8 +27,15 @@ pub struct Slice {
     pub part: Verified<Snapshot>,
 }
 
-/// A ruleset's content, and the services that it is for alone; none: any.
-type Known = (Arc<[u8]>, Option<BTreeSet<String>>);
+/// What is known of a ruleset's content.
+#[derive(Debug, Clone)]
+struct Known {
+    bytes: Arc<[u8]>,
+    /// The services that it is for alone; none: any.
+    only: Option<BTreeSet<String>>,
+    /// What must stay.
+    staying: [Option<toml::Value>; 2],
+}
 
 /// Slices commits, and remembers which services a ruleset names.
 #[derive(Debug)]
@@ -39,7 +43,7 @@ pub struct Slicer<'e> {
     environment: &'e EnvironmentName,
     /// By path.
     rulesets: HashMap<String, Known>,
-    last: Option<Files>,
+    last: Option<Verified<Snapshot>>,
 }
 
 impl<'e> Slicer<'e> {
@@ -48,18 +52,18 @@ impl<'e> Slicer<'e> {
         Self { environment, rulesets: HashMap::new(), last: None }
     }
 
-    /// What has to be resolved of a commit that comes after the one that was asked about last.
-    pub fn next(&mut self, snapshot: &Verified<Snapshot>) -> Option<Slice> {
-        let files = &snapshot.get().files;
-        let last = self.last.replace(files.clone());
-        let services = self.repinned(&last?, files)?;
-        let mut dropped = BTreeSet::new();
-        for (path, bytes) in files {
-            if !self.decides(path, bytes, &services) {
-                dropped.insert(path.as_str());
-            }
+    /// What has to be resolved of a commit of which the files at `changed` differ from the one that
+    /// was asked about last.
+    pub fn next(&mut self, snapshot: &Verified<Snapshot>, changed: &[String]) -> Option<Slice> {
+        let last = self.last.replace(snapshot.clone())?;
+        let (old, new) = (&last.get().files, &snapshot.get().files);
+        let mut services = BTreeSet::new();
+        for path in changed {
+            services.extend(self.concerned(path, old.get(path)?, new.get(path)?)?);
         }
-        let part = snapshot.with_only(|path| !dropped.contains(path));
+        let kept = new.iter().filter(|(path, bytes)| self.decides(path, bytes, &services));
+        let kept: BTreeSet<&String> = kept.map(|(path, _)| path).collect();
+        let part = snapshot.with_only(&kept);
         Some(Slice { services, part })
     }
 
@@ -68,27 +72,23 @@ impl<'e> Slicer<'e> {
         self.last = None;
     }
 
-    /// The services whose pins differ, if nothing else does.
-    fn repinned(&self, old: &Files, new: &Files) -> Option<BTreeSet<String>> {
-        if old.len() != new.len() {
+    /// The services that alone are concerned by a file that is another one now.
+    fn concerned(
+        &mut self,
+        path: &str,
+        old: &Arc<[u8]>,
+        new: &Arc<[u8]>,
+    ) -> Option<BTreeSet<String>> {
+        let inner = self.inner(path)?;
+        if let Some(service) = service(inner) {
+            return Some(BTreeSet::from([service.to_owned()]));
+        }
+        if !is_ruleset(inner) {
             return None;
         }
-        let mut services = BTreeSet::new();
-        for ((old_path, old), (new_path, new)) in old.iter().zip(new) {
-            if old_path != new_path {
-                return None;
-            }
-            if Arc::ptr_eq(old, new) || old == new {
-                continue;
-            }
-            self.inner(new_path).filter(|inner| is_ruleset(inner))?;
-            let (old, new) = (table(old)?, table(new)?);
-            if without_images(old) != without_images(new.clone()) {
-                return None;
-            }
-            services.extend(named(&new)?);
-        }
-        Some(services).filter(|services| !services.is_empty())
+        let staying = self.known(path, old).staying.clone();
+        let known = self.known(path, new);
+        known.only.clone().filter(|_| known.staying == staying)
     }
 
     /// The path below the environment's own directory, or of what flows.
@@ -102,35 +102,43 @@ impl<'e> Slicer<'e> {
     /// Whether a file can have a say in what `services` are.
     fn decides(&mut self, path: &str, bytes: &Arc<[u8]>, services: &BTreeSet<String>) -> bool {
         let Some(inner) = self.inner(path) else { return true };
-        if let Some(rest) = inner.strip_prefix("services/") {
-            let name = rest.split_once('/').map(|(name, _)| name);
-            let name = name.or_else(|| rest.strip_suffix(".toml"));
-            return name.is_none_or(|name| services.contains(name));
+        if inner.starts_with("services/") {
+            return service(inner).is_none_or(|name| services.contains(name));
         }
         if !is_ruleset(inner) {
             return true;
         }
-        let known = self.rulesets.get(path).filter(|(known, _)| Arc::ptr_eq(known, bytes));
-        let disjoint = |only: &Option<BTreeSet<String>>| {
-            only.as_ref().is_some_and(|only| only.is_disjoint(services))
-        };
-        if let Some((_, only)) = known {
-            return !disjoint(only);
-        }
-        let only = table(bytes).and_then(|table| named(&table));
-        let decides = !disjoint(&only);
-        self.rulesets.insert(path.to_owned(), (Arc::clone(bytes), only));
-        decides
+        self.known(path, bytes).only.as_ref().is_none_or(|only| !only.is_disjoint(services))
     }
+
+    fn known(&mut self, path: &str, bytes: &Arc<[u8]>) -> &Known {
+        if !self.rulesets.get(path).is_some_and(|known| Arc::ptr_eq(&known.bytes, bytes)) {
+            self.rulesets.insert(path.to_owned(), Known::of(bytes));
+        }
+        &self.rulesets[path]
+    }
+}
+
+impl Known {
+    fn of(bytes: &Arc<[u8]>) -> Self {
+        let text = std::str::from_utf8(bytes).ok();
+        let table: Option<toml::Table> = text.and_then(|text| toml::from_str(text).ok());
+        let only = table.as_ref().and_then(named);
+        let staying = STAYING_KEYS.map(|key| table.as_ref()?.get(key).cloned());
+        Self { bytes: Arc::clone(bytes), only, staying }
+    }
+}
+
+/// The service that a file below `services/` belongs to.
+fn service(inner: &str) -> Option<&str> {
+    let rest = inner.strip_prefix("services/")?;
+    let below = rest.split_once('/').map(|(name, _)| name);
+    below.or_else(|| rest.strip_suffix(".toml"))
 }
 
 fn is_ruleset(inner: &str) -> bool {
     inner.starts_with("rulesets/")
         && inner.strip_suffix(".toml").is_some_and(|stem| !stem.contains(".files/"))
-}
-
-fn table(bytes: &[u8]) -> Option<toml::Table> {
-    toml::from_str(std::str::from_utf8(bytes).ok()?).ok()
 }
 
 /// The services that a ruleset is for alone.
@@ -141,18 +149,4 @@ fn named(ruleset: &toml::Table) -> Option<BTreeSet<String>> {
         one => vec![one],
     };
     names.into_iter().map(|name| name.as_str().map(str::to_owned)).collect()
-}
-
-/// A ruleset in which every pin says the same.
-fn without_images(mut ruleset: toml::Table) -> toml::Table {
-    let containers = ruleset.get_mut("containers").and_then(toml::Value::as_table_mut);
-    let pins = containers.into_iter().flat_map(|table| table.iter_mut());
-    for pin in pins.filter_map(|(_, pin)| pin.as_table_mut()) {
-        for key in PIN_KEYS {
-            if let Some(value) = pin.get_mut(key).filter(|value| value.is_str()) {
-                *value = toml::Value::Boolean(true);
-            }
-        }
-    }
-    ruleset
 }

@@ -5,18 +5,19 @@
 //!
 //! # Guarantees
 //! * Only commits that were judged good, and the anchor that they were judged from, have a moment.
-//! * Files that two commits in a row share are read once.
+//! * Files that two commits in a row share are read once; of a commit after another one, only what
+//!   differs is looked at.
 
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
-use crate::model::{CommitId, Digest, EnvironmentName, ObjectId, Revision};
+use crate::model::{CommitId, EnvironmentName, ObjectId, Revision};
 use crate::reconcile::source::Snapshot;
 use crate::reconcile::trust::facts::FactsReader;
 use crate::reconcile::trust::history::{header, time};
 use crate::reconcile::trust::snapshot::Reader;
-use crate::reconcile::trust::tree::{Mode, Trees};
+use crate::reconcile::trust::tree::Trees;
 use crate::reconcile::trust::verdict::{Accepted, Verdict};
 use crate::reconcile::trust::{Objects, ReadError, Verified};
 
@@ -40,13 +41,15 @@ pub struct Past<'a, O> {
     environment: EnvironmentName,
     trees: Trees<'a, O>,
     reader: Reader<'a, O>,
+    /// The tree whose files the reader holds.
+    last: Option<ObjectId>,
 }
 
 impl<'a, O: Objects> Past<'a, O> {
     /// A reader that has read nothing yet.
     pub fn new(objects: &'a O, environment: &EnvironmentName) -> Self {
         let (trees, reader) = (Trees::new(objects), Reader::new(objects));
-        Self { objects, environment: environment.clone(), trees, reader }
+        Self { objects, environment: environment.clone(), trees, reader, last: None }
     }
 
     /// The anchor and every commit that was judged good from it on, oldest first; none when the
@@ -100,52 +103,31 @@ impl<'a, O: Objects> Past<'a, O> {
         Ok(())
     }
 
-    /// Equal for commits of which the environment reads the same: all but `trust.toml`, `keys/` and
-    /// other environments' directories.
-    ///
-    /// # Errors
-    /// When the tree cannot be read.
-    pub fn content(&self, moment: &Moment) -> Result<Digest, ReadError> {
-        let entries = |id| self.trees.entries(id).map_err(ReadError::Tree);
-        let mut bytes = Vec::new();
-        let mut add = |name: &[u8], id: ObjectId| {
-            bytes.extend_from_slice(name);
-            bytes.push(0);
-            bytes.extend_from_slice(id.as_bytes());
-        };
-        for entry in entries(moment.tree)?.iter() {
-            if entry.name != b"environments" || entry.mode != Mode::Directory {
-                add(&entry.name, entry.id);
-            }
-        }
-        let own = format!("environments/{}", self.environment);
-        let own = self.trees.find(moment.tree, &own).map_err(ReadError::Tree)?;
-        if let Some(own) = own.filter(|own| own.mode == Mode::Directory) {
-            add(b"/", ObjectId::from_bytes([0; 20]));
-            for entry in entries(own.id)?.iter() {
-                if entry.name != b"trust.toml" && entry.name != b"keys" {
-                    add(&entry.name, entry.id);
-                }
-            }
-        }
-        Ok(Digest::of(&bytes))
-    }
-
     /// The files of a commit that counted.
     ///
     /// # Errors
     /// When they cannot be read, or an anchor's tree is refused.
     pub fn snapshot(&mut self, moment: &Moment) -> Result<Verified<Snapshot>, ReadError> {
-        self.trees.check(moment.tree).map_err(ReadError::Tree)?;
-        let read = self.reader.read(&self.trees, moment.tree, "", &self.environment);
-        let files = self.reader.take();
-        read?;
+        // Of all others, the tree was checked when they were judged.
+        if moment.accepted.is_none() {
+            self.trees.check(moment.tree).map_err(ReadError::Tree)?;
+        }
+        let last = self.last.take().filter(|_| moment.accepted.is_some());
+        let paths = match last {
+            Some(tree) => Some(self.trees.differences(tree, moment.tree).map_err(ReadError::Tree)?),
+            None => None,
+        };
+        match paths {
+            Some(paths) => self.reader.update(&self.trees, moment.tree, &paths, &self.environment),
+            None => self.reader.read_all(&self.trees, moment.tree, &self.environment),
+        }?;
+        self.last = Some(moment.tree);
         let (environment, commit) = (self.environment.clone(), moment.commit);
         Ok(Verified(Snapshot {
             revision: Revision::Commit { environment, commit },
             time: Some(moment.time),
             allow_removal: BTreeSet::new(),
-            files,
+            files: self.reader.files().clone(),
         }))
     }
 

@@ -5,7 +5,7 @@
 //! # Guarantees
 //! * Only what flows and the environment's own directory is read.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::{CommitId, EnvironmentName, ObjectId, Revision, ServiceName};
@@ -68,7 +68,7 @@ pub fn snapshot<O: Objects>(
     let time = crate::reconcile::trust::history::time(objects, &judge.trees, &mut judge.facts, id);
     let time = time.map_err(ReadError::Objects)?;
     let mut reader = Reader::new(objects);
-    reader.read(&judge.trees, tree, "", request.environment)?;
+    reader.read_all(&judge.trees, tree, request.environment)?;
     let allow_removal =
         request.applied.map(|applied| removals(judge, id, applied)).unwrap_or_default();
     let revision = Revision::Commit { environment: request.environment.clone(), commit: id };
@@ -76,41 +76,66 @@ pub fn snapshot<O: Objects>(
 }
 
 impl Verified<Snapshot> {
-    /// The same commit with fewer of its files.
+    /// The same commit with these of its files alone.
     #[must_use]
-    pub fn with_only(&self, keep: impl Fn(&str) -> bool) -> Self {
+    pub fn with_only(&self, paths: &BTreeSet<&String>) -> Self {
         let all = self.get();
-        let kept = all.files.iter().filter(|(path, _)| keep(path));
+        let kept = all.files.iter().filter(|(path, _)| paths.contains(path));
         let files = kept.map(|(path, bytes)| (path.clone(), Arc::clone(bytes))).collect();
         let (revision, allow_removal) = (all.revision.clone(), all.allow_removal.clone());
         Self(Snapshot { revision, time: all.time, allow_removal, files })
     }
 }
 
-/// Reads what an environment may read of one commit.
+/// Reads what an environment may read of one commit, or of several in a row.
 pub(in crate::reconcile::trust) struct Reader<'o, O> {
     objects: &'o O,
     bytes: u64,
-    /// Files that another commit had too.
-    known: HashMap<ObjectId, Arc<[u8]>>,
-    seen: HashMap<ObjectId, Arc<[u8]>>,
     files: BTreeMap<String, Arc<[u8]>>,
 }
 
 impl<'o, O: Objects> Reader<'o, O> {
     pub(in crate::reconcile::trust) fn new(objects: &'o O) -> Self {
-        let (known, seen) = (HashMap::new(), HashMap::new());
-        Self { objects, bytes: 0, known, seen, files: BTreeMap::new() }
+        Self { objects, bytes: 0, files: BTreeMap::new() }
     }
 
-    /// Takes the files out, and remembers their contents for the next commit.
-    pub(in crate::reconcile::trust) fn take(&mut self) -> BTreeMap<String, Arc<[u8]>> {
-        self.known = std::mem::take(&mut self.seen);
+    /// What was read.
+    pub(in crate::reconcile::trust) fn files(&self) -> &BTreeMap<String, Arc<[u8]>> {
+        &self.files
+    }
+
+    /// Reads the files of a tree.
+    pub(in crate::reconcile::trust) fn read_all(
+        &mut self,
+        trees: &Trees<'_, O>,
+        tree: ObjectId,
+        environment: &EnvironmentName,
+    ) -> Result<(), ReadError> {
         self.bytes = 0;
-        std::mem::take(&mut self.files)
+        self.files.clear();
+        self.read(trees, tree, "", environment)
     }
 
-    pub(in crate::reconcile::trust) fn read(
+    /// Reads those of a tree's files that differ from what was read before.
+    pub(in crate::reconcile::trust) fn update(
+        &mut self,
+        trees: &Trees<'_, O>,
+        tree: ObjectId,
+        paths: &[String],
+        environment: &EnvironmentName,
+    ) -> Result<(), ReadError> {
+        for path in paths.iter().filter(|path| is_read(path, environment)) {
+            let old = self.files.remove(path).map_or(0, |bytes| bytes.len());
+            self.bytes = self.bytes.saturating_sub(old as u64);
+            let entry = trees.find(tree, path).map_err(ReadError::Tree)?;
+            if let Some(file) = entry.filter(|entry| entry.mode != Mode::Directory) {
+                self.add(path.clone(), file.id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(
         &mut self,
         trees: &Trees<'_, O>,
         tree: ObjectId,
@@ -118,34 +143,37 @@ impl<'o, O: Objects> Reader<'o, O> {
         environment: &EnvironmentName,
     ) -> Result<(), ReadError> {
         for entry in trees.entries(tree).map_err(ReadError::Tree)?.iter() {
-            let name = String::from_utf8_lossy(&entry.name);
-            // Other environments' directories are never read.
-            if path == "environments/" && name != environment.as_str() {
+            let path = format!("{path}{}", String::from_utf8_lossy(&entry.name));
+            if !is_read(&path, environment) {
                 continue;
             }
-            let path = format!("{path}{name}");
             if entry.mode == Mode::Directory {
                 self.read(trees, entry.id, &format!("{path}/"), environment)?;
-                continue;
+            } else {
+                self.add(path, entry.id)?;
             }
-            let bytes = match self.known.get(&entry.id) {
-                Some(bytes) => Arc::clone(bytes),
-                None => Arc::from(
-                    self.objects.blob(entry.id, FILE_BYTES_MAX).map_err(ReadError::Objects)?,
-                ),
-            };
-            self.seen.insert(entry.id, Arc::clone(&bytes));
-            self.bytes = self.bytes.saturating_add(bytes.len() as u64);
-            if self.bytes > SNAPSHOT_BYTES_MAX {
-                return Err(ReadError::Snapshot(SnapshotError::TooLarge {
-                    bytes: self.bytes,
-                    bytes_max: SNAPSHOT_BYTES_MAX,
-                }));
-            }
-            self.files.insert(path, bytes);
         }
         Ok(())
     }
+
+    fn add(&mut self, path: String, id: ObjectId) -> Result<(), ReadError> {
+        let bytes = self.objects.blob(id, FILE_BYTES_MAX).map_err(ReadError::Objects)?;
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+        if self.bytes > SNAPSHOT_BYTES_MAX {
+            return Err(ReadError::Snapshot(SnapshotError::TooLarge {
+                bytes: self.bytes,
+                bytes_max: SNAPSHOT_BYTES_MAX,
+            }));
+        }
+        self.files.insert(path, Arc::from(bytes));
+        Ok(())
+    }
+}
+
+/// Other environments' directories are never read.
+fn is_read(path: &str, environment: &EnvironmentName) -> bool {
+    let Some(below) = path.strip_prefix("environments/") else { return true };
+    below.split('/').next() == Some(environment.as_str())
 }
 
 /// Services that the commits above `applied`, up to the verified `tip`, allow to remove. When
