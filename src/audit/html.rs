@@ -52,7 +52,12 @@ fn table(part: &Part, page: &mut String) {
         element(page, "p", "", part.empty);
         return;
     }
-    page.push_str("\n<table>\n<thead><tr>");
+    // Reached by keyboard, since it may have to be scrolled.
+    page.push_str("\n<div class=\"table\" role=\"region\" tabindex=\"0\"");
+    if !part.heading.is_empty() {
+        page.extend([" aria-label=\"", &escape(part.heading), "\""]);
+    }
+    page.push_str(">\n<table>\n<thead><tr>");
     for column in &part.columns {
         element(page, "th", " scope=\"col\"", column);
     }
@@ -64,7 +69,7 @@ fn table(part: &Part, page: &mut String) {
         }
         page.push_str("</tr>\n");
     }
-    page.push_str("</tbody>\n</table>\n");
+    page.push_str("</tbody>\n</table>\n</div>\n");
 }
 
 fn write_cell(cell: &Cell, page: &mut String) {

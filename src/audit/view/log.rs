@@ -12,6 +12,9 @@ use crate::model::{EnvironmentName, NodeName};
 /// Files named of one commit; more are counted.
 const FILES_MAX: usize = 12;
 
+/// The column of the commit.
+const COMMIT: usize = 1;
+
 /// The log as a sheet.
 pub fn log(report: &LogReport) -> Sheet {
     let environment = &report.history.environment;
@@ -58,11 +61,13 @@ fn rows(environment: &EnvironmentName, entry: &LogEntry) -> Vec<Vec<Cell>> {
         .iter()
         .flat_map(|(key, values)| values.iter().map(move |value| format!("{key}: {value}")));
     let landed = step.landed_by.map(|id| format!("landed by {environment}@sha1:{}", id.short()));
-    let words = std::iter::once(step.subject.clone()).chain(tickets).chain(landed);
+    // A hotfix may say its reason twice; one line of it is enough.
+    let subject = Some(&step.subject).filter(|subject| step.reason.as_ref() != Some(*subject));
+    let words = subject.cloned().into_iter().chain(tickets).chain(landed);
     let row = |service: Cell, change: Cell| {
         vec![
             time(step.at).into(),
-            commit(environment, step.commit).words(words.clone()),
+            commit(environment, step.commit),
             step.kind.clone().into(),
             signer(step),
             people(&step.approved_by),
@@ -79,6 +84,10 @@ fn rows(environment: &EnvironmentName, entry: &LogEntry) -> Vec<Vec<Cell>> {
     rows.extend(entry.unusable.iter().map(|fault| row(Cell::default(), unusable(fault))));
     if rows.is_empty() {
         rows.push(row(Cell::default(), nothing(entry)));
+    }
+    // What the commit says of itself stands in its first row alone.
+    if let Some(cell) = rows.first_mut().and_then(|row| row.get_mut(COMMIT)) {
+        *cell = std::mem::take(cell).words(words);
     }
     rows
 }
