@@ -56,5 +56,5 @@ pub fn hub_credentials(settings: &Settings, hub: &Hub) -> Result<Option<Registry
     let bytes = bytes.ok_or_else(|| unusable("it is not there".to_owned()))?;
     let all =
         RegistryCredentials::parse(&bytes).map_err(|error| unusable(Chain(&error).to_string()))?;
-    Ok(all.for_authority(hub.authority()).cloned())
+    Ok(all.for_authority(hub.authority()))
 }

@@ -19,7 +19,7 @@ use crate::clients::registry::{
     ManifestReference, PlainHttp, RegistryClient, RegistryRead, RegistryWrite as _,
 };
 use crate::hub::copy::{CopyRequest, CopySettings, WantedImage};
-use crate::hub::{Elsewhere, FirstHub, SavedImage};
+use crate::hub::{FirstHub, SavedImage};
 use crate::model::{Digest, Hub, RepositoryPath, tag_version};
 
 /// Where docker's own engine listens.
@@ -133,8 +133,8 @@ pub fn push(
     let bring = Bring { hub, target, repository, version: version.as_deref(), ctx };
     let digest = match origin {
         Origin::Registry { hub, repository, reference } => {
-            let registry = client(hub, PlainHttp::Loopback)?;
-            let source = Elsewhere { registry: &registry, repository: repository.clone() };
+            // Here, the image gets the service's name.
+            let registry = client(hub, PlainHttp::Loopback)?.reading_only(repository.clone());
             let found = block_on(async {
                 let found = registry.manifest_digest(repository, reference).await;
                 found.map_err(|error| {
@@ -148,7 +148,7 @@ pub fn push(
                 CommandError::new(ErrorKind::Failed, message)
                     .hint("an image of this machine's engine: docker-daemon:NAME")
             })?;
-            bring.copy(&source, digest)?
+            bring.copy(&registry, digest)?
         }
         Origin::Engine(name) => {
             let image = saved(name, ctx)?;

@@ -1,13 +1,14 @@
 //! How a person's commands are let into registries: as their docker is.
 //!
-//! In: `config.json` as `docker login` writes it, `/etc/docker/certs.d`. Out: a client. Effect:
-//! reads these files, and asks the credential helper that they name.
+//! In: `config.json` as `docker login` writes it, `/etc/docker/certs.d`, the user's git settings. Out:
+//! a client. Effect: reads these files, and asks the credential helper that they name.
 
 use std::path::{Path, PathBuf};
 
 use crate::cli::context::block_on;
 use crate::cli::error::CommandError;
-use crate::clients::docker::{RegistryAuth, RegistryCredentials, ask_helper};
+use crate::clients::docker::{RegistryAuth, RegistryCredentials, ask_helper, login_name};
+use crate::clients::git::user_config;
 use crate::clients::host::read_bounded;
 use crate::clients::registry::{PlainHttp, RegistryClient, RegistryOptions};
 use crate::model::Hub;
@@ -21,7 +22,9 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// When one of docker's files is there and cannot be used.
 pub fn client(hub: &Hub, plain_http: PlainHttp) -> Result<RegistryClient, CommandError> {
     let options = RegistryOptions { plain_http, ca: authority(hub)?, auth: auth(hub)? };
-    RegistryClient::new(hub, options).map_err(|error| CommandError::failed(&error))
+    let client = RegistryClient::new(hub, options).map_err(|error| CommandError::failed(&error))?;
+    let token_server = user_config(&format!("tidegate.{}.tokenServer", hub.authority()));
+    Ok(client.with_token_server(token_server))
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, CommandError> {
@@ -44,10 +47,11 @@ fn auth(hub: &Hub) -> Result<Option<RegistryAuth>, CommandError> {
     let all = RegistryCredentials::read(&bytes).map_err(|error| mend(&error))?;
     let server = hub.authority();
     if let Some(helper) = all.helper_for(server) {
-        let found = block_on(async { ask_helper(helper, server).await.map_err(|e| mend(&e)) })?;
-        if found.is_some() {
-            return Ok(found);
+        let asked = login_name(server);
+        let found = block_on(async { ask_helper(helper, asked).await.map_err(|e| mend(&e)) })?;
+        if let Some(found) = found {
+            return Ok(Some(RegistryAuth { server: server.to_owned(), ..found }));
         }
     }
-    Ok(all.for_authority(server).cloned())
+    Ok(all.for_authority(server))
 }

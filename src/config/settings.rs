@@ -13,7 +13,7 @@ use crate::config::policy::read_policy;
 use crate::config::section::Section;
 use crate::config::{BranchName, ConfigError, NodePolicy, Remote, RemoteUrl, RepositoryId};
 use crate::model::duration::parse_duration;
-use crate::model::{CommitId, Diagnostics, EnvironmentName, NodeName};
+use crate::model::{CommitId, Diagnostics, EnvironmentName, Hub, NodeName};
 
 /// Where the configuration lies unless a command says otherwise.
 pub const AGENT_TOML: &str = "/etc/tidegate/agent.toml";
@@ -123,6 +123,8 @@ pub struct HubSettings {
     pub credentials: Option<PathBuf>,
     /// Authorities that are trusted besides the system's when images are copied; the engine has its own.
     pub ca: Option<PathBuf>,
+    /// The other `host[:port]` that is given the credentials, to grant tokens for the hub.
+    pub token_server: Option<String>,
 }
 
 /// This node's own keys.
@@ -194,8 +196,11 @@ fn read(main: &str, mut top: Section<'_>) -> Option<Settings> {
     let engine = read_engine(top.section("engine"));
     let host = read_host(top.section("host"));
     let mut hub_section = top.section("hub");
-    let hub =
-        HubSettings { credentials: hub_section.path("credentials"), ca: hub_section.path("ca") };
+    let hub = HubSettings {
+        credentials: hub_section.path("credentials"),
+        ca: hub_section.path("ca"),
+        token_server: hub_section.parsed_by("token_server", authority),
+    };
     hub_section.finish();
     let keys = read_keys(top.section("keys"), &state_dir);
     let policy = read_policy(top.section("policy"));
@@ -239,6 +244,15 @@ fn read_trust(mut section: Section<'_>) -> TrustSettings {
     };
     section.finish();
     trust
+}
+
+/// A `host[:port]`.
+fn authority(text: &str) -> Result<String, String> {
+    let hub: Hub = text.parse().map_err(|error| format!("{error}"))?;
+    match hub.prefix() {
+        None => Ok(text.to_ascii_lowercase()),
+        Some(_) => Err(format!("`{text}` is no `host[:port]`: leave out the path")),
+    }
 }
 
 fn read_repository(

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::clients::docker::{CredentialsError, RegistryAuth, RegistryCredentials};
+use crate::clients::docker::{CredentialsError, RegistryCredentials};
 use crate::clients::host::{HostError, read_bounded};
 use crate::clients::registry::{PlainHttp, RegistryClient, RegistryError, RegistryOptions};
 use crate::config::HubSettings;
@@ -50,13 +50,13 @@ pub fn open_hub(
     plain_http: PlainHttp,
     settings: &HubSettings,
 ) -> Result<RegistryClient, AccessError> {
-    let auth: Option<RegistryAuth> = match &settings.credentials {
-        None => None,
+    let all = match &settings.credentials {
+        None => RegistryCredentials::default(),
         Some(path) => RegistryCredentials::parse(&read(path)?)
-            .map_err(|source| AccessError::Credentials { path: path.clone(), source })?
-            .for_authority(hub.authority())
-            .cloned(),
+            .map_err(|source| AccessError::Credentials { path: path.clone(), source })?,
     };
+    let auth = all.for_authority(hub.authority());
     let ca = settings.ca.as_deref().map(read).transpose()?;
-    RegistryClient::new(hub, RegistryOptions { plain_http, ca, auth }).map_err(AccessError::Client)
+    let client = RegistryClient::new(hub, RegistryOptions { plain_http, ca, auth });
+    Ok(client.map_err(AccessError::Client)?.with_token_server(settings.token_server.clone()))
 }

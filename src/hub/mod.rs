@@ -6,7 +6,6 @@
 mod access;
 pub mod copy;
 mod edit;
-mod elsewhere;
 mod newer;
 mod pin;
 mod saved;
@@ -16,7 +15,6 @@ mod work_tree;
 
 pub use access::{AccessError, open_hub};
 pub use edit::{EditError, Pin, edit, held_pin, ruleset_for};
-pub use elsewhere::Elsewhere;
 pub use newer::{Offer, offer};
 pub use pin::{PinError, PinRequest, Pinned, pin, read_files};
 pub use saved::{SavedError, SavedImage};

@@ -11,7 +11,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::clients::docker::RegistryAuth;
+use crate::clients::docker::{Login, RegistryAuth};
+
+/// Docker Hub's names: whoever logs in there means all of them.
+const DOCKER_HUB: [&str; 3] = ["index.docker.io", "docker.io", "registry-1.docker.io"];
+/// What helpers and `docker login` know Docker Hub by.
+const DOCKER_HUB_LOGIN: &str = "https://index.docker.io/v1/";
 
 /// A file that holds no credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +64,8 @@ struct Entry {
     username: String,
     #[serde(default)]
     password: String,
+    #[serde(default, rename = "identitytoken")]
+    identity_token: String,
 }
 
 /// Credentials by registry; never shown.
@@ -139,8 +146,11 @@ impl RegistryCredentials {
     }
 
     /// Those for exactly this `host[:port]`, never for another one.
-    pub fn for_authority(&self, authority: &str) -> Option<&RegistryAuth> {
-        self.auths.get(authority)
+    pub fn for_authority(&self, authority: &str) -> Option<RegistryAuth> {
+        let same = DOCKER_HUB.contains(&authority).then_some(DOCKER_HUB);
+        let mut names = std::iter::once(authority).chain(same.into_iter().flatten());
+        let found = names.find_map(|name| self.auths.get(name))?;
+        Some(RegistryAuth { server: authority.to_owned(), login: found.login.clone() })
     }
 
     /// The program that is asked first for this `host[:port]`: its own, else the one for all.
@@ -151,10 +161,17 @@ impl RegistryCredentials {
 
 impl Entry {
     fn is_empty(&self) -> bool {
-        self.auth.is_empty() && self.username.is_empty() && self.password.is_empty()
+        [&self.auth, &self.username, &self.password, &self.identity_token]
+            .iter()
+            .all(|text| text.is_empty())
     }
 
     fn read(self, server: &str) -> Option<RegistryAuth> {
+        if !self.identity_token.is_empty() {
+            // The name beside it is nobody's.
+            let login = Login::IdentityToken(self.identity_token);
+            return Some(RegistryAuth { server: server.to_owned(), login });
+        }
         let (username, password) = if self.auth.is_empty() {
             (self.username, self.password)
         } else {
@@ -162,9 +179,13 @@ impl Entry {
             let (username, password) = text.split_once(':')?;
             (username.to_owned(), password.trim_end_matches('\0').to_owned())
         };
-        let auth = RegistryAuth { server: server.to_owned(), username, password };
-        (!auth.username.is_empty()).then_some(auth)
+        (!username.is_empty()).then(|| RegistryAuth::password(server, &username, &password))
     }
+}
+
+/// What a helper is asked for: Docker Hub has a name of its own there.
+pub fn login_name(authority: &str) -> &str {
+    if DOCKER_HUB.contains(&authority) { DOCKER_HUB_LOGIN } else { authority }
 }
 
 /// `https://host:port/v1/` → `host:port`.
@@ -177,6 +198,7 @@ fn authority(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use crate::clients::docker::credentials::{CredentialsError, RegistryCredentials};
+    use crate::clients::docker::{Login, RegistryAuth};
 
     #[test]
     fn credentials_are_found_for_exactly_their_registry() {
@@ -184,11 +206,30 @@ mod tests {
             "dckhub.tst":{"username":"bob","password":"pw"}},"HttpHeaders":{}}"#;
         let all = RegistryCredentials::parse(file).unwrap();
         let auth = all.for_authority("dckhub.prd:5000").unwrap();
-        assert_eq!((auth.username.as_str(), auth.password.as_str()), ("alice", "s3cr3t:x"));
+        assert!(auth == RegistryAuth::password("dckhub.prd:5000", "alice", "s3cr3t:x"));
         assert!(all.for_authority("dckhub.tst").is_some());
         assert!(all.for_authority("dckhub.prd").is_none());
         let shown = format!("{all:?} {auth:?}");
         assert!(!shown.contains("s3cr3t") && !shown.contains("alice"), "{shown}");
+    }
+
+    #[test]
+    fn a_login_at_docker_hub_is_for_its_registry() {
+        let file = br#"{"auths":{"https://index.docker.io/v1/":{"username":"a","password":"b"}}}"#;
+        let all = RegistryCredentials::parse(file).unwrap();
+        let server = "registry-1.docker.io";
+        assert_eq!(all.for_authority(server).unwrap().server, server);
+        for name in ["docker.io.evil", "evil-docker.io", "hub.docker.io"] {
+            assert!(all.for_authority(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_identity_token_counts_and_not_the_name_beside_it() {
+        let file = br#"{"auths":{"hub":{"auth":"PHRva2VuPjo=","identitytoken":"s3cr3t"}}}"#;
+        let all = RegistryCredentials::parse(file).unwrap();
+        let login = all.for_authority("hub").unwrap().login;
+        assert!(login == Login::IdentityToken("s3cr3t".to_owned()));
     }
 
     #[test]

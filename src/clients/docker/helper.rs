@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::clients::docker::{HelperName, RegistryAuth};
+use crate::clients::docker::{HelperName, Login, RegistryAuth};
 
 /// People may have to unlock a key ring.
 const HELPER_SECS_MAX: u64 = 60;
@@ -50,9 +50,6 @@ pub enum HelperError {
     /// Its answer is none.
     #[error("the credential helper `{0}` gave no credentials that can be read")]
     Answer(String),
-    /// It gives what only its maker's own login understands.
-    #[error("the credential helper `{0}` gives an identity token, not a name and a password")]
-    Token(String),
 }
 
 #[derive(Deserialize)]
@@ -83,12 +80,15 @@ pub async fn ask_helper(
     let Ok(given) = serde_json::from_slice::<Given>(&answer) else {
         return Err(HelperError::Answer(program));
     };
-    if given.username == TOKEN_USER {
-        return Err(HelperError::Token(program));
-    }
-    let (username, password) = (given.username, given.secret);
-    let auth = RegistryAuth { server: server.to_owned(), username, password };
-    Ok(Some(auth).filter(|auth| !auth.username.is_empty()))
+    let Given { username, secret } = given;
+    Ok(match username.as_str() {
+        "" => None,
+        TOKEN_USER => {
+            let login = Login::IdentityToken(secret);
+            Some(RegistryAuth { server: server.to_owned(), login })
+        }
+        name => Some(RegistryAuth::password(server, name, &secret)),
+    })
 }
 
 async fn run(program: &str, server: &str) -> std::io::Result<(std::process::ExitStatus, Vec<u8>)> {

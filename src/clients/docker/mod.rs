@@ -23,14 +23,14 @@ mod save;
 mod stock;
 
 pub use client::DockerClient;
-pub use credentials::{CredentialsError, HelperName, RegistryCredentials};
+pub use credentials::{CredentialsError, HelperName, RegistryCredentials, login_name};
 pub use decode::is_blank;
 pub use error::{DockerError, DockerErrorKind, leftover_task};
 pub use helper::{HelperError, ask_helper};
 pub use stock::{Stock, StoredImage};
 pub use types::{
     ContainerId, ContainerInspect, ContainerState, ContainerSummary, CreateContainer, EngineEvent,
-    EngineInfo, ImageInspect, NetworkInspect, RegistryAuth, VolumeInspect,
+    EngineInfo, ImageInspect, Login, NetworkInspect, RegistryAuth, VolumeInspect,
 };
 
 use futures_util::Stream;

@@ -21,7 +21,7 @@ use crate::clients::docker::client::{Call, DockerClient, engine_message};
 use crate::clients::docker::connection::{ConnectionError, read_start};
 use crate::clients::docker::lines::Lines;
 use crate::clients::docker::read::segment;
-use crate::clients::docker::{DockerError, DockerErrorKind, RegistryAuth};
+use crate::clients::docker::{DockerError, DockerErrorKind, Login, RegistryAuth};
 use crate::model::ImageReference;
 
 /// Silence after which a pull is given up; unpacking a large layer reports nothing for a while.
@@ -126,11 +126,13 @@ fn auth_header(
         );
         return Err(call.error(DockerErrorKind::Unauthorized, message));
     }
-    let body = json!({
-        "username": auth.username,
-        "password": auth.password,
-        "serveraddress": auth.server,
-    });
+    let server = &auth.server;
+    let body = match &auth.login {
+        Login::Password { username, password } => {
+            json!({ "username": username, "password": password, "serveraddress": server })
+        }
+        Login::IdentityToken(token) => json!({ "identitytoken": token, "serveraddress": server }),
+    };
     let mut value = HeaderValue::from_str(&URL_SAFE.encode(body.to_string()))
         .map_err(|_| call.error(DockerErrorKind::Refused, "the credentials cannot be sent"))?;
     value.set_sensitive(true);

@@ -216,10 +216,30 @@ pub struct EngineEvent {
 pub struct RegistryAuth {
     /// `host[:port]` that they are for.
     pub server: String,
-    /// User name.
-    pub username: String,
-    /// Password or token.
-    pub password: String,
+    /// What lets us in.
+    pub login: Login,
+}
+
+/// What lets somebody into a registry; never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Login {
+    /// A name and a password.
+    Password {
+        /// User name.
+        username: String,
+        /// Password or access token.
+        password: String,
+    },
+    /// A token with which the token server gives others (`identitytoken`).
+    IdentityToken(String),
+}
+
+impl RegistryAuth {
+    /// By name and password.
+    pub fn password(server: &str, username: &str, password: &str) -> Self {
+        let (username, password) = (username.to_owned(), password.to_owned());
+        Self { server: server.to_owned(), login: Login::Password { username, password } }
+    }
 }
 
 impl fmt::Debug for RegistryAuth {

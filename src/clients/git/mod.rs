@@ -41,7 +41,7 @@ mod tests;
 
 pub use blame::line_commits;
 pub use limits::FetchLimits;
-pub use names::{branches, named_commit, repository_folder};
+pub use names::{branches, leads_to, named_commit, repository_folder};
 pub use parent::{FetchProgram, FetchWish, consolidate, fetch};
 pub use protocol::{FailureKind, Outcome};
 pub use reader::ObjectReader;

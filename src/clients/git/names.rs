@@ -44,6 +44,13 @@ pub fn named_commit(folder: &Path, name: &str) -> Option<CommitId> {
     commit.id().to_string().parse().ok()
 }
 
+/// Whether `old` is `new` or among what lies below it.
+pub fn leads_to(folder: &Path, old: CommitId, new: CommitId) -> bool {
+    let oid = |id: CommitId| git2::Oid::from_bytes(id.as_bytes()).ok();
+    let below = |repository: Repository| repository.graph_descendant_of(oid(new)?, oid(old)?).ok();
+    old == new || open(folder).and_then(below).unwrap_or_default()
+}
+
 /// The branches of a repository, those of the remote `origin` that are not here included.
 pub fn branches(folder: &Path) -> Vec<BranchName> {
     let Some(repository) = open(folder) else { return Vec::new() };

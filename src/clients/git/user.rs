@@ -100,6 +100,9 @@ impl UserRepository {
             work_tree: None,
             upstream: Upstream::Own,
         };
+        if !start.is_dir() {
+            return Err(UserGitError::NotAClone(start.to_owned()));
+        }
         let args = ["rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir"];
         let output = found.output(&args, &[])?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -17,6 +17,9 @@ use crate::clients::registry::pace::Pace;
 use crate::clients::registry::{RegistryError, RegistryErrorKind};
 use crate::model::{Hub, RepositoryPath};
 
+/// Docker Hub, and where it has tokens granted.
+const DOCKER_HUB: (&str, &str) = ("registry-1.docker.io", "auth.docker.io");
+
 /// Whether this hub may be spoken to without TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlainHttp {
@@ -52,6 +55,10 @@ pub struct RegistryClient {
     pub(crate) pace: Arc<Pace>,
     /// Whether the hub was seen not to list referrers.
     without_referrers: AtomicBool,
+    /// The repository that is read whichever is asked for.
+    only: Option<RepositoryPath>,
+    /// The one other `host[:port]` that is given the hub's credentials, to grant tokens for it.
+    pub(crate) token_server: Option<String>,
 }
 
 impl fmt::Debug for RegistryClient {
@@ -82,7 +89,28 @@ impl RegistryClient {
             answering: tokio::sync::Mutex::default(),
             pace: Pace::new(),
             without_referrers: AtomicBool::new(false),
+            only: None,
+            token_server: (hub.authority() == DOCKER_HUB.0).then(|| DOCKER_HUB.1.to_owned()),
         })
+    }
+
+    /// The same with a token server on another `host[:port]`, as whoever holds the credentials says:
+    /// what the hub names is never believed alone.
+    #[must_use]
+    pub fn with_token_server(self, host: Option<String>) -> Self {
+        Self { token_server: host.or(self.token_server), ..self }
+    }
+
+    /// The same for one repository alone: it is read whichever is asked for, so that an image can
+    /// have another name where it goes.
+    #[must_use]
+    pub fn reading_only(self, repository: RepositoryPath) -> Self {
+        Self { only: Some(repository), ..self }
+    }
+
+    /// The repository that is read when `repository` is asked for.
+    pub(crate) fn read_from<'r>(&'r self, repository: &'r RepositoryPath) -> &'r RepositoryPath {
+        self.only.as_ref().unwrap_or(repository)
     }
 
     /// Which hub it is.

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use bytes::Bytes;
-use hyper::header::WWW_AUTHENTICATE;
+use hyper::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{HeaderMap, Method};
 use tokio::time::Instant;
 use url::Url;
 
+use crate::clients::docker::Login;
 use crate::clients::registry::auth::{Challenge, Grant, Place, may_get_credentials};
 use crate::clients::registry::http::{Response, whole};
 use crate::clients::registry::send::{REQUEST_SECS_MAX, Request, authorized, body, unreachable};
@@ -19,6 +20,10 @@ use crate::clients::registry::{RegistryClient, RegistryError, RegistryErrorKind}
 
 /// A token is a signed JSON document of a few KiB.
 const TOKEN_BYTES_MAX: usize = 64 << 10;
+
+/// Who we are to token servers that ask.
+const CLIENT_ID: &str = "tidegate";
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 /// The token server's answer (distribution token spec); other fields are of no use here.
 #[derive(serde::Deserialize)]
@@ -40,6 +45,35 @@ fn lock<T>(mutex: &std::sync::Mutex<T>) -> MutexGuard<'_, T> {
 fn place(url: &Url) -> Place {
     let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
     Place { encrypted: url.scheme() == "https", host }
+}
+
+fn basic(login: &Login) -> Option<String> {
+    let Login::Password { username, password } = login else { return None };
+    let text = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
+    Some(format!("Basic {text}"))
+}
+
+/// How a token is asked for: with a name and a password, or as nobody, in the address; an identity
+/// token goes into a form (the distribution's token spec for `OAuth2`).
+fn asking(
+    login: Option<&Login>,
+    grant: &Grant,
+    service: Option<&str>,
+    url: &mut Url,
+) -> (Method, HeaderMap, Bytes) {
+    let service = service.map(|service| ("service", service.to_owned()));
+    if let Some(Login::IdentityToken(token)) = login {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "refresh_token").append_pair("client_id", CLIENT_ID);
+        form.append_pair("refresh_token", token).append_pair("scope", &grant.scopes().join(" "));
+        form.extend_pairs(service);
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, FORM)]);
+        return (Method::POST, headers, form.finish().into());
+    }
+    let scopes = grant.scopes().into_iter().map(|scope| ("scope", scope));
+    url.query_pairs_mut().extend_pairs(service.into_iter().chain(scopes));
+    let given = login.and_then(basic);
+    (Method::GET, authorized(HeaderMap::new(), given.as_deref()), Bytes::new())
 }
 
 impl RegistryClient {
@@ -80,7 +114,15 @@ impl RegistryClient {
         challenge: Challenge,
         failed: Option<&str>,
     ) -> Result<Option<String>, RegistryError> {
-        let Challenge::Bearer { realm, service } = challenge else { return Ok(self.basic()) };
+        let Challenge::Bearer { realm, service } = challenge else {
+            if self.auth.as_ref().is_some_and(|a| matches!(a.login, Login::IdentityToken(_))) {
+                let message =
+                    "the hub wants a name and a password, and an identity token is neither";
+                let kind = RegistryErrorKind::Unauthorized;
+                return Err(RegistryError::new(kind, operation, message));
+            }
+            return Ok(self.basic());
+        };
         let _one_at_a_time = self.answering.lock().await;
         let known = lock(&self.granted).get(grant).cloned();
         if let Some((known, until)) = known
@@ -101,9 +143,19 @@ impl RegistryClient {
     }
 
     fn basic(&self) -> Option<String> {
-        let auth = self.auth.as_ref()?;
-        let text = format!("{}:{}", auth.username, auth.password);
-        Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text)))
+        basic(&self.auth.as_ref()?.login)
+    }
+
+    /// What the token server at `realm` may be given: the credentials on the hub's own host, and on
+    /// the one other that was named with them.
+    fn for_realm(&self, hub: &Place, realm: &Url) -> Option<&Login> {
+        let at = place(realm);
+        let name =
+            realm.port().map_or_else(|| at.host.clone(), |port| format!("{}:{port}", at.host));
+        let is_named = self.token_server.as_ref().is_some_and(|named| *named == name);
+        let is_named = is_named && (at.encrypted || !hub.encrypted);
+        let auth = self.auth.as_ref().filter(|_| is_named || may_get_credentials(hub, &at));
+        auth.map(|auth| &auth.login)
     }
 
     async fn token(
@@ -122,25 +174,18 @@ impl RegistryClient {
         if hub.encrypted && url.scheme() != "https" {
             return Err(foreign("the hub names a token server without TLS"));
         }
-        if let Some(service) = service {
-            url.query_pairs_mut().append_pair("service", service);
-        }
-        for scope in grant.scopes() {
-            url.query_pairs_mut().append_pair("scope", &scope);
-        }
         let until = Some(Instant::now() + Duration::from_secs(REQUEST_SECS_MAX));
-        let credentials = self.basic();
-        let trusted = may_get_credentials(&hub, &place(&url));
-        let given = credentials.as_deref().filter(|_| trusted);
-        let (headers, nothing) = (authorized(HeaderMap::new(), given), whole(Bytes::new()));
-        let sent = self.http.send(Method::GET, &url, headers, nothing, until).await;
+        let login = self.for_realm(&hub, &url);
+        let (method, headers, text) = asking(login, grant, service, &mut url);
+        let sent = self.http.send(method, &url, headers, whole(text), until).await;
         let mut answer = sent.map_err(|error| unreachable(operation, &error))?;
         let status = answer.status();
         if !status.is_success() {
-            if credentials.is_some() && !trusted {
+            if self.auth.is_some() && login.is_none() {
                 let host = url.host_str().unwrap_or_default();
                 return Err(foreign(&format!(
-                    "credentials for {} are not sent to the token server on {host}",
+                    "credentials for {} are not sent to the token server on {host}, which nobody \
+                     but the hub names (docs/hubs.md)",
                     self.hub.authority()
                 )));
             }

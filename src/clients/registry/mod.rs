@@ -131,11 +131,12 @@ pub trait RegistryWrite: RegistryUpload {
         repository: &RepositoryPath,
         bytes: Vec<u8>,
     ) -> Result<Digest, RegistryError>;
-    /// Stores a manifest or an index, byte for byte, under its digest and, if given, a tag.
+    /// Stores a manifest or an index, byte for byte, under its digest and, if given, a tag. Returns
+    /// what it is about, if the hub entered it into its own list of that.
     async fn push_manifest(
         &self,
         repository: &RepositoryPath,
         document: &Document,
         tag: Option<&str>,
-    ) -> Result<(), RegistryError>;
+    ) -> Result<Option<Digest>, RegistryError>;
 }

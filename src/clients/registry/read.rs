@@ -26,6 +26,7 @@ impl RegistryClient {
         repository: &RepositoryPath,
         reference: &ManifestReference,
     ) -> Result<(String, Option<Answer>), RegistryError> {
+        let repository = self.read_from(repository);
         let operation = format!("manifest of {repository}{reference} in {}", self.hub);
         let name = match reference {
             ManifestReference::Tag(tag) => tag.clone(),
@@ -87,6 +88,7 @@ impl RegistryRead for RegistryClient {
         repository: &RepositoryPath,
         digest: &Digest,
     ) -> Result<bool, RegistryError> {
+        let repository = self.read_from(repository);
         let operation = format!("blob {digest} of {repository} in {}", self.hub);
         let url = self.url(repository, &format!("blobs/{digest}"), &operation)?;
         let grant = Grant::Pull(self.name(repository));
@@ -102,7 +104,7 @@ impl RegistryRead for RegistryClient {
         size: u64,
         from: u64,
     ) -> Result<Option<BlobReader>, RegistryError> {
-        self.open_blob(repository, digest, size, from).await
+        self.open_blob(self.read_from(repository), digest, size, from).await
     }
 
     async fn referrers(
@@ -110,6 +112,6 @@ impl RegistryRead for RegistryClient {
         repository: &RepositoryPath,
         subject: &Digest,
     ) -> Result<Option<Vec<Referrer>>, RegistryError> {
-        self.list_referrers(repository, subject).await
+        self.list_referrers(self.read_from(repository), subject).await
     }
 }

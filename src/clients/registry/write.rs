@@ -31,7 +31,7 @@ impl RegistryWrite for RegistryClient {
         repository: &RepositoryPath,
         document: &Document,
         tag: Option<&str>,
-    ) -> Result<(), RegistryError> {
+    ) -> Result<Option<Digest>, RegistryError> {
         let name = tag.map_or_else(|| document.digest.to_string(), str::to_owned);
         let operation = format!("push of {repository}:{name} to {}", self.hub);
         let malformed =
@@ -48,7 +48,7 @@ impl RegistryWrite for RegistryClient {
         let said = answer.header("docker-content-digest").map(str::to_owned);
         match said.filter(|said| *said != document.digest.to_string()) {
             Some(other) => Err(malformed(format!("the hub stored it as {other}"))),
-            None => Ok(()),
+            None => Ok(answer.header("oci-subject").and_then(|subject| subject.parse().ok())),
         }
     }
 }

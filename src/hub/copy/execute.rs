@@ -6,7 +6,7 @@
 //! * An image that cannot be copied does not keep the others from it, unless the hub itself is gone
 //!   or lets nobody in.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
 
 use futures_util::future::{Either, try_join_all};
@@ -18,7 +18,7 @@ use crate::hub::copy::limit::Limit;
 use crate::hub::copy::notes::Notes;
 use crate::hub::copy::transfer::Wires;
 use crate::hub::copy::{
-    BlobCopy, BlobEnd, CopyEvent, CopyPlan, CopyReport, CopySettings, ImageCopy,
+    BlobCopy, BlobEnd, CopyEvent, CopyPlan, CopyReport, CopySettings, DocumentCopy, ImageCopy,
 };
 
 /// From this size on a blob takes bandwidth rather than round trips.
@@ -101,11 +101,16 @@ async fn finish<'a, S: RegistryRead, T: RegistryRead + RegistryWrite>(
 ) -> Done<'a> {
     let ImageCopy { image, stages, .. } = &plan.images[at];
     let stored = async {
+        // Some hubs say only now that they keep the lists themselves.
+        let mut listed = BTreeSet::new();
         for stage in stages {
-            let pushes = stage.iter().map(|copy| {
+            let is_needed =
+                |copy: &&DocumentCopy| copy.list_of.is_none_or(|s| !listed.contains(&s));
+            let pushes = stage.iter().filter(is_needed).map(|copy| {
                 wires.target.push_manifest(&image.repository, &copy.document, copy.tag.as_deref())
             });
-            try_join_all(pushes).await?;
+            let subjects = try_join_all(pushes).await?;
+            listed.extend(subjects.into_iter().flatten());
         }
         Ok(())
     };

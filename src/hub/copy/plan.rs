@@ -32,6 +32,8 @@ pub struct DocumentCopy {
     pub document: Document,
     /// The name under which it is stored, if not by its digest alone.
     pub tag: Option<String>,
+    /// What it lists the referrers of, for hubs that keep no such lists.
+    pub list_of: Option<Digest>,
 }
 
 /// A blob to be sent once.

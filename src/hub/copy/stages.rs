@@ -27,13 +27,14 @@ pub(crate) fn tree(image: &WantedImage, all: Documents, lists: &TargetLists) -> 
     let blobs = all.blobs();
     let indexes = lists.iter().filter_map(|(subject, there)| {
         let document = merged(all.referrers.get(subject)?, there)?;
-        Some(DocumentCopy { document, tag: Some(referrers_tag(subject)) })
+        let tag = Some(referrers_tag(subject));
+        Some(DocumentCopy { document, tag, list_of: Some(*subject) })
     });
     let indexes: Vec<DocumentCopy> = indexes.collect();
     let mut stages: BTreeMap<(Part, usize), Vec<DocumentCopy>> = BTreeMap::new();
     let mut root = Vec::new();
     for (digest, found) in all.found {
-        let copy = DocumentCopy { document: found.document, tag: found.tag };
+        let copy = DocumentCopy { document: found.document, tag: found.tag, list_of: None };
         if digest == image.digest {
             root.push(DocumentCopy { tag: Some(image.keep_tag()), ..copy });
         } else {

@@ -202,11 +202,11 @@ async fn a_redirect_to_a_foreign_host_gets_no_credentials_and_its_bytes_are_chec
         }
     });
     let options = RegistryOptions {
-        auth: Some(tidegate::clients::docker::RegistryAuth {
-            server: front.authority.clone(),
-            username: "alice".to_owned(),
-            password: "s3cr3t".to_owned(),
-        }),
+        auth: Some(tidegate::clients::docker::RegistryAuth::password(
+            &front.authority,
+            "alice",
+            "s3cr3t",
+        )),
         ..crate::support::images::open()
     };
     let hub = front.authority.parse().unwrap();

@@ -134,6 +134,33 @@ async fn a_target_that_lists_referrers_itself_is_given_no_list() {
     assert!(under_tag(&target, &tag_of(&web)).await.is_none());
 }
 
+/// As zot: while it has no such repository, it knows of no list of what is in it.
+#[tokio::test]
+async fn a_target_that_says_only_when_storing_that_it_lists_referrers_is_given_no_list() {
+    let (dev, tst) = (plain(), plain());
+    let source = client(&dev.authority);
+    let web = push_image(&source, "web", &[noise(1, 1000)]).await;
+    let sbom = push_artifact(&source, "sbom", Some(&web), None).await;
+    let index = document(INDEX, &list(&[&sbom]));
+    source.push_manifest(&path("web"), &index, Some(&tag_of(&web))).await.unwrap();
+    let (about, subject) = (sbom.digest.to_string(), web.digest);
+    let front = Front::new(&tst.authority, move |_, head| {
+        let line = head.lines().next().unwrap_or_default();
+        if line.contains("/referrers/") {
+            Act::say("404 Not Found", "", "")
+        } else if line.starts_with("PUT") && line.contains(&about) {
+            Act::Adding(format!("OCI-Subject: {subject}"))
+        } else {
+            Act::Pass
+        }
+    });
+    run_well(&source, &client(&front.authority), &[wanted("web", &web)]).await;
+    let target = client(&tst.authority);
+    assert!(has(&target, &sbom).await);
+    assert!(under_tag(&target, &tag_of(&web)).await.is_none());
+    assert_whole(&target, &wanted("web", &web)).await;
+}
+
 #[tokio::test]
 async fn a_signature_that_was_added_in_the_target_stays() {
     let (dev, tst) = (plain(), plain());

@@ -174,11 +174,7 @@ async fn pulls_succeed_by_digest_and_fail_by_name() {
         let path = dir.join("htpasswd").display().to_string();
         (String::new(), format!("auth:\n  htpasswd:\n    realm: hub\n    path: {path}\n"))
     });
-    let auth = |password: &str| RegistryAuth {
-        server: hub.authority.clone(),
-        username: "alice".into(),
-        password: password.into(),
-    };
+    let auth = |password: &str| RegistryAuth::password(&hub.authority, "alice", password);
     let name: Hub = hub.authority.parse().unwrap();
     let options = RegistryOptions { auth: Some(auth("secret")), ..open() };
     let image = push(&name, "app1/web", json!({ "Cmd": ["true"] }), options).await;

@@ -2,6 +2,7 @@
 
 pub(crate) mod hub;
 mod pins;
+mod tokens;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -27,11 +28,7 @@ pub(crate) fn options() -> RegistryOptions {
 }
 
 pub(crate) fn auth(server: &str, password: &str) -> RegistryAuth {
-    RegistryAuth {
-        server: server.to_owned(),
-        username: "alice".to_owned(),
-        password: password.to_owned(),
-    }
+    RegistryAuth::password(server, "alice", password)
 }
 
 pub(crate) fn client(hub: &TestHub, options: RegistryOptions) -> RegistryClient {
@@ -252,7 +249,8 @@ async fn a_node_reaches_hubs_by_the_files_of_its_configuration() {
         hub.authority.clone(): { "username": "alice", "password": "secret" },
         "dckhub.tst": { "username": "alice", "password": "another" } } });
     std::fs::write(hub.dir.path().join("hub.json"), auths.to_string()).unwrap();
-    let good = HubSettings { credentials: path("hub.json"), ca: path("ca.pem") };
+    let good =
+        HubSettings { credentials: path("hub.json"), ca: path("ca.pem"), token_server: None };
     let ask = async |settings: &HubSettings| {
         let hub: Hub = hub.authority.parse().unwrap();
         let client = open_hub(&hub, PlainHttp::Loopback, settings).unwrap();

@@ -237,11 +237,7 @@ impl World {
             self.nonces.set(self.nonces.get() + 1);
             format!("{:08x}", self.nonces.get())
         };
-        let auth = RegistryAuth {
-            server: "hub.test".into(),
-            username: "alice".into(),
-            password: CANARY.into(),
-        };
+        let auth = RegistryAuth::password("hub.test", "alice", CANARY);
         let input = PassInput {
             desired: &commits[self.tip.as_ref().unwrap()],
             resolve: &resolve,

@@ -16,6 +16,8 @@ pub(crate) enum Act {
     Pass,
     /// Passes it on without this header.
     Without(&'static str),
+    /// Passes it on, and adds this line to the answer's head.
+    Adding(String),
     /// Answers itself.
     Say(String),
     /// Passes it on, and ends the answer's body after so many bytes.
@@ -68,7 +70,7 @@ impl Front {
         Self { authority, seen }
     }
 
-    /// Heads of all requests so far that contain `part`.
+    /// Heads of all requests so far that contain `part`; with the body of those answered here.
     pub(crate) fn seen(&self, part: &str) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
         seen.iter().filter(|head| head.contains(part)).cloned().collect()
@@ -123,7 +125,9 @@ fn serve(
     let n_cut = match &act {
         Act::Say(answer) => {
             // The body is read, or the client would see a reset instead of the answer.
-            std::io::copy(&mut (&mut client).take(n_body), &mut std::io::sink())?;
+            let mut body = String::new();
+            (&mut client).take(n_body).read_to_string(&mut body)?;
+            log.lock().unwrap()[number - 1].push_str(&body);
             return client.write_all(answer.as_bytes());
         }
         Act::Drop => return Ok(()),
@@ -138,13 +142,17 @@ fn serve(
             return Ok(());
         }
         Act::Cut(n) => Some(*n),
-        Act::Pass | Act::Without(_) => None,
+        Act::Pass | Act::Without(_) | Act::Adding(_) => None,
     };
     let mut server = TcpStream::connect(upstream)?;
     server.write_all(rewritten(&head, without).as_bytes())?;
     std::io::copy(&mut (&mut client).take(n_body), &mut server)?;
     let answer = read_head(&mut server)?;
-    client.write_all(rewritten(&answer, "").as_bytes())?;
+    let mut answer = rewritten(&answer, "");
+    if let Act::Adding(line) = &act {
+        answer.insert_str(answer.len() - 2, &format!("{line}\r\n"));
+    }
+    client.write_all(answer.as_bytes())?;
     match n_cut {
         Some(n) => std::io::copy(&mut (&mut server).take(n as u64), &mut client)?,
         None => std::io::copy(&mut server, &mut client)?,

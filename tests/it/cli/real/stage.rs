@@ -86,11 +86,11 @@ impl Stage {
             "Cmd": command,
             "Env": ["PATH=/bin", format!("VERSION={version}"), format!("STATE={state}")],
         });
-        let auth = tidegate::clients::docker::RegistryAuth {
-            server: self.hub.to_string(),
-            username: "alice".to_owned(),
-            password: HUB_CANARY.to_owned(),
-        };
+        let auth = tidegate::clients::docker::RegistryAuth::password(
+            &self.hub.to_string(),
+            "alice",
+            HUB_CANARY,
+        );
         let options =
             RegistryOptions { plain_http: PlainHttp::Loopback, ca: None, auth: Some(auth) };
         let image = push(&self.hub, &format!("apps/{container}"), config, options).await;
