@@ -97,15 +97,16 @@ impl Signer {
             .map_err(|source| SignError::Key { key: file.display().to_string(), source })
     }
 
-    /// Whom git is told to sign as: `gpg.format` and `user.signingkey`, asked through `config`.
+    /// Whom git is told to sign as: `gpg.format` and `user.signingkey`, asked through `config`. As with
+    /// git, OpenPGP without a key is the committer's, and SSH without one is for
+    /// `gpg.ssh.defaultKeyCommand` to say.
     pub fn from_git(
         config: impl Fn(&str) -> Option<String>,
         home: Option<&Path>,
     ) -> Result<Self, SignError> {
         let format = config("gpg.format").unwrap_or_else(|| "openpgp".to_owned());
-        let key = config("user.signingkey").filter(|key| !key.is_empty());
         let program = |name: &str, usual: &str| config(name).unwrap_or_else(|| usual.to_owned());
-        match (format.as_str(), key) {
+        match (format.as_str(), named_key(&format, &config)?) {
             ("ssh", Some(key)) => {
                 let program = program("gpg.ssh.program", "ssh-keygen");
                 let literal = key.strip_prefix("key::").unwrap_or(&key);
@@ -116,12 +117,18 @@ impl Signer {
                 let private = path.with_extension("");
                 let is_public = path.extension().is_some_and(|e| e == "pub");
                 let file = if is_public && private.exists() { &private } else { &path };
+                let own_program = config("gpg.ssh.program");
                 match Self::from_file(file) {
-                    Ok(Self::Key(key)) if !key.is_encrypted() => Ok(Self::Key(key)),
+                    Ok(Self::Key(key)) if !key.is_encrypted() && own_program.is_none() => {
+                        Ok(Self::Key(key))
+                    }
                     _ => Ok(Self::SshKeygen { program, key: path }),
                 }
             }
-            ("openpgp", Some(key)) => Ok(Self::Gpg { program: program("gpg.program", "gpg"), key }),
+            ("openpgp", Some(key)) => {
+                let usual = program("gpg.program", "gpg");
+                Ok(Self::Gpg { program: program("gpg.openpgp.program", &usual), key })
+            }
             ("ssh" | "openpgp", None) => Err(SignError::NoKey),
             (other, _) => Err(SignError::Format(other.to_owned())),
         }
@@ -165,6 +172,25 @@ impl Signer {
     }
 }
 
+/// The key that the configuration names, or lets a command name.
+fn named_key(
+    format: &str,
+    config: &impl Fn(&str) -> Option<String>,
+) -> Result<Option<String>, SignError> {
+    if let Some(key) = config("user.signingkey").filter(|key| !key.is_empty()) {
+        return Ok(Some(key));
+    }
+    if format != "ssh" {
+        return Ok(config("user.email"));
+    }
+    let Some(text) = config("gpg.ssh.defaultKeyCommand") else { return Ok(None) };
+    let mut command = Command::new("sh");
+    command.args(["-c", &text]);
+    let said = run(&text, command, b"")?;
+    // Git takes the first key of its agent so: `ssh-add -L`.
+    Ok(said.lines().next().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()))
+}
+
 /// A public key where `ssh-keygen` can read it; removed when dropped.
 struct PublicKeyFile(PathBuf);
 
@@ -199,7 +225,8 @@ fn run(program: &str, mut command: Command, payload: &[u8]) -> Result<String, Si
         .spawn()
         .map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(payload).map_err(failed)?;
+        // One that ends without reading says by itself what it thinks of it.
+        let _unread = stdin.write_all(payload);
     }
     let output = child.wait_with_output().map_err(failed)?;
     if output.status.success() {
@@ -215,7 +242,7 @@ pub fn public_key(config: impl Fn(&str) -> Option<String>, home: Option<&Path>) 
     if config("gpg.format")? != "ssh" {
         return None;
     }
-    let key = config("user.signingkey")?;
+    let key = named_key("ssh", &config).ok()??;
     let literal = key.strip_prefix("key::").unwrap_or(&key);
     if let Ok(key) = literal.parse::<ssh_key::PublicKey>() {
         return key.to_openssh().ok();

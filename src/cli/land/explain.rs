@@ -15,12 +15,15 @@ pub fn explain(error: &DeskError) -> CommandError {
             .hint("the branch of an environment is called as the environment: `git branch -r`"),
         DeskError::NoCommit(_) => CommandError::usage(error.to_string())
             .hint("write a branch, or a commit id: `git log --first-parent`"),
+        DeskError::Anchor { setting, .. } => CommandError::usage(error.to_string())
+            .hint(format!("git config {setting} <40 hex digits>, or git config --unset {setting}")),
         DeskError::NoIdentity => CommandError::usage(error.to_string())
             .hint("git config --global user.name … && git config --global user.email …"),
         DeskError::Sign(inner) => {
             let hint = match inner {
                 SignError::NotSsh => {
-                    "git config gpg.format ssh && git config user.signingkey ~/.ssh/id_ed25519.pub"
+                    "git config gpg.format ssh && git config user.signingkey ~/.ssh/id_ed25519.pub; \
+                     trust.toml may list both of your keys"
                 }
                 SignError::Refused { .. } => {
                     "is the key in the agent (`ssh-add -l`), and its passphrase right?"
@@ -72,7 +75,9 @@ fn clone(error: &UserGitError) -> CommandError {
             failed.hint(hint)
         }
         UserGitError::Failed { operation, message } if operation.starts_with("fetch") => {
-            let hint = if message.contains("couldn't find remote ref") {
+            let hint = if message.contains("couldn't find remote ref refs/heads/promote/") {
+                "which proposals are there? git ls-remote --heads origin 'promote/*'"
+            } else if message.contains("couldn't find remote ref") {
                 "the branch of an environment is called as the environment: `git branch -r`"
             } else {
                 "does `git fetch` work here? nothing was done"

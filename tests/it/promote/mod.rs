@@ -4,5 +4,6 @@ mod lands;
 mod people;
 mod races;
 mod refusals;
+mod signing;
 mod stage;
 mod views;

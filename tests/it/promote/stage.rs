@@ -22,6 +22,8 @@ pub(crate) struct Stage {
     pub(crate) hub: TestHub,
     /// Versions 1.0.0, 1.1.0 and 1.2.0 of the only image, in dev's hub.
     pub(crate) images: [(Digest, Digest); 3],
+    /// Where people's agents are.
+    pub(crate) env: Vec<(&'static str, PathBuf)>,
 }
 
 pub(crate) const PINS: &str = "rulesets/app1.toml";
@@ -63,7 +65,7 @@ impl Stage {
             images.push(push_image(&dev, &config, Some(version)).await);
         }
         let images = images.try_into().unwrap();
-        let stage = Self { dir: tempfile::tempdir().unwrap(), hub, images };
+        let stage = Self { dir: tempfile::tempdir().unwrap(), hub, images, env: Vec::new() };
         std::fs::create_dir(stage.path("home")).unwrap();
         stage.write_base(tst, prd);
         let said = stage.run("home", &["init", "--from", "base", "--keys", "keys", "config"]);
@@ -137,12 +139,13 @@ impl Stage {
         self.dir.path().join(name)
     }
 
-    fn command(&self, program: &str, cwd: &Path) -> Command {
+    pub(crate) fn command(&self, program: &str, cwd: &Path) -> Command {
         let own = Path::new(env!("CARGO_BIN_EXE_tidegate")).parent().unwrap();
         let path = std::env::var("PATH").unwrap();
         let mut command = Command::new(program);
         command.current_dir(cwd).env_clear().env("PATH", format!("{}:{path}", own.display()));
         command.env("HOME", self.path("home")).env("GIT_CONFIG_NOSYSTEM", "1").stdin(Stdio::null());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
 

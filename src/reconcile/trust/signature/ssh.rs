@@ -78,6 +78,7 @@ mod tests {
     use ssh_key::private::{Ed25519Keypair, KeypairData};
     use ssh_key::{HashAlg, LineEnding, PrivateKey};
 
+    use crate::reconcile::trust::keys::Key;
     use crate::reconcile::trust::signature::SignatureError;
     use crate::reconcile::trust::signature::ssh::{touched, verify};
 
@@ -93,6 +94,23 @@ mod tests {
             verify(&armoured, "promote@tidegate", b"bytes"),
             Err(SignatureError::Namespace { .. })
         ));
+    }
+
+    /// Signatures that OpenSSH made over `bytes` with security keys (its own stand-in for a token).
+    #[test]
+    fn a_security_keys_signature_counts_if_it_was_touched() {
+        for (signature, key) in [
+            (include_str!("recorded/ed25519-sk.sig"), include_str!("recorded/ed25519-sk.pub")),
+            (include_str!("recorded/ecdsa-sk.sig"), include_str!("recorded/ecdsa-sk.pub")),
+        ] {
+            let signed = verify(signature, "git", b"bytes").unwrap();
+            assert_eq!(signed, key.trim().parse::<Key>().unwrap());
+            let other = verify(signature, "git", b"other");
+            assert!(matches!(other, Err(SignatureError::Wrong { .. })), "{other:?}");
+        }
+        let untouched = include_str!("recorded/ed25519-sk-untouched.sig");
+        let refused = verify(untouched, "git", b"bytes");
+        assert!(matches!(refused, Err(SignatureError::Untouched)), "{refused:?}");
     }
 
     #[test]
