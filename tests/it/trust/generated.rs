@@ -1,7 +1,6 @@
 //! Long histories, made by plain git from a seed, judged by the product and by the independent
 //! checker: the honest are good commit by commit, the tampered are refused, and both always agree.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -13,279 +12,27 @@ use tidegate::reconcile::trust::kind::CommitKind;
 use tidegate::reconcile::trust::{Remembered, verify};
 
 use crate::trust::history::{By, History};
-
-const LINE: [&str; 3] = ["dev", "tst", "prd"];
-const APPS: u64 = 8;
-
-type Files = BTreeMap<String, String>;
-
-/// A commit before it is made; others are named by their place in the plan, as `{7}` in a message.
-#[derive(Clone)]
-struct Planned {
-    environment: usize,
-    parents: Vec<usize>,
-    files: Files,
-    message: String,
-    by: Option<&'static str>,
-    approved: bool,
-    /// What an honest history would never have.
-    is_tampered: bool,
-}
-
-#[derive(Default)]
-struct Branch {
-    tip: usize,
-    /// Its own history, what wrappers land included.
-    chain: Vec<usize>,
-    hotfixes: Vec<usize>,
-    /// The newest source that was taken.
-    taken: usize,
-}
-
-/// xorshift: the same story for the same seed, on any machine.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % below).unwrap()
-    }
-}
-
-struct Story {
-    dice: Dice,
-    plan: Vec<Planned>,
-    branches: [Branch; 3],
-}
-
-fn is_flow(path: &str) -> bool {
-    !path.starts_with("environments/")
-}
-
-fn is_own(path: &str, environment: usize) -> bool {
-    path.starts_with(&format!("environments/{}/", LINE[environment]))
-}
-
-impl Story {
-    fn new(seed: u64, anchors: [Files; 3]) -> Self {
-        let mut story = Self { dice: Dice(seed), plan: Vec::new(), branches: Default::default() };
-        for (environment, files) in anchors.into_iter().enumerate() {
-            story.branches[environment].tip = environment;
-            story.branches[environment].chain.push(environment);
-            let (parents, message) = (Vec::new(), String::new());
-            let (by, approved, is_tampered) = (None, false, false);
-            let planned =
-                Planned { environment, parents, files, message, by, approved, is_tampered };
-            story.plan.push(planned);
-        }
-        // The lower anchor is the first source.
-        story.branches[2].taken = 1;
-        story
-    }
-
-    fn app(&mut self) -> String {
-        format!("services/app{}.toml", self.dice.roll(APPS))
-    }
-
-    fn add(&mut self, planned: Planned) -> usize {
-        self.plan.push(planned);
-        self.plan.len() - 1
-    }
-
-    /// One more commit on a branch.
-    fn go_on(&mut self, environment: usize) {
-        let tip = self.branches[environment].tip;
-        let mut next = Planned { parents: vec![tip], ..self.plan[tip].clone() };
-        (next.is_tampered, next.approved) = (false, false);
-        let edit = format!("app = \"app1\" # {}\n", self.plan.len());
-        let kind = match (environment, self.dice.roll(10)) {
-            (0, 0) => self.roll_back(environment, &mut next),
-            (0, 1) => self.merge(&mut next, &edit),
-            (0, _) => {
-                let app = self.app();
-                next.files.insert(app, edit);
-                next.by = Some(["alice", "bob"][self.dice.roll(2)]);
-                String::new()
-            }
-            (_, 0..=2) => self.promote(environment, &mut next),
-            (_, 3..=5) => self.pick(environment, &mut next),
-            (_, 6) => {
-                let app = self.app();
-                next.files.insert(app, edit);
-                next.by = Some("carol");
-                let here = self.plan.len();
-                self.branches[environment].hotfixes.push(here);
-                "hotfix\nHotfix: it burns".to_owned()
-            }
-            (_, 7) => self.roll_back(environment, &mut next),
-            _ => {
-                let node = format!("environments/{}/nodes/n1.toml", LINE[environment]);
-                next.files.insert(node, edit);
-                next.by = Some("bob");
-                "local".to_owned()
-            }
-        };
-        let (word, more) = kind.split_once('\n').unwrap_or((&kind, ""));
-        let more = if more.is_empty() { String::new() } else { format!("\n{more}") };
-        let trailer = format!("\n\nTidegate: {word} {}{more}", LINE[environment]);
-        next.message = format!("Work{}", if word.is_empty() { "" } else { &trailer });
-        if self.dice.roll(8) == 0 {
-            self.tamper(&next);
-        }
-        let here = self.add(next);
-        // A hotfix was noted before a tampered copy took its place.
-        if word == "hotfix" {
-            *self.branches[environment].hotfixes.last_mut().unwrap() = here;
-        }
-        self.branches[environment].tip = here;
-        self.branches[environment].chain.push(here);
-    }
-
-    fn roll_back(&mut self, environment: usize, next: &mut Planned) -> String {
-        let chain = &self.branches[environment].chain;
-        let to = chain[self.dice.roll(chain.len() as u64)];
-        let target = self.plan[to].files.clone();
-        next.by = Some(if environment == 0 { "alice" } else { "bob" });
-        if self.dice.roll(2) == 0 {
-            let app = self.app();
-            take(&mut next.files, &target, |path| path == app);
-            return format!("rollback\nRollback-To: {{{to}}}\nRollback-Path: {app}");
-        }
-        take(&mut next.files, &target, is_flow);
-        format!("rollback\nRollback-To: {{{to}}}")
-    }
-
-    /// A feature branch that nobody signed, merged by somebody who may change dev.
-    fn merge(&mut self, next: &mut Planned, edit: &str) -> String {
-        let app = self.app();
-        next.files.insert(app, edit.to_owned());
-        let feature =
-            Planned { message: "Feature".into(), by: None, is_tampered: true, ..next.clone() };
-        let feature = self.add(feature);
-        next.parents.push(feature);
-        next.by = Some("alice");
-        if self.dice.roll(2) == 0 {
-            next.files.insert("README.md".into(), edit.to_owned());
-        }
-        String::new()
-    }
-
-    fn promote(&mut self, environment: usize, next: &mut Planned) -> String {
-        let source = self.branches[environment - 1].tip;
-        let content = self.plan[source].files.clone();
-        take(&mut next.files, &content, |path| !is_own(path, environment));
-        next.parents.push(source);
-        next.by = Some("carol");
-        next.approved = self.dice.roll(2) == 0;
-        let branch = &mut self.branches[environment];
-        branch.taken = source;
-        supersede("promote".into(), std::mem::take(&mut branch.hotfixes))
-    }
-
-    fn pick(&mut self, environment: usize, next: &mut Planned) -> String {
-        let newest = self.branches[environment - 1].tip;
-        let again = self.branches[environment].taken;
-        let source = if self.dice.roll(3) == 0 && again > 2 { again } else { newest };
-        let content = self.plan[source].files.clone();
-        let (one, two) = (self.app(), self.app());
-        take(&mut next.files, &content, |path| path == one || path == two);
-        next.by = Some("bob");
-        let branch = &mut self.branches[environment];
-        branch.taken = source;
-        let kind = format!(
-            "pick\nPromoted-From: {{{source}}}\nPromoted-Path: {one}\nPromoted-Path: {two}"
-        );
-        supersede(kind, branch.hotfixes.clone())
-    }
-
-    /// A commit that differs from an honest one in one thing, beside it.
-    fn tamper(&mut self, honest: &Planned) {
-        let mut bad = Planned { is_tampered: true, ..honest.clone() };
-        let own = format!("environments/{}/trust.toml", LINE[bad.environment]);
-        match self.dice.roll(7) {
-            0 => bad.by = None,
-            1 => bad.by = Some("stranger"),
-            2 => bad.files.entry(own).or_default().push_str("# mine\n"),
-            3 => bad.message += "\n\nTidegate: local prd\nTidegate: local prd",
-            4 => bad.message = bad.message.replace("Tidegate: ", "Tidegate: x"),
-            5 if bad.message.contains("rollback") || bad.message.contains("pick") => {
-                bad.files.insert("services/evil.toml".into(), String::new());
-            }
-            6 if bad.message.contains("rollback") => {
-                // Of the next environment or the one below, never of its own.
-                let other = self.branches[(bad.environment + 1) % 3].chain[0];
-                let begin = bad.message.find("Rollback-To: ").unwrap();
-                let end = bad.message[begin..].find('}').unwrap() + begin;
-                bad.message.replace_range(begin..=end, &format!("Rollback-To: {{{other}}}"));
-            }
-            _ => {
-                let more: Vec<usize> = (0..3).filter(|at| !bad.parents.contains(at)).collect();
-                bad.parents.extend(more);
-                bad.parents.truncate(3);
-            }
-        }
-        if bad.parents.first() != honest.parents.first()
-            || bad.message == honest.message
-                && bad.by == honest.by
-                && bad.files == honest.files
-                && bad.parents == honest.parents
-        {
-            bad.by = None;
-        }
-        self.add(bad);
-    }
-
-    /// Some commits of a branch of their own, landed by a merge button.
-    fn land(&mut self, environment: usize) {
-        let before = self.branches[environment].tip;
-        for _ in 0..=self.dice.roll(3) {
-            self.go_on(environment);
-        }
-        let tip = self.branches[environment].tip;
-        let (parents, message) = (vec![before, tip], "Merge pull request".to_owned());
-        let wrapper =
-            Planned { parents, message, by: None, approved: false, ..self.plan[tip].clone() };
-        let wrapper = self.add(wrapper);
-        self.branches[environment].tip = wrapper;
-        self.branches[environment].chain.push(wrapper);
-    }
-}
-
-fn supersede(mut kind: String, hotfixes: Vec<usize>) -> String {
-    for hotfix in hotfixes {
-        let _ = write!(kind, "\nSupersedes: {{{hotfix}}}");
-    }
-    kind
-}
-
-/// Makes the files that fit as they are in `source`, absent ones too.
-fn take(files: &mut Files, source: &Files, fits: impl Fn(&str) -> bool) {
-    files.retain(|path, _| !fits(path));
-    let taken = source.iter().filter(|(path, _)| fits(path));
-    files.extend(taken.map(|(path, text)| (path.clone(), text.clone())));
-}
+use crate::trust::story::{Dice, Files, Keys, LINE, Planned, Story, word_of};
 
 /// The trees of a plan, by one fast-import.
 fn trees(h: &History, plan: &[Planned]) -> Vec<String> {
-    let mut stream = String::new();
+    let mut stream = "reset refs/heads/scratch\n".to_owned();
     for planned in plan {
         stream += "commit refs/heads/scratch\ncommitter a <a@b> 1 +0000\ndata 1\nx\ndeleteall\n";
         for (path, text) in &planned.files {
             let _ = writeln!(stream, "M 100644 inline {path}\ndata {}\n{text}", text.len());
         }
     }
-    h.run("git", &["fast-import", "--quiet"], stream.as_bytes());
+    h.run("git", &["fast-import", "--quiet", "--force"], stream.as_bytes());
     let log = h.git(&["log", "--reverse", "--format=%T", "scratch"]);
     log.lines().map(str::to_owned).collect()
 }
 
-/// Makes the commits of a plan; the first three are the anchors, which are there.
-fn make(h: &mut History, plan: &[Planned], anchors: [CommitId; 3]) -> Vec<CommitId> {
-    let trees = trees(h, plan);
-    let mut ids = anchors.to_vec();
-    for (planned, tree) in plan.iter().zip(&trees).skip(3) {
+/// Makes the commits of a plan beyond those that are there.
+fn make(h: &mut History, plan: &[Planned], pgp: &str, ids: &mut Vec<CommitId>) {
+    let new = &plan[ids.len()..];
+    let trees = trees(h, new);
+    for (planned, tree) in new.iter().zip(&trees) {
         let parents: Vec<CommitId> = planned.parents.iter().map(|at| ids[*at]).collect();
         let mut message = planned.message.clone();
         while let Some((before, rest)) = message.split_once('{') {
@@ -305,10 +52,13 @@ fn make(h: &mut History, plan: &[Planned], anchors: [CommitId; 3]) -> Vec<Commit
             let approval = h.approve("bob", &statement);
             let _ = write!(message, "\n{approval}");
         }
-        let by = planned.by.map_or(By::Nobody, By::Ssh);
+        let by = match planned.by {
+            None => By::Nobody,
+            Some("carol's OpenPGP") => By::Pgp(pgp),
+            Some(name) => By::Ssh(name),
+        };
         ids.push(h.make(tree, &parents, by, &message));
     }
-    ids
 }
 
 /// What the independent checker says of each commit.
@@ -316,6 +66,8 @@ fn checked(h: &History, asked: &[(usize, CommitId, CommitId)]) -> Vec<bool> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/trust/checker.py");
     let mut child = Command::new("python3")
         .args([script, h.path(".").to_str().unwrap()])
+        .env("GNUPGHOME", h.path("gpg"))
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -331,8 +83,17 @@ fn checked(h: &History, asked: &[(usize, CommitId, CommitId)]) -> Vec<bool> {
     said.lines().map(|line| line == "good").collect()
 }
 
-/// Plays a story of `n` steps, and compares the verdicts on each of its commits.
-fn play(seed: u64, n: usize) -> usize {
+/// Keys beyond those that everybody has.
+fn keys(h: &mut History) -> Keys {
+    h.new_key("bob2", &["-t", "ed25519"]);
+    let pgp = h.new_pgp_key("carol", "ed25519");
+    let certificate = h.run("gpg", &["--armor", "--export", "carol"], b"") + "\n";
+    let [bob, bob2, carol] = ["bob", "bob2", "carol"].map(|name| h.public_key(name));
+    Keys { bob, bob2, carol, pgp, certificate }
+}
+
+/// Plays a story of `n` steps in three acts, each made before the next one begins.
+fn told(seed: u64, n: usize) -> (History, Story) {
     let mut h = History::line();
     let anchors = LINE.map(|name| {
         h.on(name);
@@ -346,19 +107,64 @@ fn play(seed: u64, n: usize) -> usize {
         };
         listed.lines().map(file).collect::<Files>()
     });
-    let mut story = Story::new(seed, content);
-    for _ in 0..n {
-        let environment = [0, 0, 1, 1, 2][story.dice.roll(5)];
-        if story.dice.roll(12) == 0 {
-            story.land(environment);
-        } else {
-            story.go_on(environment);
+    let keys = keys(&mut h);
+    let mut story = Story::new(seed, keys, anchors, content);
+    for _ in 0..3 {
+        for _ in 0..n / 3 {
+            let environment = [0, 0, 1, 1, 2][story.dice.roll(5)];
+            if story.dice.roll(12) == 0 {
+                story.land(environment);
+            } else {
+                story.go_on(environment);
+            }
+        }
+        make(&mut h, &story.plan, &story.keys.pgp, &mut story.made);
+    }
+    (h, story)
+}
+
+/// What the product says of a commit, from an anchor or a checkpoint.
+fn is_good(h: &mut History, (environment, anchor, tip): (usize, CommitId, CommitId)) -> bool {
+    h.on(LINE[environment]);
+    (h.anchor, h.tip) = (anchor, tip);
+    let verdict = verify(&h.objects(), &h.request(Remembered::Nothing));
+    verdict.verified_id() == Some(tip) && verdict.refused.is_none()
+}
+
+/// Both judge the ends of each branch, and what is tampered there, from commits in its middle.
+fn checkpoints(h: &mut History, story: &mut Story, seed: u64) {
+    let mut asked = Vec::new();
+    for environment in 0..3 {
+        let chain = story.first_parents(environment);
+        let tip = story.made[chain[0]];
+        for _ in 0..4 {
+            let place = story.dice.roll(chain.len() as u64);
+            let anchor = story.made[chain[place]];
+            asked.push(((environment, anchor, tip), true));
+            let above: Vec<usize> = chain[..=place].to_vec();
+            let beside = |planned: &Planned| {
+                planned.is_tampered
+                    && planned.environment == environment
+                    && planned.parents.first().is_some_and(|parent| above.contains(parent))
+            };
+            let tampered = story.plan.iter().zip(&story.made).filter(|(p, _)| beside(p)).take(5);
+            asked.extend(tampered.map(|(_, id)| ((environment, anchor, *id), false)));
         }
     }
-    let Story { plan, branches, .. } = story;
-    let ids = make(&mut h, &plan, anchors);
-    let asked: Vec<_> =
-        plan.iter().zip(&ids).map(|(p, id)| (p.environment, anchors[p.environment], *id)).collect();
+    let questions: Vec<_> = asked.iter().map(|(question, _)| *question).collect();
+    let theirs = checked(h, &questions);
+    for ((question, honest), theirs) in asked.into_iter().zip(theirs) {
+        let ours = is_good(h, question);
+        assert_eq!((ours, theirs), (honest, honest), "seed {seed}: {question:?}");
+    }
+}
+
+/// Plays a story of `n` steps, and compares the verdicts on each of its commits.
+fn play(seed: u64, n: usize) -> usize {
+    let (mut h, mut story) = told(seed, n);
+    let Story { plan, branches, made: ids, .. } = &story;
+    let question = |(p, id): (&Planned, &CommitId)| (p.environment, ids[p.environment], *id);
+    let asked: Vec<_> = plan.iter().zip(ids).map(question).collect();
     let theirs = checked(&h, &asked);
     let objects = h.objects();
     for (environment, branch) in branches.iter().enumerate() {
@@ -380,7 +186,19 @@ fn play(seed: u64, n: usize) -> usize {
         assert_eq!(verdict.verified_id(), Some(known), "seed {seed}: {}", ids[at]);
         assert!(verdict.refused.is_some() && !theirs[at], "seed {seed}: {}", ids[at]);
     }
-    plan.len()
+    let n_commits = plan.len();
+    assert!(n < 500 || has_everything(plan), "the story lacks something");
+    checkpoints(&mut h, &mut story, seed);
+    n_commits
+}
+
+/// Whether honest commits of all kinds, and by keys of all sorts, are there.
+fn has_everything(plan: &[Planned]) -> bool {
+    let kinds = ["promote", "pick", "local", "hotfix", "rollback", "admin"];
+    let honest = |fits: &dyn Fn(&Planned) -> bool| plan.iter().any(|p| !p.is_tampered && fits(p));
+    kinds.iter().all(|kind| honest(&|p| word_of(&p.message) == *kind))
+        && ["bob2", "carol's OpenPGP"].iter().all(|by| honest(&|p| p.by == Some(*by)))
+        && honest(&|p| p.message == "Merge pull request")
 }
 
 #[test]
@@ -393,4 +211,62 @@ fn nothing_tampered_is_adopted_and_nothing_honest_refused() {
     for seed in 1..=6 {
         play(seed, 40);
     }
+}
+
+/// A commit's bytes with one byte changed, gone or added.
+fn with_one_byte_changed(bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let at = dice.roll(bytes.len() as u64);
+    let other = u8::try_from(dice.roll(256)).unwrap();
+    match dice.roll(4) {
+        0 => drop(bytes.remove(at)),
+        1 => bytes.insert(at, other),
+        2 => bytes[at] = other,
+        _ => bytes[at] ^= 1 << dice.roll(8),
+    }
+    bytes
+}
+
+/// What is signed: all but the signature itself.
+fn signed_part(bytes: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let (mut is_head, mut is_signature) = (true, false);
+    for line in bytes.split_inclusive(|b| *b == b'\n') {
+        is_signature = is_head && (line.starts_with(b"gpgsig ") || is_signature && line[0] == b' ');
+        is_head &= line != b"\n";
+        if !is_signature {
+            kept.extend_from_slice(line);
+        }
+    }
+    kept
+}
+
+#[test]
+fn no_byte_that_was_signed_can_be_changed() {
+    let (mut h, mut story) = told(0xb17e, 60);
+    let mut n_refused = 0;
+    for (environment, name) in LINE.iter().enumerate() {
+        h.on(name);
+        for at in story.first_parents(environment) {
+            let Some(parent) = story.plan[at].parents.first().map(|at| story.made[*at]) else {
+                continue;
+            };
+            if story.plan[at].by.is_none() {
+                continue;
+            }
+            let honest = h.bytes(story.made[at]);
+            for _ in 0..6 {
+                let bytes = with_one_byte_changed(&honest, &mut story.dice);
+                let id = h.store(&bytes);
+                let verdict = verify(&h.objects(), &h.request(Remembered::Verified(parent)));
+                if verdict.verified_id() == Some(id) {
+                    assert_eq!(signed_part(&bytes), signed_part(&honest), "{id} of {at}");
+                } else {
+                    assert_eq!(verdict.verified_id(), Some(parent), "{id} of {at}");
+                    n_refused += 1;
+                }
+            }
+        }
+    }
+    assert!(n_refused > 100, "{n_refused}");
 }

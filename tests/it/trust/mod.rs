@@ -13,4 +13,5 @@ mod promotions;
 mod properties;
 mod signatures;
 mod soak;
+mod story;
 mod trees;
