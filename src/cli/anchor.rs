@@ -48,6 +48,18 @@ pub fn anchor_in(
     anchor(&desk, environment, tip, ctx)
 }
 
+/// The anchor that git was told in a clone, if it was.
+///
+/// # Errors
+/// When it was told what is none.
+pub fn pinned_in(
+    folder: &Path,
+    environment: &EnvironmentName,
+) -> Result<Option<CommitId>, CommandError> {
+    let Ok(desk) = Desk::open(folder, None, Timestamp::now()) else { return Ok(None) };
+    desk.pinned(environment).map_err(|error| explain(&error))
+}
+
 /// The repository that somebody stands in, if it is one.
 pub fn clone_here() -> Option<PathBuf> {
     let desk = Desk::open(Path::new("."), None, Timestamp::now()).ok()?;

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
-use crate::cli::output::Paint;
+use crate::cli::output::{Paint, counted};
 use crate::model::diagnostic::line_and_column;
 use crate::model::{Diagnostic, Severity};
 
@@ -84,13 +84,12 @@ fn group<'a>(diagnostic: &'a Diagnostic, texts: &'a BTreeMap<String, String>) ->
 pub fn count(all: &[Diagnostic]) -> String {
     let n_errors = all.iter().filter(|d| d.severity == Severity::Error).count();
     let n_warnings = all.len() - n_errors;
-    let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     match (n_errors, n_warnings) {
         (0, 0) => "no mistakes found".to_owned(),
-        (0, n) => plural(n, "warning"),
-        (n, 0) => plural(n, "error"),
+        (0, n) => counted(n, "warning"),
+        (n, 0) => counted(n, "error"),
         (errors, warnings) => {
-            format!("{}, {}", plural(errors, "error"), plural(warnings, "warning"))
+            format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"))
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::agent::lock::StateLock;
 use crate::cli::check::{Choice, examine};
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
-use crate::cli::output::{Cell, Format, Table, Tone, write_json};
+use crate::cli::output::{Cell, Format, Table, Tone, counted, write_json};
 use crate::clients::host::{HostRoot, create_private_dir};
 use crate::compliance::change::Change;
 use crate::compliance::check::Checked;
@@ -111,7 +111,7 @@ fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, C
     for (_, checked) in &ready {
         mender.allows(&checked.verdict.kind).map_err(|error| fix_error(&error, ctx))?;
     }
-    ask(args.yes, &format!("Mend {}?", plural(ready.len())))?;
+    ask(args.yes, &format!("Mend {}?", counted(ready.len(), "rule")))?;
     let _lock = lock(settings)?;
     let mut done = Vec::new();
     for (rule, _) in &ready {
@@ -119,10 +119,6 @@ fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, C
         done.extend(record);
     }
     say(&done, ctx, out)
-}
-
-fn plural(n: usize) -> String {
-    if n == 1 { "1 rule".to_owned() } else { format!("{n} rules") }
 }
 
 /// A rule that does not hold, and what was found.

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::time::timeout;
 
 use crate::cli::context::{Context, block_on};
-use crate::cli::error::{CommandError, Outcome};
+use crate::cli::error::{CommandError, ErrorKind, Outcome};
 use crate::cli::land::{explain, fetch_line, rounded};
 use crate::cli::output::{Cell, Format, Table, Tone, columns, write_json};
 use crate::cli::registry::client;
@@ -24,6 +25,9 @@ use crate::promote::tip::{files, judge, policy, states};
 use crate::reconcile::trust::facts::FactsReader;
 use crate::reconcile::trust::history::time;
 use crate::reconcile::trust::tree::Trees;
+
+/// How long a hub is waited for: people want to see the lines, whatever it does.
+const HUB_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Show the lines at a glance: which version is where, and what is ahead of what
 ///
@@ -184,7 +188,12 @@ fn hub_state(args: &LineArgs, desk: &Desk, line: &[Standing], above: &Standing) 
         let client = client(&hub.hub, hub.plain_http)?;
         let request = CopyRequest { images: wanted, ..CopyRequest::default() };
         let found = block_on(async {
-            survey(&client, &client, &request).await.map_err(|error| CommandError::failed(&error))
+            let looked = timeout(HUB_WAIT_MAX, survey(&client, &client, &request)).await;
+            let slow = |_| {
+                let message = format!("it did not say within {} s", HUB_WAIT_MAX.as_secs());
+                CommandError::new(ErrorKind::Failed, message)
+            };
+            looked.map_err(slow)?.map_err(|error| CommandError::failed(&error))
         })?;
         Ok(match found.lacking.len() {
             0 => HubState::Complete,

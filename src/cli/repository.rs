@@ -5,9 +5,9 @@
 use std::path::Path;
 
 use crate::cli::error::CommandError;
-use crate::clients::git::{ObjectReader, local_tip, named_commit, repository_folder};
+use crate::clients::git::{ObjectReader, leads_to, local_tip, named_commit, repository_folder};
 use crate::config::BranchName;
-use crate::model::CommitId;
+use crate::model::{CommitId, EnvironmentName};
 
 /// Opens a repository's objects.
 ///
@@ -19,6 +19,17 @@ pub fn open(repository: &Path) -> Result<ObjectReader, CommandError> {
             .hint("name a clone, or a bare repository"));
     }
     ObjectReader::open_repository(repository).map_err(|error| CommandError::failed(&error))
+}
+
+/// What the branch of an environment points at: here or at `origin` as last fetched, whichever is
+/// further; where they went apart, what `origin` has is the line.
+///
+/// # Errors
+/// When there is none.
+pub fn line(repository: &Path, environment: &EnvironmentName) -> Result<CommitId, CommandError> {
+    let here = commit(repository, environment.as_str())?;
+    let theirs = named_commit(repository, &format!("refs/remotes/origin/{environment}"));
+    Ok(theirs.filter(|theirs| !leads_to(repository, *theirs, here)).unwrap_or(here))
 }
 
 /// The commit that a name stands for: a branch (`origin`'s where there is none here), an id, or what

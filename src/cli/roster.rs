@@ -94,10 +94,16 @@ fn key_text(text: &str) -> Result<String, CommandError> {
         }
         _ => text.trim().to_owned(),
     };
-    written.parse::<Key>().map_err(|error| {
-        CommandError::usage(error.to_string())
-            .hint("name a public key: ~/.ssh/id_ed25519.pub, never the private one")
-    })?;
+    let hint = "name a public key: ~/.ssh/id_ed25519.pub, never the private one";
+    // Nothing of a private key is ever shown.
+    if written.contains("PRIVATE KEY") {
+        return Err(CommandError::usage(format!("{text} is a private key")).hint(hint));
+    }
+    let is_path = text.contains('/') && !text.contains(' ');
+    if is_path && !Path::new(text).exists() {
+        return Err(CommandError::usage(format!("there is no {text}")).hint(hint));
+    }
+    written.parse::<Key>().map_err(|error| CommandError::usage(error.to_string()).hint(hint))?;
     Ok(written)
 }
 

@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::cli::anchor::{anchor_in, clone_here};
+use crate::cli::anchor::{anchor_in, clone_here, pinned_in};
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, ErrorKind};
-use crate::cli::repository::{commit, open};
+use crate::cli::repository::{commit, line, open};
 use crate::clients::git::{FetchProgram, ObjectReader};
 use crate::clients::host::read_bounded;
 use crate::config::{BranchName, HubSettings, Remote, RemoteUrl, Requirement};
@@ -25,12 +25,12 @@ const REVOKED_BYTES_MAX: u64 = 1 << 20;
 /// Which repository, and how it lets us in.
 #[derive(Debug, clap::Args)]
 pub struct SourceArgs {
-    /// A clone, or an address (default: this node's own; `hub` takes the clone that you are in, too)
+    /// A clone, or an address (default: this node's own, or the clone that you are in)
     #[arg(long, value_name = "PATH|URL")]
     pub repository: Option<String>,
     /// The commit that you vouch for: the topmost environment's anchor, or a checkpoint; those of the
-    /// environments below stand in its trust.toml (`hub` in a clone: as
-    /// `git config tidegate.<ENV>.anchor` or the branch has it)
+    /// environments below stand in its trust.toml (default in a clone: as
+    /// `git config tidegate.<ENV>.anchor` has it; for `hub`, else the branch)
     #[arg(long, value_name = "ID")]
     pub anchor: Option<CommitId>,
     /// Keys that are revoked, one a line
@@ -100,7 +100,7 @@ impl Opened {
     /// What the branch of an environment below points at, if that is shown.
     pub fn below(&self, environment: &EnvironmentName) -> Option<CommitId> {
         match &self.place {
-            Location::Here(path) => commit(path, environment.as_str()).ok(),
+            Location::Here(path) => line(path, environment).ok(),
             Location::Fetched { tips, .. } => tips.get(environment).copied(),
         }
     }
@@ -118,16 +118,45 @@ impl Question {
         ctx: &Context,
     ) -> Result<Self, CommandError> {
         match (&args.repository, args.anchor) {
-            (None, None) => Self::of_node(args, environment, ctx),
+            (None, None) => match Self::of_clone(args, environment, ctx)? {
+                Some(question) => Ok(question),
+                None => Self::of_node(args, environment, ctx),
+            },
             (Some(text), Some(anchor)) => {
                 let (remote, environment) = remote(args, text, environment)?;
                 Self::at(args, remote, environment, anchor)
             }
-            (Some(_), None) => Err(CommandError::usage("nothing says where verification starts")
-                .hint("name the commit that you vouch for: --anchor ID")),
+            (Some(text), None) => {
+                let (remote, environment) = remote(args, text, environment)?;
+                let pinned = match &remote.url {
+                    RemoteUrl::Path(path) => pinned_in(path, &environment)?,
+                    _ => None,
+                };
+                let anchor = pinned.ok_or_else(|| {
+                    let hint = format!(
+                        "name the commit that you vouch for: --anchor ID, or in a clone \
+                         git config tidegate.{environment}.anchor ID"
+                    );
+                    CommandError::usage("nothing says where verification starts").hint(hint)
+                })?;
+                Self::at(args, remote, environment, anchor)
+            }
             (None, Some(_)) => Err(CommandError::usage("whose anchor is it?")
                 .hint("name a clone or an address, too: --repository PATH")),
         }
+    }
+
+    /// The clone that somebody stands in, if this is no node and git was told what to vouch for.
+    fn of_clone(
+        args: &SourceArgs,
+        environment: Option<&EnvironmentName>,
+        ctx: &Context,
+    ) -> Result<Option<Self>, CommandError> {
+        let clone = clone_here().filter(|_| !ctx.config.exists());
+        let (Some(path), Some(environment)) = (clone, environment) else { return Ok(None) };
+        let Some(anchor) = pinned_in(&path, environment)? else { return Ok(None) };
+        let (remote, environment) = remote(args, &path.to_string_lossy(), Some(environment))?;
+        Self::at(args, remote, environment, anchor).map(Some)
     }
 
     /// The same for those who work in a clone: what they leave out is found there.
@@ -156,7 +185,7 @@ impl Question {
             (Some(anchor), _) => anchor,
             (None, RemoteUrl::Path(path)) => {
                 open(path)?;
-                let tip = commit(path, environment.as_str())?;
+                let tip = line(path, &environment)?;
                 anchor_in(path, &environment, tip, ctx)?
             }
             (None, _) => {
@@ -211,7 +240,13 @@ impl Question {
     pub fn open(&self, revision: Option<&str>, ctx: &Context) -> Result<Opened, CommandError> {
         if let (RemoteUrl::Path(path), true) = (&self.remote.url, self.sources.is_empty()) {
             let objects = open(path)?;
-            let tip = commit(path, revision.unwrap_or(self.remote.branch.as_str()))?;
+            // What a node's configuration names is a branch of this very repository.
+            let is_line = self.hubs.is_none();
+            let tip = match revision {
+                None if is_line => line(path, &self.environment),
+                None => commit(path, self.remote.branch.as_str()),
+                Some(revision) => commit(path, revision),
+            }?;
             return Ok(Opened { objects, tip, place: Location::Here(path.clone()) });
         }
         let mut remote = self.remote.clone();

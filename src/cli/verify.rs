@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, Outcome};
-use crate::cli::output::{Format, Tone, write_json};
+use crate::cli::output::{Format, Tone, counted, write_json};
 use crate::cli::source::{Opened, Question, SourceArgs};
 use crate::clients::git::ObjectReader;
 use crate::model::{CommitId, EnvironmentName};
@@ -38,7 +38,7 @@ pub struct VerifyArgs {
     #[arg(long, visible_alias = "env", value_name = "NAME")]
     environment: Option<EnvironmentName>,
     /// What is checked: a branch or a whole id (default: the environment's branch)
-    #[arg(long, value_name = "REV", requires = "repository")]
+    #[arg(long, value_name = "REV")]
     revision: Option<String>,
     /// It is a proposal, as `promote --propose` pushes it: people who are still to approve it, exit 2
     #[arg(long, requires = "revision")]
@@ -148,7 +148,7 @@ fn write_verdict(
 ) -> Result<(), CommandError> {
     if let Some(id) = verdict.verified_id() {
         let good = ctx.paint.tone(Tone::Good, "verified");
-        writeln!(out, "{good}  {id}  ({} commits judged)", verdict.accepted.len())?;
+        writeln!(out, "{good}  {id}  ({} judged)", counted(verdict.accepted.len(), "commit"))?;
     }
     if let Some(wait) = &verdict.waits {
         let waits = ctx.paint.tone(Tone::Notice, "waits");

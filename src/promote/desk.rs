@@ -40,6 +40,14 @@ pub enum DeskError {
     /// A line that does not verify.
     #[error("cannot work on the line")]
     Tip(#[source] TipError),
+    /// Git was told to vouch for what is no commit.
+    #[error("git config {setting} is no commit id: `{text}`")]
+    Anchor {
+        /// The setting.
+        setting: String,
+        /// What it is.
+        text: String,
+    },
     /// An object is missing.
     #[error("cannot read a commit")]
     Objects(#[source] ObjectsError),
@@ -116,13 +124,23 @@ impl Desk {
         environment: &EnvironmentName,
         tip: CommitId,
     ) -> Result<(CommitId, AnchorFrom), DeskError> {
-        let known = self.clone.config(&format!("tidegate.{environment}.anchor"));
-        match known.and_then(|text| text.parse().ok()) {
+        match self.pinned(environment)? {
             Some(anchor) => Ok((anchor, AnchorFrom::Known)),
             None => find_anchor(&self.objects()?, environment, tip)
                 .map(|anchor| (anchor, AnchorFrom::Branch))
                 .map_err(DeskError::Tip),
         }
+    }
+
+    /// The anchor that git was told: `tidegate.<environment>.anchor`.
+    ///
+    /// # Errors
+    /// When it was told what is none: that must not count as nothing.
+    pub fn pinned(&self, environment: &EnvironmentName) -> Result<Option<CommitId>, DeskError> {
+        let setting = format!("tidegate.{environment}.anchor");
+        let Some(text) = self.clone.config(&setting) else { return Ok(None) };
+        let wrong = |_| DeskError::Anchor { setting, text: text.clone() };
+        text.parse().map(Some).map_err(wrong)
     }
 
     /// The branch of an environment, as last fetched.

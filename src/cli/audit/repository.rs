@@ -20,7 +20,7 @@ pub(super) struct AuditPlace {
     #[arg(long = "env", visible_alias = "environment", value_name = "NAME")]
     environment: EnvironmentName,
     /// Up to this branch or commit (default: the environment's branch)
-    #[arg(long, value_name = "REV", requires = "repository")]
+    #[arg(long, value_name = "REV")]
     revision: Option<String>,
     #[command(flatten)]
     source: SourceArgs,

@@ -75,6 +75,7 @@ struct CopyDocument<'a> {
     from: &'a EnvironmentName,
     to: &'a EnvironmentName,
     present: &'a BTreeSet<WantedImage>,
+    untagged: &'a BTreeSet<WantedImage>,
     missing: Vec<&'a WantedImage>,
     bytes_missing: u64,
     copied: &'a BTreeSet<WantedImage>,
@@ -204,7 +205,8 @@ fn tell(
             from: &from.environment,
             to: &to.environment,
             present: &survey.present,
-            missing: survey.plan.missing().collect(),
+            untagged: &survey.untagged,
+            missing: survey.plan.missing().filter(|i| !survey.untagged.contains(*i)).collect(),
             bytes_missing: survey.plan.bytes(),
             copied: &report.copied,
             failed: failed.collect(),
@@ -228,12 +230,13 @@ fn tell(
     }
     for planned in &survey.plan.images {
         let image = &planned.image;
+        let is_there = survey.untagged.contains(image);
         let state = if report.copied.contains(image) {
-            Cell::toned("Copied", Tone::Good)
+            Cell::toned(if is_there { "Tagged" } else { "Copied" }, Tone::Good)
         } else if report.failed.contains_key(image) {
             Cell::toned("Failed", Tone::Bad)
         } else {
-            Cell::toned("Missing", Tone::Notice)
+            Cell::toned(if is_there { "Untagged" } else { "Missing" }, Tone::Notice)
         };
         row(image, state, Some(planned.bytes));
     }

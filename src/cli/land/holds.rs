@@ -32,6 +32,7 @@ impl Soak {
     pub(crate) fn line(&self) -> String {
         let (rested, wanted) = (rounded(self.rested), format_duration(self.wanted));
         match self.left() {
+            None if self.wanted.is_zero() => format!("rested {rested} on {}", self.from),
             None => format!("rested {rested} on {} (soak {wanted}: over)", self.from),
             Some(left) => {
                 let left = rounded(left);

@@ -9,6 +9,7 @@ use crate::cli::copying::{Copying, Go};
 use crate::cli::error::{CommandError, ErrorKind};
 use crate::cli::interrupt::Interrupts;
 use crate::cli::land::explain;
+use crate::cli::output::counted;
 use crate::cli::progress::{Told, amount};
 use crate::cli::registry::client;
 use crate::hub::copy::{CopyReport, CopyRequest, CopySettings, Survey, WantedImage};
@@ -24,6 +25,8 @@ use crate::reconcile::trust::kind::CommitKind;
 pub(crate) struct Images {
     /// Images that were there.
     pub(crate) present: usize,
+    /// Those of them that lacked the keep-tag: they are given it with what is copied.
+    pub(crate) untagged: usize,
     /// Images that were brought now.
     pub(crate) copied: usize,
     /// Images that are still to be brought (a dry run).
@@ -94,9 +97,11 @@ impl Bring<'_> {
             |found| self.decide(go, found, &from, &own),
         )?;
         all_copied(&report, &own)?;
-        let copied = report.copied.len();
-        let missing = found.plan.missing().count() - copied;
-        Ok(Images { present: found.present.len(), copied, missing, bytes: found.plan.bytes() })
+        let untagged = found.untagged.len();
+        let copied = report.copied.difference(&found.untagged).count();
+        let missing = found.plan.missing().count() - untagged - copied;
+        let present = found.present.len() + untagged;
+        Ok(Images { present, untagged, copied, missing, bytes: found.plan.bytes() })
     }
 
     /// An image that neither hub has cannot be promoted.
@@ -117,16 +122,25 @@ impl Bring<'_> {
             return Err(CommandError::new(ErrorKind::Failed, message)
                 .hint(format!("push it to {}; nothing was pushed to the line", from.hub)));
         }
-        if go == Go::Copy && !found.plan.is_empty() {
-            self.ctx.notice(&format!(
-                "copying {} images ({}) from {} to {}",
-                found.plan.missing().count(),
-                amount(found.plan.bytes()),
-                from.hub,
-                own.hub
-            ));
+        if go == Go::Copy {
+            self.tell(found, from, own);
         }
         Ok(go)
+    }
+
+    /// Says what is about to be done, if anything is.
+    fn tell(&self, found: &Survey, from: &FirstHub, own: &FirstHub) {
+        let untagged = found.untagged.len();
+        let n_copied = found.plan.missing().count() - untagged;
+        if n_copied > 0 {
+            let (images, bytes) = (counted(n_copied, "image"), amount(found.plan.bytes()));
+            let (from, to) = (&from.hub, &own.hub);
+            self.ctx.notice(&format!("copying {images} ({bytes}) from {from} to {to}"));
+        }
+        if untagged > 0 {
+            let images = counted(untagged, "image");
+            self.ctx.notice(&format!("adding the keep-tag of {images} that {} has", own.hub));
+        }
     }
 }
 

@@ -188,14 +188,16 @@ impl<'a> Landing<'a> {
         Bring { ctx, interrupts, desk, tip, files, kind: draft.kind }.run(go)
     }
 
-    /// Composes and looks at it; none: a promotion that is there already.
+    /// Composes and looks at it; none: a promotion or a rollback that is there already.
     fn prepare(&self, build: &Build<'_>) -> Result<Option<Prepared>, CommandError> {
         let tip = self.tip()?;
         let act = build(&self.desk, &tip)?;
         let objects = self.desk.objects().map_err(|error| explain(&error))?;
         let mut draft = match (draft(&objects, &tip, &act), &act) {
             (Ok(draft), _) => draft,
-            (Err(ActError::Nothing(_)), Act::Promote { .. }) => return Ok(None),
+            (Err(ActError::Nothing(_)), Act::Promote { .. } | Act::Rollback { .. }) => {
+                return Ok(None);
+            }
             (Err(error), _) => return Err(act_error(&error)),
         };
         let superseded = self.supersede(&tip, &draft)?;

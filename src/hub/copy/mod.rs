@@ -101,6 +101,8 @@ pub struct CopyRequest {
 pub struct Survey {
     /// What is there whole.
     pub present: BTreeSet<WantedImage>,
+    /// What of the plan is there already, and lacks its keep-tag, or what is about it.
+    pub untagged: BTreeSet<WantedImage>,
     /// How to bring what is missing.
     pub plan: CopyPlan,
     /// What the source does not have either, or not whole, and why.

@@ -60,6 +60,7 @@ pub async fn survey(
         }
     }
     let present = present(target, &trees).await?;
+    survey.untagged = untagged(target, &trees, &present).await?;
     survey.plan = plan(trees, &present, &request.siblings);
     Ok(survey)
 }
@@ -149,6 +150,24 @@ async fn present(
     let looks = blobs.into_iter().map(|(repository, blob)| async move {
         let has = target.has_blob(repository, &blob).await?;
         Ok::<_, RegistryError>(has.then(|| (repository.clone(), blob)))
+    });
+    let looks: Result<Vec<_>, _> = join_all(looks).await.into_iter().collect();
+    Ok(looks?.into_iter().flatten().collect())
+}
+
+/// Which images are there but for their names: nothing of them has to be sent.
+async fn untagged(
+    target: &impl RegistryRead,
+    trees: &[ImageTree],
+    present: &BTreeSet<(RepositoryPath, Digest)>,
+) -> Result<BTreeSet<WantedImage>, RegistryError> {
+    let has =
+        |image: &WantedImage, blob: &Digest| present.contains(&(image.repository.clone(), *blob));
+    let complete = trees.iter().filter(|tree| tree.blobs.keys().all(|b| has(&tree.image, b)));
+    let looks = complete.map(|ImageTree { image, .. }| async move {
+        let root = ManifestReference::Digest(image.digest);
+        let found = target.manifest_digest(&image.repository, &root).await?;
+        Ok::<_, RegistryError>(found.map(|_| image.clone()))
     });
     let looks: Result<Vec<_>, _> = join_all(looks).await.into_iter().collect();
     Ok(looks?.into_iter().flatten().collect())

@@ -127,3 +127,34 @@ async fn a_roster_that_nobody_could_use_is_not_made() {
     stage.ok("alice", &["promote", "--accept", "promote/prd/1", "--land"]);
     stage.verify("prd");
 }
+
+#[tokio::test]
+async fn auditing_in_a_clone_starts_from_the_pinned_anchor_and_sees_what_was_fetched() {
+    let stage = Stage::new().await;
+    let said = stage.run("bob", &["audit", "log", "--env", "dev"]);
+    assert_eq!(said.code, 64, "{}", said.err);
+    let anchor = stage.git("config", &["rev-parse", "dev"]);
+    stage.git("bob", &["config", "tidegate.dev.anchor", "master"]);
+    for args in [&["audit", "log", "--env", "dev"][..], &["line"]] {
+        let said = stage.run("bob", args);
+        assert_eq!(said.code, 64, "{args:?}: {}", said.err);
+        assert!(said.err.contains("tidegate.dev.anchor is no commit id: `master`"), "{}", said.err);
+    }
+    stage.git("bob", &["config", "tidegate.dev.anchor", &anchor]);
+    // bob's own branch stays where it was.
+    stage.change("alice", "dev", PINS, &stage.pins("app1", 1), "app1 1.1.0");
+    stage.git("bob", &["fetch", "-q"]);
+    assert_eq!(stage.git("bob", &["rev-parse", "dev"]), anchor);
+    let digest = stage.images[1].0.to_string();
+    let out = stage.ok("bob", &["audit", "provenance", &digest, "--env", "dev"]);
+    assert!(out.contains("still wanted"), "{out}");
+    let out = stage.ok("bob", &["verify", "--env", "dev", "-o", "json"]);
+    assert!(out.contains(&stage.tip("dev")), "{out}");
+    // What bob made on top of it is his own to look at.
+    stage.git("bob", &["checkout", "-q", "dev"]);
+    stage.git("bob", &["merge", "-q", "--ff-only", "origin/dev"]);
+    stage.git("bob", &["commit", "-q", "--allow-empty", "-m", "Mine"]);
+    let mine = stage.git("bob", &["rev-parse", "dev"]);
+    let out = stage.ok("bob", &["verify", "--env", "dev", "-o", "json"]);
+    assert!(out.contains(&mine), "{out}");
+}
