@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -195,7 +196,7 @@ pub struct CreateContainer {
     /// Its name.
     pub name: String,
     /// The body of `POST /containers/create`, labels included.
-    pub body: Value,
+    pub body: Arc<Value>,
 }
 
 /// Something that happened on the engine. Events only wake; listing is the truth.

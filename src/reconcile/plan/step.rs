@@ -1,5 +1,6 @@
 //! The plan as data: what will be done, in which order, and why.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -115,7 +116,7 @@ pub enum Step {
         /// Found again by this if the call fails half-way.
         nonce: String,
         /// Body of the request.
-        body: Value,
+        body: Arc<Value>,
         /// Networks to connect before it starts, after the one in the body: name and endpoint.
         connect: Vec<(String, Value)>,
     },

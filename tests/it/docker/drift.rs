@@ -111,9 +111,9 @@ async fn each_field_changed_on_the_engine_is_named() {
     let mut faults = Vec::new();
     for (field, pointer, value) in IMMUTABLE {
         let body = lab.body(&lab.desired(&lab.rich, spec()));
-        let mut changed = body.body.clone();
+        let mut changed = serde_json::Value::clone(&body.body);
         set(&mut changed, pointer, serde_json::from_str(value).unwrap());
-        let request = CreateContainer { name: body.name.clone(), body: changed };
+        let request = CreateContainer { name: body.name.clone(), body: changed.into() };
         let id = match lab.client.create_container(&request).await {
             Ok(id) => id,
             Err(error) => {

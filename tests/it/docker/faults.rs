@@ -91,7 +91,7 @@ async fn garbage_and_refusals_are_told_apart() {
     for (name, kind) in
         [("taken", DockerErrorKind::Conflict), ("noimage", DockerErrorKind::ImageMissing)]
     {
-        let request = CreateContainer { name: name.into(), body: json!({}) };
+        let request = CreateContainer { name: name.into(), body: json!({}).into() };
         let error = client.create_container(&request).await.unwrap_err();
         assert_eq!((error.kind, error.may_have_happened()), (kind, false), "{error}");
     }

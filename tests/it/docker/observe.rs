@@ -98,7 +98,7 @@ async fn labels_that_claim_ownership_prove_nothing() {
         let image = push(&lab.hub, &format!("evil/{name}"), config, open()).await;
         lab.client.pull(&image.reference, None).await.unwrap();
         let body = json!({ "Image": image.reference.to_string() });
-        let request = CreateContainer { name: name.into(), body };
+        let request = CreateContainer { name: name.into(), body: body.into() };
         lab.client.create_container(&request).await.unwrap();
     }
     let state = look(&lab, &lab.client, Look::Everything, &mut ObservedCache::default()).await;

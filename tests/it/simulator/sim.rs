@@ -289,7 +289,7 @@ impl DockerWrite for Sim {
             let container = Container {
                 id: id.clone(),
                 name: request.name.clone(),
-                body: request.body.clone(),
+                body: Value::clone(&request.body),
                 image,
                 phase: Phase::Created,
                 networks,

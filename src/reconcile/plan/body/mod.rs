@@ -10,6 +10,7 @@
 mod host;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -38,8 +39,8 @@ pub struct BodyContext<'a> {
 pub struct ContainerBody {
     /// Its name, `app1.prd-web`.
     pub name: String,
-    /// Body of `POST /containers/create`.
-    pub body: Value,
+    /// Body of `POST /containers/create`: shared by the plan, its copies and the work.
+    pub body: Arc<Value>,
     /// Networks to connect before it starts, after the one in the body: engine name and endpoint.
     pub connect: Vec<(String, Value)>,
 }
@@ -105,7 +106,7 @@ pub fn container_body(
     body.insert("HostConfig".to_owned(), Value::Object(host));
     ContainerBody {
         name: container_name(service, container, context.environment),
-        body: Value::Object(body),
+        body: Arc::new(Value::Object(body)),
         connect: endpoints.collect(),
     }
 }

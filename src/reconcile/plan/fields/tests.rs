@@ -68,7 +68,8 @@ fn compare(body: Value, image_config: Value, config: Value, host: Value) -> Vec<
     };
     let mut told = json!({ "HostConfig": { "NetworkMode": "none" } });
     merge(&mut told, body);
-    let body = ContainerBody { name: "app1.prd-web".into(), body: told, connect: Vec::new() };
+    let body =
+        ContainerBody { name: "app1.prd-web".into(), body: told.into(), connect: Vec::new() };
     let (image, engine) = (image(image_config), engine());
     differences(Expected { body: &body, image: &image, engine: &engine }, &actual)
 }
@@ -175,7 +176,7 @@ fn an_update_sets_memory_and_swap_together() {
     let told = json!({ "HostConfig": { "NetworkMode": "none", "Memory": 1024 } });
     let host = json!({ "Memory": 4096, "MemorySwap": 2048, "PidsLimit": 5 });
     let found = compare(told.clone(), json!({}), json!({}), host);
-    let body = ContainerBody { name: String::new(), body: told, connect: Vec::new() };
+    let body = ContainerBody { name: String::new(), body: told.into(), connect: Vec::new() };
     let (image, engine) = (image(json!({})), engine());
     let expected = Expected { body: &body, image: &image, engine: &engine };
     let update = update_body(expected, &found);
