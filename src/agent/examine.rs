@@ -14,7 +14,7 @@ use crate::agent::login::login;
 use crate::agent::node::Node;
 use crate::clients::docker::{DockerClient, DockerError};
 use crate::clients::host::{HostRoot, NodeKey};
-use crate::compliance::check::{CheckInput, Checked, check};
+use crate::compliance::check::{CheckInput, Checked, Purpose, check};
 use crate::compliance::facts::{FactCache, Facts, Wanted, collect, learn_stock};
 use crate::compliance::fix::{FixError, Mender};
 use crate::compliance::image::{self, ImageInput};
@@ -145,10 +145,10 @@ impl Examined {
     /// # Errors
     /// When nothing was begun.
     pub fn mend(&self, rule: &Rule, mender: &Mender<'_>) -> Result<Option<FixRecord>, FixError> {
-        let fresh = self.check([rule]);
+        let fresh = self.check([rule], Purpose::Mend);
         let Some(fresh) = fresh.first().filter(|c| c.verdict.fixable) else { return Ok(None) };
         let recheck = || {
-            let again = self.check([rule]);
+            let again = self.check([rule], Purpose::Judge);
             let verdict = again.first().map(|checked| &checked.verdict)?;
             (verdict.status != VerdictStatus::Ok).then(|| message(verdict))
         };
@@ -156,8 +156,13 @@ impl Examined {
     }
 
     /// Checks some of the rules.
-    pub fn check<'a>(&self, rules: impl IntoIterator<Item = &'a Rule>) -> Vec<Checked> {
-        let input = CheckInput { desired: &self.desired, facts: &self.facts, host: &self.host };
+    pub fn check<'a>(
+        &self,
+        rules: impl IntoIterator<Item = &'a Rule>,
+        purpose: Purpose,
+    ) -> Vec<Checked> {
+        let (desired, facts, host) = (&self.desired, &self.facts, &self.host);
+        let input = CheckInput { desired, facts, host, purpose };
         check(input, rules)
     }
 

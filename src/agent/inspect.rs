@@ -16,7 +16,7 @@ use crate::agent::lock::StateLock;
 use crate::agent::node::Node;
 use crate::clients::host::create_private_dir;
 use crate::compliance::auto::may_mend;
-use crate::compliance::check::Checked;
+use crate::compliance::check::{Checked, Purpose};
 use crate::compliance::fix::Mender;
 use crate::compliance::image;
 use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy};
@@ -95,7 +95,7 @@ pub async fn inspect(
 /// Every verdict, after what the agent may mend is mended.
 fn look(node: &Node, examined: &Examined) -> Result<(Vec<Verdict>, Vec<String>), AgentError> {
     let desired = &examined.desired;
-    let mut checked = examined.check(&desired.rules);
+    let mut checked = examined.check(&desired.rules, Purpose::Judge);
     let fixes = mend(node, examined, &mut checked)?;
     let mut verdicts: Vec<Verdict> = checked.into_iter().map(|c| c.verdict).collect();
     verdicts.extend(match examined.images() {
@@ -141,7 +141,7 @@ fn mend(
             Ok(None) => {}
             Err(error) => said.push(format!("{} ({target}): {}", rule.id, Chain(&error))),
         }
-        if let Some(fresh) = examined.check([rule]).pop() {
+        if let Some(fresh) = examined.check([rule], Purpose::Judge).pop() {
             *checked = fresh;
         }
     }

@@ -16,7 +16,7 @@ use crate::cli::operate::{agent_error, warn_unverified};
 use crate::cli::output::{Cell, Format, Table, Tone, write_json};
 use crate::cli::status::ago;
 use crate::clients::host::HostError;
-use crate::compliance::check::Checked;
+use crate::compliance::check::{Checked, Purpose};
 use crate::compliance::interchange::{junit, message, sarif};
 use crate::compliance::matching::like;
 use crate::compliance::shelf::Shelf;
@@ -206,7 +206,8 @@ pub fn run(args: &CheckArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outco
     }
     let (node, examined) = examine(ctx)?;
     args.choice.verify(&examined)?;
-    let checked = examined.check(args.choice.rules(&examined.desired.rules));
+    let rules = args.choice.rules(&examined.desired.rules);
+    let checked = examined.check(rules, Purpose::Judge);
     let mut verdicts: Vec<Verdict> =
         checked.into_iter().map(|Checked { verdict, .. }| verdict).collect();
     let silent = match examined.images() {

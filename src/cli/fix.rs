@@ -13,7 +13,7 @@ use crate::cli::error::{CommandError, ErrorKind, Outcome};
 use crate::cli::output::{Cell, Format, Table, Tone, counted, write_json};
 use crate::clients::host::{HostRoot, create_private_dir};
 use crate::compliance::change::Change;
-use crate::compliance::check::Checked;
+use crate::compliance::check::{Checked, Purpose};
 use crate::compliance::fix::{FixError, Mender, undo};
 use crate::compliance::interchange::message;
 use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy};
@@ -79,7 +79,7 @@ fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, C
     let (node, examined) = examine(ctx)?;
     args.choice.verify(&examined)?;
     let rules = args.choice.rules(&examined.desired.rules);
-    let checked = examined.check(rules.iter().copied());
+    let checked = examined.check(rules.iter().copied(), Purpose::Mend);
     let both = rules.into_iter().zip(&checked);
     let wrong = both.filter(|(_, checked)| checked.verdict.status == VerdictStatus::NotOk);
     let (ready, stuck): (Vec<Wrong<'_>>, Vec<Wrong<'_>>) =

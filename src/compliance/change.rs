@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use similar::TextDiff;
 
-use crate::model::{Digest, HostPath};
+use crate::model::{Attributes, Digest, HostPath, Move};
 use crate::model::{PathState, Permissions};
 
 /// Lines around a difference that are shown.
@@ -38,6 +38,8 @@ pub enum Change {
         /// What it should be.
         after: String,
     },
+    /// Things that programs of the host look after become something else, all together.
+    Managed(Vec<Move>),
 }
 
 impl Change {
@@ -51,6 +53,7 @@ impl Change {
             Self::Kernel { key, before, after } => {
                 Self::Kernel { key: key.clone(), before: after.clone(), after: before.clone() }
             }
+            Self::Managed(moves) => Self::Managed(moves.iter().map(Move::undone).collect()),
         }
     }
 
@@ -61,8 +64,37 @@ impl Change {
             Self::Kernel { key, before, after } => {
                 format!("--- kernel\n+++ kernel\n-{key} = {before}\n+{key} = {after}\n")
             }
+            Self::Managed(moves) => moves.iter().map(move_diff).collect(),
         }
     }
+}
+
+/// A line for each attribute that changes.
+fn move_diff(change: &Move) -> String {
+    let Move { thing, before, after } = change;
+    let name = |side: &Option<Attributes>| match side {
+        Some(_) => thing.to_string(),
+        None => "/dev/null".to_owned(),
+    };
+    let mut text = format!("--- {}\n+++ {}\n", name(before), name(after));
+    let none = Attributes::new();
+    let (before, after) = (before.as_ref().unwrap_or(&none), after.as_ref().unwrap_or(&none));
+    let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
+    names.sort();
+    names.dedup();
+    for name in names.into_iter().filter(|name| before.get(*name) != after.get(*name)) {
+        for (sign, side) in [('-', before), ('+', after)] {
+            if let Some(value) = side.get(name) {
+                let _fits = writeln!(text, "{sign}{name} = {}", plain(value));
+            }
+        }
+    }
+    text
+}
+
+/// Control characters would drive the reader's terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Whether not everybody may read it.
@@ -106,7 +138,7 @@ fn content(state: &PathState) -> &[u8] {
     }
 }
 
-/// Changed lines with some around them; control characters would drive the reader's terminal.
+/// Changed lines with some around them.
 fn lines(old: &str, new: &str) -> String {
     let diff = TextDiff::from_lines(old, new);
     let whole = diff.unified_diff().context_radius(CONTEXT_LINES).to_string();
@@ -116,7 +148,7 @@ fn lines(old: &str, new: &str) -> String {
             text.push_str("# …and more\n");
             break;
         }
-        text.extend(line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }));
+        text.push_str(&plain(line));
         text.push('\n');
     }
     text

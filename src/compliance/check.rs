@@ -7,24 +7,16 @@
 //! * Nothing is changed, and no file is read that no rule names.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
-use crate::clients::host::{HostError, HostRoot};
 use crate::compliance::change::Change;
-use crate::compliance::facts::{Accounts, Facts};
-use crate::compliance::kind::{
-    self, FactSight, Judgement, Need, Sight, SysctlSight, View, own_path,
-};
+use crate::compliance::kind::{self, Judgement};
 use crate::compliance::matching::{Applies, applies};
+use crate::compliance::see::Eyes;
+pub use crate::compliance::see::{CheckInput, Purpose};
 use crate::compliance::verdict::{Verdict, VerdictStatus};
-use crate::model::{HostPath, Mode, PathState, ServiceName};
+use crate::model::{Mode, ServiceName};
 use crate::reconcile::desired::DesiredState;
-use crate::reconcile::desired::rule::kind::SysctlRule;
 use crate::reconcile::desired::rule::{FixPolicy, Rule, Target};
-use crate::telemetry::Chain;
-
-/// The largest file that a rule may be about: reading it must not fill memory.
-pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// A rule, what is said about it, and how it would be mended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,29 +27,18 @@ pub struct Checked {
     pub changes: Vec<Change>,
 }
 
-/// What rules are checked against.
-#[derive(Debug, Clone, Copy)]
-pub struct CheckInput<'a> {
-    /// The rules, their revision, the modes.
-    pub desired: &'a DesiredState,
-    /// What is so.
-    pub facts: &'a Facts,
-    /// The host.
-    pub host: &'a HostRoot,
-}
-
 /// Checks these rules, which are some of `input.desired`'s.
 pub fn check<'a>(input: CheckInput<'_>, rules: impl IntoIterator<Item = &'a Rule>) -> Vec<Checked> {
-    let accounts = Accounts::read(input.host);
+    let eyes = Eyes::new(input);
     let mut all: Vec<(&Rule, Checked)> = Vec::new();
     for rule in rules {
-        all.push((rule, one(input, rule, &accounts)));
+        all.push((rule, one(input, rule, &eyes)));
     }
     contradictions(&mut all);
     all.into_iter().map(|(_, checked)| checked).collect()
 }
 
-fn one(input: CheckInput<'_>, rule: &Rule, accounts: &Result<Accounts, HostError>) -> Checked {
+fn one(input: CheckInput<'_>, rule: &Rule, eyes: &Eyes<'_>) -> Checked {
     let mut verdict = base(input.desired, rule);
     match applies(&rule.condition, input.facts) {
         Applies::Yes => {}
@@ -72,7 +53,7 @@ fn one(input: CheckInput<'_>, rule: &Rule, accounts: &Result<Accounts, HostError
             return Checked { verdict, changes: Vec::new() };
         }
     }
-    let judgement = match see(input, rule, accounts) {
+    let judgement = match eyes.see(rule) {
         Ok(view) => kind::judge(&rule.kind, &view),
         Err(reason) => Judgement::Error { reason },
     };
@@ -113,72 +94,6 @@ fn may_fix(desired: &DesiredState, rule: &Rule) -> Result<(), String> {
         (_, Some(Mode::Apply)) => Ok(()),
         _ => Err("report mode: nothing is changed here".to_owned()),
     }
-}
-
-fn see<'a>(
-    input: CheckInput<'a>,
-    rule: &'a Rule,
-    accounts: &'a Result<Accounts, HostError>,
-) -> Result<View<'a>, String> {
-    let CheckInput { desired, facts, host } = input;
-    let said = |error: &HostError| Chain(error).to_string();
-    let creator = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    match kind::need(&rule.kind) {
-        Need::Path(path) => {
-            let accounts = accounts.as_ref().map_err(said)?;
-            let (state, missing) = look(host, path).map_err(|error| said(&error))?;
-            Ok(View::Path(Sight { state, missing, accounts, creator, id: &rule.id }))
-        }
-        Need::Sysctl(rule) => {
-            let sight = sysctl(host, rule, creator).map_err(|error| said(&error))?;
-            Ok(View::Sysctl(sight))
-        }
-        Need::Facts => Ok(View::Facts(FactSight { facts, desired, target: &rule.target })),
-    }
-}
-
-/// What lies at a path, and which folders are missing on the way to it.
-fn look(host: &HostRoot, path: &HostPath) -> Result<(PathState, Vec<HostPath>), HostError> {
-    let state = host.look(path, FILE_BYTES_MAX)?;
-    let missing = match state {
-        PathState::Absent => host.missing_folders(path)?,
-        _ => Vec::new(),
-    };
-    Ok((state, missing))
-}
-
-/// Folders of sysctl.d(5), the strongest first: a file of the same name hides those after it.
-const SYSCTL_FOLDERS: [&str; 5] = [
-    "/etc/sysctl.d",
-    "/run/sysctl.d",
-    "/usr/local/lib/sysctl.d",
-    "/usr/lib/sysctl.d",
-    "/lib/sysctl.d",
-];
-/// A folder with more files than this is no configuration.
-const SYSCTL_FILES_MAX: usize = 1_000;
-
-fn sysctl(
-    host: &HostRoot,
-    rule: &SysctlRule,
-    creator: (u32, u32),
-) -> Result<SysctlSight, HostError> {
-    let mut boot = BTreeMap::new();
-    for folder in SYSCTL_FOLDERS {
-        let names = host.names(folder, SYSCTL_FILES_MAX)?;
-        for name in names.into_iter().filter(|name| name.strip_suffix(".conf").is_some()) {
-            let path = format!("{folder}/{name}");
-            if let Entry::Vacant(place) = boot.entry(name) {
-                place.insert(host.text(&path, FILE_BYTES_MAX)?.unwrap_or_default());
-            }
-        }
-    }
-    let last = host.text("/etc/sysctl.conf", FILE_BYTES_MAX)?.unwrap_or_default();
-    let (own, missing) = match own_path(rule) {
-        Some(path) => look(host, &path)?,
-        None => (PathState::Absent, Vec::new()),
-    };
-    Ok(SysctlSight { live: host.kernel(&rule.key)?, boot, last, own, missing, creator })
 }
 
 /// Two rules that apply together and want one thing differently: neither is mended, for each would

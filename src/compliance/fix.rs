@@ -130,6 +130,7 @@ impl Mender<'_> {
         match change {
             Change::Path { path, before, after } => self.host.put(path, before, after),
             Change::Kernel { key, before, after } => self.host.set_kernel(key, before, after),
+            Change::Managed(moves) => self.host.manage(moves),
         }
     }
 }

@@ -87,7 +87,8 @@ fn wanted(tests: &[Test]) -> String {
     tests.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
 }
 
-fn fits(value: &FactValue, tests: &[Test]) -> bool {
+/// Whether a value fits one of these.
+pub fn fits(value: &FactValue, tests: &[Test]) -> bool {
     tests.iter().any(|test| match (test, value) {
         (Test::Like(pattern), FactValue::Text(text) | FactValue::Version(text, _)) => {
             like(pattern, text)

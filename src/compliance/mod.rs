@@ -7,7 +7,8 @@
 //! ```text
 //! facts     what is so on the node                       matching  whether a rule applies    pure
 //! kind/     one file a kind: holds it, how is it mended  image     the built-in rule         pure
-//! check     every rule → a verdict and changes           change    what a fix would do       pure
+//! see       what a rule has to see of the host           change    what a fix would do       pure
+//! check     every rule → a verdict and changes
 //! fix       makes changes, keeps backups (record)        interchange  JUnit, SARIF           pure
 //! standing  verdicts → since when, turns, scores (pure)  auto      what the agent may mend  pure
 //! shelf     where both are kept
@@ -23,6 +24,7 @@ pub mod matching;
 pub mod change;
 pub mod kind;
 pub mod image;
+pub mod see;
 pub mod check;
 pub mod record;
 pub mod fix;

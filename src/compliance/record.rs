@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clients::host::{HostError, create_private_dir, read_bounded, write_durable};
 use crate::compliance::change::Change;
-use crate::model::{Digest, HostPath, PathState, Permissions};
+use crate::model::{Digest, HostPath, Move, PathState, Permissions};
 
 /// The record's format.
 const SCHEMA: &str = "tidegate.fix/1";
@@ -83,6 +83,7 @@ pub enum FixResult {
 enum StoredChange {
     Path { path: HostPath, before: StoredState, after: StoredState },
     Kernel { key: String, before: String, after: String },
+    Managed { moves: Vec<Move> },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,6 +214,7 @@ impl FixRecords {
                     let (before, after) = (before.clone(), after.clone());
                     Change::Kernel { key: key.clone(), before, after }
                 }
+                StoredChange::Managed { moves } => Change::Managed(moves.clone()),
             })
         };
         record.changes.iter().map(change).collect()
@@ -256,6 +258,7 @@ fn store_change(change: &Change) -> StoredChange {
             let (before, after) = (before.clone(), after.clone());
             StoredChange::Kernel { key: key.clone(), before, after }
         }
+        Change::Managed(moves) => StoredChange::Managed { moves: moves.clone() },
     }
 }
 
@@ -273,7 +276,7 @@ fn store(state: &PathState) -> StoredState {
 
 fn content_of(folder: &Path, digest: Digest) -> Result<Arc<[u8]>, HostError> {
     let path = folder.join(digest.hex());
-    let bytes = read_bounded(&path, crate::compliance::check::FILE_BYTES_MAX)?;
+    let bytes = read_bounded(&path, crate::compliance::see::FILE_BYTES_MAX)?;
     match bytes.filter(|bytes| Digest::of(bytes) == digest) {
         Some(bytes) => Ok(bytes.into()),
         None => Err(HostError::unfit(&path, "the backup is gone or damaged")),

@@ -2,6 +2,7 @@
 //!
 //! In: text. Out: types that can only hold what the design allows. Pure.
 
+pub mod accounts;
 pub mod check_schedule;
 pub mod commit;
 pub mod diagnostic;
@@ -9,6 +10,7 @@ pub mod digest;
 pub mod duration;
 pub mod host_path;
 pub mod image;
+pub mod managed;
 pub mod mode;
 pub mod names;
 pub mod objects;
@@ -20,12 +22,14 @@ pub mod size;
 pub mod version;
 pub mod version_order;
 
+pub use accounts::{AccountTables, GroupEntry, UserEntry};
 pub use check_schedule::{CheckSchedule, Share};
 pub use commit::{CommitId, ObjectId};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use digest::{Digest, ImageId};
 pub use host_path::HostPath;
 pub use image::{Hub, ImageReference, RepositoryPath};
+pub use managed::{Attributes, Move, PackageManager, Thing};
 pub use mode::Mode;
 pub use names::{
     AppName, ConfigName, ContainerName, EnvironmentName, Instance, NetworkName, NodeName, RuleName,

@@ -10,6 +10,7 @@ mod durable;
 mod files;
 mod key;
 mod lock;
+mod managed;
 mod process;
 mod read;
 mod root;
@@ -21,7 +22,8 @@ pub use durable::{DurableFile, Loaded};
 pub use files::{create_private_dir, write_durable, write_file};
 pub use key::NodeKey;
 pub use lock::EngineLock;
-pub use process::{ProcessError, Ran, run};
+pub use managed::{InstalledPackage, Units};
+pub use process::{CHANGE_TIME_MAX, LOOK_TIME_MAX, ProcessError, Program, Ran, run};
 pub use read::{others_read, read_bounded};
 pub use root::{HostRoot, Stamp};
 pub use tree::{FILE_BYTES_MAX, FILES_MAX, TREE_BYTES_MAX, read_tree};
@@ -57,6 +59,15 @@ pub enum HostError {
         path: PathBuf,
         /// What is wrong, and what to do.
         reason: String,
+    },
+    /// A program of the host could not do it.
+    #[error("{action} is not possible")]
+    Program {
+        /// What was tried.
+        action: String,
+        /// Why not.
+        #[source]
+        source: ProcessError,
     },
     /// Another agent has the engine.
     #[error("another agent has this engine: {holder} (lock {})", path.display())]

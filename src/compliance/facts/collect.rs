@@ -89,7 +89,7 @@ pub async fn collect(
         accounts::learn(host, &mut facts);
     }
     if wanted.any(&["package", "package_manager"]) {
-        cache.packages.learn(host, &mut facts).await;
+        cache.packages.learn(host, &mut facts);
     }
     if wanted.any(&["unit"]) {
         facts.learn("unit", units::rows(host).await);

@@ -1,43 +1,32 @@
-//! Installed packages: dpkg's list is read, rpm is asked.
+//! Installed packages.
 
-use crate::clients::host::{HostRoot, Stamp};
+use crate::clients::host::{HostRoot, InstalledPackage, Stamp};
 use crate::compliance::facts::{FactValue, Facts, Known, Row};
-use crate::model::VersionOrder;
-
-/// A large installation's list is some 10 MiB.
-const BYTES_MAX: u64 = 64 * 1024 * 1024;
-const DPKG: &str = "/var/lib/dpkg/status";
-/// Where rpm keeps its list, newest place first.
-const RPM: [&str; 4] = [
-    "/usr/lib/sysimage/rpm/rpmdb.sqlite",
-    "/var/lib/rpm/rpmdb.sqlite",
-    "/var/lib/rpm/Packages",
-    "/var/lib/rpm/Packages.db",
-];
+use crate::model::{PackageManager, VersionOrder};
+use crate::telemetry::Chain;
 
 /// The packages as they were read last.
 #[derive(Debug, Default)]
-pub(super) struct Packages(Option<(Stamp, &'static str, Vec<Row>)>);
+pub(super) struct Packages(Option<(Stamp, PackageManager, Vec<Row>)>);
 
 impl Packages {
     /// Learns which manager there is and what it installed.
-    pub(super) async fn learn(&mut self, host: &HostRoot, facts: &mut Facts) {
-        let stamp = |path: &str| host.stamp(path).ok().flatten();
-        let found = stamp(DPKG).map(|stamp| (stamp, "dpkg"));
-        let found = found.or_else(|| RPM.iter().find_map(|p| stamp(p)).map(|s| (s, "rpm")));
-        let Some((stamp, manager)) = found else {
+    pub(super) fn learn(&mut self, host: &HostRoot, facts: &mut Facts) {
+        let Ok(Some((manager, stamp, _))) = host.package_manager() else {
             facts.one("package_manager", Some(FactValue::text("none")), "");
             facts.learn("package", Known::Missing("neither dpkg nor rpm is used here".to_owned()));
             return;
         };
-        facts.one("package_manager", Some(FactValue::text(manager)), "");
+        facts.one("package_manager", Some(FactValue::text(manager.as_str())), "");
         if !matches!(&self.0, Some((known, name, _)) if *known == stamp && *name == manager) {
-            let read = if manager == "dpkg" { dpkg(host) } else { rpm(host).await };
-            match read {
-                Ok(rows) => self.0 = Some((stamp, manager, rows)),
-                Err(reason) => {
+            match host.packages(manager) {
+                Ok(all) => {
+                    let rows = all.into_iter().map(|package| row(package, manager.order()));
+                    self.0 = Some((stamp, manager, rows.collect()));
+                }
+                Err(error) => {
                     self.0 = None;
-                    return facts.learn("package", Known::Missing(reason));
+                    return facts.learn("package", Known::Missing(Chain(&error).to_string()));
                 }
             }
         }
@@ -46,43 +35,10 @@ impl Packages {
     }
 }
 
-fn row(name: &str, version: &str, order: VersionOrder, arch: &str) -> Row {
+fn row(package: InstalledPackage, order: VersionOrder) -> Row {
     Row(vec![
-        ("name", FactValue::text(name)),
-        ("version", FactValue::Version(version.to_owned(), order)),
-        ("arch", FactValue::text(arch)),
+        ("name", FactValue::Text(package.name)),
+        ("version", FactValue::Version(package.version, order)),
+        ("arch", FactValue::Text(package.arch)),
     ])
-}
-
-fn dpkg(host: &HostRoot) -> Result<Vec<Row>, String> {
-    let text = host.text(DPKG, BYTES_MAX).map_err(|error| error.to_string())?.unwrap_or_default();
-    Ok(text.split("\n\n").filter_map(stanza).collect())
-}
-
-fn stanza(text: &str) -> Option<Row> {
-    let field = |name: &str| {
-        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::trim)
-    };
-    field("Status").filter(|status| status.ends_with(" installed"))?;
-    let arch = field("Architecture").unwrap_or_default();
-    Some(row(field("Package")?, field("Version")?, VersionOrder::Debian, arch))
-}
-
-async fn rpm(host: &HostRoot) -> Result<Vec<Row>, String> {
-    let root = host.folder().to_string_lossy().into_owned();
-    let format = "%{NAME}\\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\\t%{ARCH}\\n";
-    let argv = ["rpm", "--root", &root, "-qa", "--qf", format];
-    let ran = crate::clients::host::run(&argv).await.map_err(|error| error.to_string())?;
-    if !ran.succeeded() {
-        return Err(format!("rpm failed: {}", ran.last_words()));
-    }
-    let one = |line: &str| {
-        let words: Vec<&str> = line.split('\t').collect();
-        let [name, version, arch] = words[..] else { return None };
-        let version = version.strip_prefix("0:").unwrap_or(version);
-        (name != "gpg-pubkey").then(|| row(name, version, VersionOrder::Rpm, arch))
-    };
-    let mut rows: Vec<Row> = ran.out().lines().filter_map(one).collect();
-    rows.sort_by(|a, b| a.text("name").cmp(b.text("name")));
-    Ok(rows)
 }

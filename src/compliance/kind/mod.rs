@@ -8,6 +8,7 @@
 //! * No judgement shows contents that not everybody may read.
 
 mod text;
+mod account;
 mod container;
 mod dangling;
 mod directory;
@@ -18,18 +19,25 @@ mod forbidden_image;
 mod hub_login;
 mod key_value;
 mod owned;
+mod package;
 mod symlink;
 mod sysctl;
+mod systemd_unit;
 mod unmanaged_container;
 
 use crate::compliance::change::Change;
 use crate::compliance::facts::{Accounts, Facts, Known, Row};
 pub use crate::compliance::kind::hub_login::{ACCEPTED, NO_ANSWER};
+pub use crate::compliance::kind::package::{
+    PackageOrder, PackageSight, choose, order, order_vulnerable,
+};
 pub use crate::compliance::kind::sysctl::{SysctlSight, own_path};
+pub use crate::compliance::kind::systemd_unit::UnitSight;
+use crate::model::AccountTables;
 use crate::model::HostPath;
 use crate::model::PathState;
 use crate::reconcile::desired::DesiredState;
-use crate::reconcile::desired::rule::kind::SysctlRule;
+use crate::reconcile::desired::rule::kind::{PackageRule, PackageVulnerableRule, SysctlRule};
 use crate::reconcile::desired::rule::{RuleId, RuleKind, Target};
 
 /// What a rule sees of the host.
@@ -54,6 +62,12 @@ pub enum View<'a> {
     Path(Sight<'a>),
     /// A kernel parameter.
     Sysctl(SysctlSight),
+    /// A package.
+    Package(PackageSight),
+    /// A unit.
+    Unit(UnitSight),
+    /// Users and groups.
+    Accounts(&'a AccountTables),
     /// Facts.
     Facts(FactSight<'a>),
 }
@@ -107,6 +121,14 @@ pub enum Need<'a> {
     Sysctl(&'a SysctlRule),
     /// Facts.
     Facts,
+    /// A package.
+    Package(&'a PackageRule),
+    /// A package of which some versions are vulnerable.
+    Vulnerable(&'a PackageVulnerableRule),
+    /// A unit of systemd.
+    Unit(&'a str),
+    /// Users and groups.
+    Accounts,
 }
 
 /// What this rule has to see.
@@ -124,6 +146,10 @@ pub fn need(kind: &RuleKind) -> Need<'_> {
         | RuleKind::ForbiddenImage(_)
         | RuleKind::UnmanagedContainer(_)
         | RuleKind::Dangling(_) => Need::Facts,
+        RuleKind::Package(rule) => Need::Package(rule),
+        RuleKind::PackageVulnerable(rule) => Need::Vulnerable(rule),
+        RuleKind::SystemdUnit(rule) => Need::Unit(&rule.unit),
+        RuleKind::User(_) | RuleKind::Group(_) | RuleKind::Membership(_) => Need::Accounts,
     }
 }
 
@@ -148,6 +174,16 @@ pub fn judge(kind: &RuleKind, view: &View<'_>) -> Judgement {
             unmanaged_container::judge(rule, *sight)
         }
         (RuleKind::Dangling(rule), View::Facts(sight)) => dangling::judge(rule, *sight),
+        (RuleKind::Package(rule), View::Package(sight)) => package::judge(rule, sight),
+        (RuleKind::PackageVulnerable(rule), View::Package(sight)) => {
+            package::judge_vulnerable(rule, sight)
+        }
+        (RuleKind::SystemdUnit(rule), View::Unit(sight)) => systemd_unit::judge(rule, sight),
+        (RuleKind::User(rule), View::Accounts(tables)) => account::judge_user(rule, tables),
+        (RuleKind::Group(rule), View::Accounts(tables)) => account::judge_group(rule, tables),
+        (RuleKind::Membership(rule), View::Accounts(tables)) => {
+            account::judge_membership(rule, tables)
+        }
         _ => Judgement::Error { reason: "it was not looked at".to_owned() },
     }
 }

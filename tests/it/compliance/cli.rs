@@ -36,6 +36,20 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new(policy: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        fs::create_dir_all(root.join("etc")).unwrap();
+        for (name, text) in
+            [("os-release", "ID=debian\n"), ("issue", "x"), ("hosts", "127.0.0.1 localhost\n")]
+        {
+            fs::write(root.join("etc").join(name), text).unwrap();
+        }
+        let stage = Self::on(dir, &root, policy);
+        stage.commit("rulesets/it/linux.toml", RULES);
+        stage
+    }
+
+    /// A node whose host is `root`.
+    pub(crate) fn on(dir: tempfile::TempDir, root: &Path, policy: &str) -> Self {
         let at = dir.path();
         let made =
             run(at, ["init", "--keys", "people", "--environments", "dev", "repo", "-o", "json"]);
@@ -43,19 +57,12 @@ impl Stage {
         let text = format!(
             "node = \"dev1\"\nenvironment = \"dev\"\nstate_dir = \"{0}/state\"\n\
              [repository]\nurl = \"{0}/repo\"\nid = \"repo\"\n[trust]\nrequire = \"none\"\n\
-             [host]\nroot = \"{0}/root\"\n[engine]\nsocket = \"unix://{0}/no.sock\"\n{policy}",
-            at.display()
+             [host]\nroot = \"{1}\"\n[engine]\nsocket = \"unix://{0}/no.sock\"\n{policy}",
+            at.display(),
+            root.display()
         );
         fs::write(at.join("agent.toml"), text).unwrap();
-        fs::create_dir_all(at.join("root/etc")).unwrap();
-        for (name, text) in
-            [("os-release", "ID=debian\n"), ("issue", "x"), ("hosts", "127.0.0.1 localhost\n")]
-        {
-            fs::write(at.join("root/etc").join(name), text).unwrap();
-        }
-        let stage = Self { dir };
-        stage.commit("rulesets/it/linux.toml", RULES);
-        stage
+        Self { dir }
     }
 
     pub(crate) fn commit(&self, path: &str, text: &str) {
@@ -71,7 +78,7 @@ impl Stage {
     }
 
     /// As another user, where this one may become one.
-    fn as_nobody(&self, args: &[&str]) -> Said {
+    pub(crate) fn as_nobody(&self, args: &[&str]) -> Said {
         let mut program = PathBuf::from(env!("CARGO_BIN_EXE_tidegate"));
         let is_open = |dir: &Path| fs::metadata(dir).unwrap().permissions().mode() & 0o001 != 0;
         if !program.ancestors().all(is_open) {
@@ -177,6 +184,7 @@ fn without_privilege_each_rule_is_an_error_and_nothing_is_changed() {
         let rule = format!("[[rules]]\nname = \"a\"\nkind = \"{kind}\"\n{lines}\n");
         stage.commit("rulesets/it/linux.toml", &rule);
         everybody(stage.dir.path());
+        fs::set_permissions(root.join("etc"), fs::Permissions::from_mode(0o755)).unwrap();
         let mode = |path: &str, mode: u32| {
             fs::set_permissions(root.join(path), fs::Permissions::from_mode(mode)).unwrap();
         };
@@ -195,15 +203,13 @@ fn without_privilege_each_rule_is_an_error_and_nothing_is_changed() {
 }
 
 /// Lets any user work in the stage: it is another user's in this test.
-fn everybody(folder: &Path) {
+pub(crate) fn everybody(folder: &Path) {
     let found = std::process::Command::new("chmod").args(["-R", "a+rwX"]).arg(folder).status();
     assert!(found.unwrap().success());
     if rustix::process::geteuid().is_root() {
         let mut chown = std::process::Command::new("chown");
         assert!(chown.args(["-R", "65534:65534"]).arg(folder).status().unwrap().success());
     }
-    let etc = folder.join("root/etc");
-    fs::set_permissions(etc, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::compliance::support::{Host, only, rule};
 use crate::support::debian::debian;
 
 /// A copy of the root for one test alone.
-fn host() -> Host {
+pub(crate) fn host() -> Host {
     let host = Host::default();
     fs::remove_dir_all(host.path("/")).unwrap();
     let copied = std::process::Command::new("cp")

@@ -8,7 +8,8 @@ use tidegate::clients::docker::{
     ContainerId, ContainerInspect, ContainerState, ContainerSummary, EngineInfo, Stock,
     StoredImage, VolumeInspect,
 };
-use tidegate::compliance::check::{CheckInput, Checked, check};
+use tidegate::clients::host::HostRoot;
+use tidegate::compliance::check::{CheckInput, Checked, Purpose, check};
 use tidegate::compliance::facts::{
     FactCache, FactValue, Facts, Known, Row, Wanted, collect, learn_stock,
 };
@@ -96,12 +97,16 @@ fn facts(host: &Host, state: &DesiredState, observed: &ObservedState) -> Facts {
     runtime.block_on(collect(&root, Ok((&info, observed)), &wanted, &mut cache))
 }
 
+fn input<'a>(desired: &'a DesiredState, facts: &'a Facts, host: &'a HostRoot) -> CheckInput<'a> {
+    CheckInput { desired, facts, host, purpose: Purpose::Mend }
+}
+
 fn checked(rules: &str, observed: &ObservedState, stock: &Stock) -> Checked {
     let (host, state) = (Host::default(), desired(rules));
     let mut facts = facts(&host, &state, observed);
     learn_stock(Ok((stock, observed)), &mut facts);
     let root = host.root();
-    only(check(CheckInput { desired: &state, facts: &facts, host: &root }, &state.rules))
+    only(check(input(&state, &facts, &root), &state.rules))
 }
 
 fn on(kind: &str, lines: &str, observed: &ObservedState) -> Checked {
@@ -274,8 +279,7 @@ fn credentials_are_there_accepted_and_nobody_elses() {
         ]);
         facts.learn("hub_login", Known::Rows(vec![row]));
         let root = host.root();
-        only(check(CheckInput { desired: &state, facts: &facts, host: &root }, &state.rules))
-            .verdict
+        only(check(input(&state, &facts, &root), &state.rules)).verdict
     };
     assert_eq!(login("/x", false, "accepted", "").status, VerdictStatus::Ok);
     assert_eq!(login("", false, "", "").actual, "no credentials are configured");

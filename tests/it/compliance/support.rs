@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use tidegate::clients::host::HostRoot;
-use tidegate::compliance::check::{CheckInput, Checked, check};
+use tidegate::compliance::check::{CheckInput, Checked, Purpose, check};
 use tidegate::compliance::facts::{FactCache, Facts, Wanted, collect};
 use tidegate::compliance::fix::{FixError, Mender, undo};
 use tidegate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy};
@@ -83,7 +83,8 @@ impl Host {
 
     pub(crate) fn check_state(&self, state: &DesiredState) -> Vec<Checked> {
         let (host, facts) = (self.root(), self.facts(&Wanted::by(&state.rules)));
-        check(CheckInput { desired: state, facts: &facts, host: &host }, &state.rules)
+        let purpose = Purpose::Mend;
+        check(CheckInput { desired: state, facts: &facts, host: &host, purpose }, &state.rules)
     }
 
     pub(crate) fn facts(&self, wanted: &Wanted) -> Facts {

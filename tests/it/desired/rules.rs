@@ -31,8 +31,42 @@ fn content(rule: &Rule) -> String {
 
 /// Lines after the rule's name, the place, part of the message.
 const MISTAKES: &[(&str, &str, &str)] = &[
+    ("kind = \"package\"", "1:1", "`package` is missing"),
+    ("kind = \"package\"\npackage = \"open*\"", "4:11", "no name of a package"),
+    ("kind = \"package\"\npackage = \"a-\"", "4:11", "no name of a package"),
+    ("kind = \"package\"\npackage = \"a\"\nversion = \"> 3 0\"", "5:11", "no version to compare"),
+    (
+        "kind = \"package\"\npackage = \"a\"\nstate = \"absent\"\nversion = \">=3\"",
+        "6:11",
+        "what is absent has no `version`",
+    ),
+    (
+        "kind = \"package_vulnerable\"\npackage = \"a\"\nvulnerable = []",
+        "5:14",
+        "no range of versions",
+    ),
+    ("kind = \"systemd_unit\"\nunit = \"ssh\"\nenabled = true", "4:8", "`ssh` is no unit"),
+    ("kind = \"systemd_unit\"\nunit = \"a.service\"", "4:8", "nothing is wanted of this unit"),
+    (
+        "kind = \"systemd_unit\"\nunit = \"a.service\"\nmasked = true\nenabled = true",
+        "4:8",
+        "what is masked is neither enabled nor active",
+    ),
+    (
+        "kind = \"systemd_unit\"\nunit = \"a.service\"\nenabled = \"y\"",
+        "5:11",
+        "must be true or false",
+    ),
+    ("kind = \"user\"\nuser = \"a b\"", "4:8", "no name of a user or group"),
+    ("kind = \"user\"\nuser = \"root\"\nstate = \"absent\"", "5:9", "`root` is never removed"),
+    ("kind = \"user\"\nuser = \"a\"\nstate = \"absent\"\nuid = 5", "6:7", "no other parameters"),
+    ("kind = \"user\"\nuser = \"a\"\nuid = -5", "5:7", "not a whole number"),
+    ("kind = \"user\"\nuser = \"a\"\ncomment = \"x:y\"", "5:11", "neither `:` nor line ends"),
+    ("kind = \"user\"\nuser = \"a\"\nhome = \"/x:y\"", "5:8", "ends a field"),
+    ("kind = \"group\"\ngroup = \"a\"\nuid = 5", "5:1", "unknown key `uid`"),
+    ("kind = \"membership\"\nuser = \"a\"", "1:1", "`group` is missing"),
     ("kind = \"fille\"", "3:8", "unknown kind of rule `fille` (did you mean `file`?)"),
-    ("kind = \"sudoers\"", "3:8", "kind `sudoers` is not supported in this version"),
+    ("kind = \"archive\"", "3:8", "kind `archive` is not supported in this version"),
     ("", "1:1", "`kind` is missing (write one of file, "),
     ("kind = \"file\"\npath = \"/x\"\nmod = 1", "5:1", "unknown key `mod` (did you mean `mode`?)"),
     ("kind = \"file\"", "1:1", "`path` is missing"),

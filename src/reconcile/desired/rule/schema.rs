@@ -30,8 +30,6 @@ pub static RULE: Tagged = Tagged {
     ],
     variants: KINDS,
     later: &[
-        "package_vulnerable",
-        "membership",
         "ssh_authorized_key",
         "sudoers",
         "cron",
@@ -43,9 +41,5 @@ pub static RULE: Tagged = Tagged {
         "certificate",
         "archive",
         "command",
-        "package",
-        "systemd_unit",
-        "user",
-        "group",
     ],
 };

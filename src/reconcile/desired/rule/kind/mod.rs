@@ -2,6 +2,7 @@
 //!
 //! In: a checked `[[rules]]` table. Out: [`RuleKind`]; mistakes as findings with their place. Pure.
 
+mod account;
 mod container;
 mod daemon_config;
 mod dangling;
@@ -13,10 +14,19 @@ mod forbidden_image;
 mod hub_login;
 mod key_value;
 mod owner;
+mod package;
 mod symlink;
 mod sysctl;
+mod systemd_unit;
 mod unmanaged_container;
 
+pub use account::GroupRule;
+pub use account::GroupWish;
+pub use account::IdRange;
+pub use account::MembershipRule;
+pub use account::Presence;
+pub use account::UserRule;
+pub use account::UserWish;
 pub use container::ContainerRule;
 pub use container::capability;
 pub use dangling::DanglingRule;
@@ -32,8 +42,12 @@ pub use key_value::KeyFormat;
 pub use key_value::KeyValueRule;
 pub use owner::Access;
 pub use owner::Principal;
+pub use package::PackageRule;
+pub use package::PackageVulnerableRule;
+pub use package::PackageWish;
 pub use symlink::SymlinkRule;
 pub use sysctl::SysctlRule;
+pub use systemd_unit::SystemdUnitRule;
 pub use unmanaged_container::UnmanagedContainerRule;
 
 use serde::Serialize;
@@ -43,6 +57,7 @@ use crate::reconcile::desired::document::kind::Keys;
 use crate::reconcile::desired::document::node::Node;
 use crate::reconcile::desired::document::node::Table;
 use crate::reconcile::desired::rule::RuleFiles;
+use crate::reconcile::desired::rule::Test;
 
 /// The keys of every kind that this version has.
 pub static KINDS: &[&Keys] = &[
@@ -59,6 +74,12 @@ pub static KINDS: &[&Keys] = &[
     &forbidden_image::KEYS,
     &unmanaged_container::KEYS,
     &dangling::KEYS,
+    &package::KEYS,
+    &package::VULNERABLE,
+    &systemd_unit::KEYS,
+    &account::USER,
+    &account::GROUP,
+    &account::MEMBERSHIP,
 ];
 
 /// What a rule wants.
@@ -91,6 +112,18 @@ pub enum RuleKind {
     UnmanagedContainer(UnmanagedContainerRule),
     /// Images and volumes that nothing uses.
     Dangling(DanglingRule),
+    /// A package that is installed or not.
+    Package(PackageRule),
+    /// A package that must not be installed in some versions.
+    PackageVulnerable(PackageVulnerableRule),
+    /// A unit of systemd.
+    SystemdUnit(SystemdUnitRule),
+    /// A user.
+    User(UserRule),
+    /// A group.
+    Group(GroupRule),
+    /// A user in a group.
+    Membership(MembershipRule),
 }
 
 impl RuleKind {
@@ -110,6 +143,12 @@ impl RuleKind {
             Self::ForbiddenImage(_) => forbidden_image::KEYS.name,
             Self::UnmanagedContainer(_) => unmanaged_container::KEYS.name,
             Self::Dangling(_) => dangling::KEYS.name,
+            Self::Package(_) => package::KEYS.name,
+            Self::PackageVulnerable(_) => package::VULNERABLE.name,
+            Self::SystemdUnit(_) => systemd_unit::KEYS.name,
+            Self::User(_) => account::USER.name,
+            Self::Group(_) => account::GROUP.name,
+            Self::Membership(_) => account::MEMBERSHIP.name,
         }
     }
 
@@ -129,6 +168,15 @@ impl RuleKind {
             | Self::ForbiddenImage(_)
             | Self::UnmanagedContainer(_)
             | Self::Dangling(_) => format!("{self:?}"),
+            Self::Package(rule) => format!("package {}", rule.package),
+            Self::PackageVulnerable(rule) => {
+                let ranges: Vec<String> = rule.vulnerable.iter().map(Test::to_string).collect();
+                format!("versions {} of package {}", ranges.join(" or "), rule.package)
+            }
+            Self::SystemdUnit(rule) => format!("unit {}", rule.unit),
+            Self::User(rule) => format!("user {}", rule.user),
+            Self::Group(rule) => format!("group {}", rule.group),
+            Self::Membership(rule) => format!("user {} in group {}", rule.user, rule.group),
         }
     }
 }
@@ -155,6 +203,14 @@ pub(crate) fn read(
             Some(RuleKind::UnmanagedContainer(unmanaged_container::read(table, reader)))
         }
         "dangling" => dangling::read(table, reader).map(RuleKind::Dangling),
+        "package" => package::read(table, reader).map(RuleKind::Package),
+        "package_vulnerable" => {
+            package::read_vulnerable(table, reader).map(RuleKind::PackageVulnerable)
+        }
+        "systemd_unit" => systemd_unit::read(table, reader).map(RuleKind::SystemdUnit),
+        "user" => account::read_user(table, reader).map(RuleKind::User),
+        "group" => account::read_group(table, reader).map(RuleKind::Group),
+        "membership" => account::read_membership(table, reader).map(RuleKind::Membership),
         _ => None,
     }
 }

@@ -50,7 +50,8 @@ pub(crate) fn access(table: &Table, reader: &mut Reader<'_>) -> Access {
     }
 }
 
-fn principal(node: &Node, reader: &mut Reader<'_>) -> Option<Principal> {
+/// Reads a name or number.
+pub(crate) fn principal(node: &Node, reader: &mut Reader<'_>) -> Option<Principal> {
     reader.with(node, |text| match text.parse::<u32>() {
         Ok(id) => Ok(Principal::Id(id)),
         Err(_) if is_name(text) => Ok(Principal::Name(text.to_owned())),
@@ -59,7 +60,7 @@ fn principal(node: &Node, reader: &mut Reader<'_>) -> Option<Principal> {
 }
 
 /// What useradd(8) accepts, and no more.
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let mut bytes = text.bytes();
     bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
         && text.len() <= 32

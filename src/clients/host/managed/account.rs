@@ -1,0 +1,123 @@
+//! Users and groups: both files are read, the programs of shadow change them.
+
+use crate::clients::host::managed::cannot;
+use crate::clients::host::{HostError, HostRoot, ProcessError, Program};
+use crate::model::{AccountTables, Attributes, Move, Thing};
+
+/// More than any host's.
+const BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+impl HostRoot {
+    /// Every user and group of /etc/passwd and /etc/group.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn account_tables(&self) -> Result<AccountTables, HostError> {
+        let text = |path| self.text(path, BYTES_MAX).map(Option::unwrap_or_default);
+        Ok(AccountTables::parse(&text("/etc/passwd")?, &text("/etc/group")?))
+    }
+
+    pub(super) fn move_account(&self, change: &Move) -> Result<(), HostError> {
+        let done = match &change.thing {
+            Thing::User { name } => self.move_user(name, change),
+            Thing::Group { name } => self.move_group(name, change),
+            Thing::Member { name, group } => {
+                let flag = if change.after.is_some() { "--add" } else { "--delete" };
+                self.tell(&["gpasswd", flag, name, group])
+            }
+            Thing::Package { .. } | Thing::Unit { .. } => Ok(()),
+        };
+        done.map_err(cannot(format!("changing {}", change.thing)))
+    }
+
+    fn tell(&self, argv: &[&str]) -> Result<(), ProcessError> {
+        self.run_well(Program::changing(argv)).map(drop)
+    }
+
+    fn move_user(&self, name: &str, change: &Move) -> Result<(), ProcessError> {
+        let groups = |side: &Attributes| {
+            let tables = self.account_tables().unwrap_or_default();
+            let group = side.get("group").cloned().unwrap_or_default();
+            tables.group(&group).is_none().then_some(group).filter(|group| !group.is_empty())
+        };
+        match (&change.before, &change.after) {
+            (None, Some(after)) => {
+                if let (Some(group), Some(gid)) = (groups(after), after.get("gid")) {
+                    self.tell(&["groupadd", "--gid", gid, &group])?;
+                }
+                let options = user_options(None, after);
+                let options: Vec<&str> = options.iter().map(String::as_str).collect();
+                let made = ["useradd", "--no-create-home", "--no-user-group"];
+                self.tell(&[&made[..], &options, &[name]].concat())
+            }
+            (Some(before), Some(after)) => {
+                let options = user_options(Some(before), after);
+                let options: Vec<&str> = options.iter().map(String::as_str).collect();
+                self.tell(&[&["usermod"][..], &options, &[name]].concat())
+            }
+            (Some(before), None) => {
+                self.tell(&["userdel", name])?;
+                // Where userdel leaves a user's own group, it goes too.
+                let own = before.get("group").is_some_and(|group| group == name);
+                if own && groups(before).is_none() {
+                    self.tell(&["groupdel", name])?;
+                }
+                Ok(())
+            }
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn move_group(&self, name: &str, change: &Move) -> Result<(), ProcessError> {
+        let of = |side: &Attributes, key: &str| side.get(key).cloned().unwrap_or_default();
+        match (&change.before, &change.after) {
+            (None, Some(after)) => {
+                self.tell(&["groupadd", "--gid", &of(after, "gid"), name])?;
+                let members = of(after, "members");
+                if members.is_empty() {
+                    return Ok(());
+                }
+                self.tell(&["gpasswd", "--members", &members, name])
+            }
+            (Some(_), Some(after)) => self.tell(&["groupmod", "--gid", &of(after, "gid"), name]),
+            (Some(_), None) => self.tell(&["groupdel", name]),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// Options of useradd and usermod for what differs.
+fn user_options(before: Option<&Attributes>, after: &Attributes) -> Vec<String> {
+    let flags = [
+        ("uid", "--uid"),
+        ("gid", "--gid"),
+        ("comment", "--comment"),
+        ("home", "--home"),
+        ("shell", "--shell"),
+        ("groups", "--groups"),
+    ];
+    let mut options = Vec::new();
+    for (key, flag) in flags {
+        let value = after.get(key);
+        if before.is_some_and(|before| before.get(key) == value) {
+            continue;
+        }
+        let value = value.cloned().unwrap_or_default();
+        if before.is_some() || !value.is_empty() {
+            options.extend([flag.to_owned(), value]);
+        }
+    }
+    options
+}
+
+/// What the tables say of a user, a group, or of one in the other.
+pub(super) fn account(tables: &AccountTables, thing: &Thing) -> Option<Attributes> {
+    match thing {
+        Thing::User { name } => tables.user_attributes(name),
+        Thing::Group { name } => tables.group_attributes(name),
+        Thing::Member { name, group } => {
+            tables.group(group)?.members.contains(name).then(Attributes::new)
+        }
+        Thing::Package { .. } | Thing::Unit { .. } => None,
+    }
+}

@@ -1,0 +1,152 @@
+//! Units of systemd: systemctl says how they are, and changes them.
+
+use std::collections::BTreeMap;
+
+use crate::clients::host::managed::cannot;
+use crate::clients::host::{HostError, HostRoot, ProcessError, Program};
+use crate::model::{Attributes, Move};
+
+/// What every list is asked with: one unit a line, nothing cut.
+const PLAIN: [&str; 4] = ["--plain", "--no-legend", "--full", "--no-pager"];
+
+/// Units by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Units(BTreeMap<String, Attributes>);
+
+impl HostRoot {
+    /// Every unit with a file or a state: `enabled` as `systemctl is-enabled` says it, and `active`
+    /// where systemd runs. None if systemd is not installed.
+    ///
+    /// # Errors
+    /// When systemctl cannot say.
+    pub fn units(&self) -> Result<Option<Units>, HostError> {
+        let action = || cannot("listing units");
+        let mut units: BTreeMap<String, Attributes> = BTreeMap::new();
+        let files = [&["systemctl", "list-unit-files", "--all"][..], &PLAIN].concat();
+        let ran = match self.run_well(Program::looking(&files)) {
+            Err(ProcessError::Missing { .. }) => return Ok(None),
+            other => other.map_err(action())?,
+        };
+        let mut learn = |name: &str, key: &str, value: &str| {
+            units.entry(name.to_owned()).or_default().insert(key.to_owned(), value.to_owned());
+        };
+        for line in ran.out().lines() {
+            let mut words = line.split_whitespace();
+            if let (Some(name), Some(state)) = (words.next(), words.next()) {
+                learn(name, "enabled", state);
+            }
+        }
+        if self.runs_systemd() {
+            let all = [&["systemctl", "list-units", "--all"][..], &PLAIN].concat();
+            let ran = self.run_well(Program::looking(&all)).map_err(action())?;
+            for line in ran.out().lines() {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                if let [name, load, active, ..] = words[..]
+                    && load != "not-found"
+                {
+                    learn(name, "active", active);
+                }
+            }
+            // A unit without a state does not run.
+            for unit in units.values_mut() {
+                unit.entry("active".to_owned()).or_insert_with(|| "inactive".to_owned());
+            }
+        }
+        Ok(Some(Units(units)))
+    }
+
+    /// What is so of one of them; systemctl lists no instances, such as `getty@tty1.service`, and is
+    /// asked for each.
+    ///
+    /// # Errors
+    /// When systemctl cannot say.
+    pub fn unit_of(&self, units: &Units, name: &str) -> Result<Option<Attributes>, HostError> {
+        let own = units.0.get(name).cloned();
+        let template = || {
+            let (prefix, rest) = name.split_once('@')?;
+            let (instance, suffix) = rest.rsplit_once('.')?;
+            let template = units.0.get(&format!("{prefix}@.{suffix}"))?;
+            (!instance.is_empty()).then_some(template)
+        };
+        let Some(template) = template() else { return Ok(own) };
+        let argv = ["systemctl", "is-enabled", "--", name];
+        let ran = self.run(Program::looking(&argv));
+        let ran = ran.map_err(cannot(format!("`systemctl is-enabled {name}`")))?;
+        let mut unit = own.unwrap_or_default();
+        unit.insert("enabled".to_owned(), ran.out().trim().to_owned());
+        if template.contains_key("active") {
+            unit.entry("active".to_owned()).or_insert_with(|| "inactive".to_owned());
+        }
+        Ok(Some(unit))
+    }
+
+    pub(super) fn unit(&self, name: &str) -> Result<Option<Attributes>, HostError> {
+        match self.units()? {
+            Some(units) => self.unit_of(&units, name),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn move_unit(&self, change: &Move) -> Result<(), HostError> {
+        let none = Attributes::new();
+        let (before, after) =
+            (change.before.as_ref().unwrap_or(&none), change.after.as_ref().unwrap_or(&none));
+        for verb in verbs(before, after) {
+            let argv = ["systemctl", verb, "--", change.thing.name()];
+            self.run_well(Program::changing(&argv))
+                .map_err(cannot(format!("`systemctl {verb} {}`", change.thing.name())))?;
+        }
+        Ok(())
+    }
+
+    fn runs_systemd(&self) -> bool {
+        // As sd_booted(3) has it.
+        self.is_this_machine() && std::path::Path::new("/run/systemd/system").is_dir()
+    }
+}
+
+/// What systemctl is told: what is masked is stopped first, and what was masked is unmasked first.
+fn verbs(before: &Attributes, after: &Attributes) -> Vec<&'static str> {
+    let of = |side: &Attributes, key: &str| side.get(key).cloned().unwrap_or_default();
+    let (was, is) = (of(before, "enabled"), of(after, "enabled"));
+    let (ran, runs) = (of(before, "active"), of(after, "active"));
+    let mut verbs = Vec::new();
+    if ran != runs && runs == "inactive" {
+        verbs.push("stop");
+    }
+    if was != is {
+        if was == "masked" {
+            verbs.push("unmask");
+        }
+        match is.as_str() {
+            "masked" => verbs.push("mask"),
+            "enabled" => verbs.push("enable"),
+            "disabled" => verbs.push("disable"),
+            _ => {}
+        }
+    }
+    if ran != runs && runs == "active" {
+        verbs.push("start");
+    }
+    verbs
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::clients::host::managed::unit::verbs;
+    use crate::model::managed::attributes;
+
+    #[test]
+    fn systemctl_is_told_what_differs_in_an_order_that_works() {
+        let state = |enabled, active| attributes([("enabled", enabled), ("active", active)]);
+        for (before, after, wanted) in [
+            (("enabled", "active"), ("masked", "inactive"), &["stop", "mask"][..]),
+            (("masked", "inactive"), ("enabled", "active"), &["unmask", "enable", "start"]),
+            (("masked", "inactive"), ("static", "inactive"), &["unmask"]),
+            (("disabled", "failed"), ("enabled", "active"), &["enable", "start"]),
+            (("enabled", "active"), ("enabled", "active"), &[]),
+        ] {
+            assert_eq!(verbs(&state(before.0, before.1), &state(after.0, after.1)), wanted);
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! `user`, `group` and `membership`: who there is on a host.
+
+use std::collections::BTreeSet;
+
+use crate::compliance::change::Change;
+use crate::compliance::kind::Judgement;
+use crate::model::managed::attributes;
+use crate::model::{AccountTables, Attributes, Move, Thing};
+use crate::reconcile::desired::rule::kind::{
+    GroupRule, IdRange, MembershipRule, Presence, Principal, UserRule, UserWish,
+};
+
+/// Numbers that people get, as login.defs(5) comes.
+const PEOPLE: std::ops::Range<u32> = 1_000..60_000;
+/// Numbers that programs get, from the end.
+const PROGRAMS: std::ops::Range<u32> = 100..1_000;
+
+/// Judges `user`.
+pub(crate) fn judge_user(rule: &UserRule, tables: &AccountTables) -> Judgement {
+    let name = &rule.user;
+    let thing = Thing::User { name: name.clone() };
+    let before = tables.user_attributes(name);
+    let Some(wish) = &rule.wish else { return absent(thing, before) };
+    let mut wanted = before.clone().unwrap_or_default();
+    let mut set = |key: &str, value: Option<String>| {
+        if let Some(value) = value {
+            wanted.insert(key.to_owned(), value);
+        }
+    };
+    set("uid", wish.uid.map(|uid| uid.to_string()));
+    set("comment", wish.comment.clone());
+    set("home", wish.home.as_ref().map(ToString::to_string));
+    set("shell", wish.shell.as_ref().map(ToString::to_string));
+    let after = match (&before, first_group(wish, tables)) {
+        (_, Err(reason)) => return Judgement::Error { reason },
+        (Some(_), Ok(None)) => Ok(wanted),
+        (Some(_), Ok(Some((gid, group)))) => {
+            wanted.extend(attributes([("gid", &gid.to_string()), ("group", &group)]));
+            Ok(wanted)
+        }
+        (None, Ok(group)) => new_user(name, wish, group, tables),
+    };
+    let uid = wish.uid.filter(|uid| tables.users.iter().any(|u| u.uid == *uid && u.name != *name));
+    let after = match uid {
+        Some(uid) => Err(format!("another user has the number {uid}")),
+        None => after,
+    };
+    present(thing, before, after)
+}
+
+/// Judges `group`.
+pub(crate) fn judge_group(rule: &GroupRule, tables: &AccountTables) -> Judgement {
+    let name = &rule.group;
+    let thing = Thing::Group { name: name.clone() };
+    let before = tables.group_attributes(name);
+    let Some(wish) = &rule.wish else { return absent(thing, before) };
+    let used: BTreeSet<u32> = tables.groups.iter().map(|group| group.gid).collect();
+    let taken = wish.gid.and_then(|gid| tables.group_name(gid)).filter(|other| other != name);
+    let gid = match (wish.gid, taken) {
+        (Some(gid), Some(other)) => Err(format!("group {other} has the number {gid}")),
+        (Some(gid), None) => Ok(Some(gid)),
+        (None, _) if before.is_some() => Ok(None),
+        (None, _) => free(wish.range, &used).map(Some),
+    };
+    let after = gid.map(|gid| {
+        let mut after = before.clone().unwrap_or_else(|| attributes([("members", "")]));
+        after.extend(gid.map(|gid| ("gid".to_owned(), gid.to_string())));
+        after
+    });
+    present(thing, before, after)
+}
+
+/// Judges `membership`.
+pub(crate) fn judge_membership(rule: &MembershipRule, tables: &AccountTables) -> Judgement {
+    let MembershipRule { user, group, state } = rule;
+    let (Some(known), Some(known_group)) = (tables.user(user), tables.group(group)) else {
+        let missing = if tables.user(user).is_none() {
+            format!("user {user}")
+        } else {
+            format!("group {group}")
+        };
+        if *state == Presence::Absent {
+            return Judgement::Ok { expected: format!("user {user} not in group {group}") };
+        }
+        return Judgement::NotOk {
+            expected: format!("user {user} in group {group}"),
+            actual: format!("there is no {missing}"),
+            fix: Err(format!("a rule of kind `user` or `group` makes {missing}")),
+        };
+    };
+    let thing = Thing::Member { name: user.clone(), group: group.clone() };
+    let is_first = known.gid == known_group.gid;
+    let is_in = known_group.members.contains(user);
+    match (state, is_first || is_in) {
+        (Presence::Present, true) => Judgement::Ok { expected: thing.to_string() },
+        (Presence::Present, false) => Judgement::NotOk {
+            expected: thing.to_string(),
+            actual: format!("user {user} is not in group {group}"),
+            fix: Ok(one(thing, None, Some(Attributes::new()))),
+        },
+        (Presence::Absent, false) => {
+            Judgement::Ok { expected: format!("user {user} not in group {group}") }
+        }
+        (Presence::Absent, true) => {
+            let fix = if is_first {
+                Err(format!("it is the first group of user {user}"))
+            } else {
+                Ok(one(thing, Some(Attributes::new()), None))
+            };
+            let expected = format!("user {user} not in group {group}");
+            Judgement::NotOk { expected, actual: format!("user {user} is in group {group}"), fix }
+        }
+    }
+}
+
+fn one(thing: Thing, before: Option<Attributes>, after: Option<Attributes>) -> Vec<Change> {
+    vec![Change::Managed(vec![Move { thing, before, after }])]
+}
+
+fn absent(thing: Thing, before: Option<Attributes>) -> Judgement {
+    let expected = format!("no {thing}");
+    if before.is_none() {
+        return Judgement::Ok { expected };
+    }
+    let actual = format!("there is a {thing}");
+    Judgement::NotOk { expected, actual, fix: Ok(one(thing, before, None)) }
+}
+
+fn present(
+    thing: Thing,
+    before: Option<Attributes>,
+    after: Result<Attributes, String>,
+) -> Judgement {
+    let (Some(is), Ok(wanted)) = (&before, &after) else {
+        let expected = format!("a {thing}");
+        let actual = match before {
+            Some(_) => format!("{thing} is another"),
+            None => format!("there is no {thing}"),
+        };
+        let fix = after.map(|after| one(thing, before, Some(after)));
+        return Judgement::NotOk { expected, actual, fix };
+    };
+    let differs = |key: &&String| is.get(*key) != wanted.get(*key) && *key != "group";
+    let shown = |side: &Attributes| {
+        let pairs = wanted.keys().filter(differs);
+        let pair = |key: &String| format!("{key} {}", side.get(key).map_or("", String::as_str));
+        format!("{thing}: {}", pairs.map(pair).collect::<Vec<_>>().join(", "))
+    };
+    if is == wanted {
+        return Judgement::Ok { expected: format!("{thing} as wanted") };
+    }
+    let (expected, actual) = (shown(wanted), shown(is));
+    Judgement::NotOk { expected, actual, fix: after.map(|after| one(thing, before, Some(after))) }
+}
+
+/// The first group that a rule names.
+fn first_group(wish: &UserWish, tables: &AccountTables) -> Result<Option<(u32, String)>, String> {
+    let Some(principal) = &wish.group else { return Ok(None) };
+    let found = match principal {
+        Principal::Name(name) => tables.group(name),
+        Principal::Id(gid) => tables.groups.iter().find(|group| group.gid == *gid),
+    };
+    let group = found.ok_or_else(|| format!("there is no group {principal} here"))?;
+    Ok(Some((group.gid, group.name.clone())))
+}
+
+/// Everything of a user who is yet to be made, numbers included: what is decided is what is made.
+fn new_user(
+    name: &str,
+    wish: &UserWish,
+    group: Option<(u32, String)>,
+    tables: &AccountTables,
+) -> Result<Attributes, String> {
+    let uids: BTreeSet<u32> = tables.users.iter().map(|user| user.uid).collect();
+    let gids: BTreeSet<u32> = tables.groups.iter().map(|group| group.gid).collect();
+    let own = tables.group(name).map(|group| (group.gid, group.name.clone()));
+    let (uid, (gid, group)) = match (wish.uid, group.or(own)) {
+        (Some(uid), Some(group)) => (uid, group),
+        (Some(uid), None) if !gids.contains(&uid) => (uid, (uid, name.to_owned())),
+        (Some(uid), None) => (uid, (free(wish.range, &gids)?, name.to_owned())),
+        (None, Some(group)) => (free(wish.range, &uids)?, group),
+        (None, None) => {
+            // One number for both, as people expect.
+            let used = uids.union(&gids).copied().collect();
+            let number = free(wish.range, &used)?;
+            (number, (number, name.to_owned()))
+        }
+    };
+    let shown =
+        |path: Option<String>, otherwise: &str| path.unwrap_or_else(|| otherwise.to_owned());
+    let home = shown(wish.home.as_ref().map(ToString::to_string), &format!("/home/{name}"));
+    let nologin = "/usr/sbin/nologin";
+    let shell = match wish.range {
+        IdRange::Person => "/bin/sh",
+        IdRange::System => nologin,
+    };
+    let shell = shown(wish.shell.as_ref().map(ToString::to_string), shell);
+    let groups = tables.groups_of(name).join(",");
+    Ok(attributes([
+        ("uid", &uid.to_string()),
+        ("gid", &gid.to_string()),
+        ("group", &group),
+        ("groups", &groups),
+        ("comment", wish.comment.as_deref().unwrap_or_default()),
+        ("home", &home),
+        ("shell", &shell),
+    ]))
+}
+
+/// The next free number: upwards for people, downwards for programs.
+fn free(range: IdRange, used: &BTreeSet<u32>) -> Result<u32, String> {
+    let is_free = |number: &u32| !used.contains(number);
+    let found = match range {
+        IdRange::Person => PEOPLE.clone().find(is_free),
+        IdRange::System => PROGRAMS.clone().rev().find(is_free),
+    };
+    found.ok_or_else(|| "no number is free".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::compliance::change::Change;
+    use crate::compliance::kind::Judgement;
+    use crate::compliance::kind::account::{judge_membership, judge_user};
+    use crate::model::AccountTables;
+    use crate::reconcile::desired::rule::kind::{
+        IdRange, MembershipRule, Presence, UserRule, UserWish,
+    };
+
+    fn tables() -> AccountTables {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n";
+        AccountTables::parse(passwd, "root:x:0:\nalice:x:1000:\nadm:x:4:alice\nold:x:1001:\n")
+    }
+
+    fn bob(uid: Option<u32>, range: IdRange) -> Judgement {
+        let (group, comment, home, shell) = (None, None, None, None);
+        let wish = Some(UserWish { uid, group, comment, home, shell, range });
+        judge_user(&UserRule { user: "bob".to_owned(), wish }, &tables())
+    }
+
+    fn numbers(judgement: &Judgement) -> Option<(String, String)> {
+        let Judgement::NotOk { fix: Ok(changes), .. } = judgement else { return None };
+        let Some(Change::Managed(moves)) = changes.first() else { return None };
+        let after = moves.first()?.after.as_ref()?;
+        Some((after.get("uid")?.clone(), after.get("gid")?.clone()))
+    }
+
+    #[test]
+    fn a_new_user_gets_a_number_that_is_free_as_user_and_as_group() {
+        let pair = |uid: &str, gid: &str| Some((uid.to_owned(), gid.to_owned()));
+        assert_eq!(numbers(&bob(None, IdRange::Person)), pair("1002", "1002"));
+        assert_eq!(numbers(&bob(None, IdRange::System)), pair("999", "999"));
+        assert_eq!(numbers(&bob(Some(1001), IdRange::Person)), pair("1001", "1002"));
+        let Judgement::NotOk { fix, .. } = bob(Some(1000), IdRange::Person) else { panic!("held") };
+        assert_eq!(fix, Err("another user has the number 1000".to_owned()));
+    }
+
+    #[test]
+    fn the_first_group_of_a_user_counts_and_is_not_taken_away() {
+        let of = |group: &str, state| {
+            let rule = MembershipRule { user: "alice".to_owned(), group: group.to_owned(), state };
+            judge_membership(&rule, &tables())
+        };
+        assert!(matches!(of("alice", Presence::Present), Judgement::Ok { .. }));
+        let Judgement::NotOk { fix, .. } = of("alice", Presence::Absent) else { panic!("held") };
+        assert_eq!(fix, Err("it is the first group of user alice".to_owned()));
+        assert!(matches!(of("nobody", Presence::Absent), Judgement::Ok { .. }));
+    }
+}

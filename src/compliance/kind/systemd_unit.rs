@@ -1,0 +1,132 @@
+//! `systemd_unit`: a unit that is enabled, running or masked.
+
+use crate::compliance::change::Change;
+use crate::compliance::kind::Judgement;
+use crate::model::{Attributes, Move, Thing};
+use crate::reconcile::desired::rule::kind::SystemdUnitRule;
+
+/// What a rule sees of a unit.
+#[derive(Debug)]
+pub enum UnitSight {
+    /// systemd is not installed.
+    NoSystemd,
+    /// What is so of it; none if there is no such unit.
+    Unit(Option<Attributes>),
+}
+
+/// Judges it.
+pub(crate) fn judge(rule: &SystemdUnitRule, sight: &UnitSight) -> Judgement {
+    let name = &rule.unit;
+    let UnitSight::Unit(unit) = sight else {
+        return Judgement::NotApplicable { reason: "systemd is not installed here".to_owned() };
+    };
+    let none = Attributes::new();
+    let before = unit.as_ref().unwrap_or(&none);
+    let says = |key: &str| before.get(key).map(String::as_str);
+    let state = says("enabled");
+    let (enabled, masked) = (is_enabled(state), is_masked(state));
+    let runs = says("active").map(|active| ["active", "activating", "reloading"].contains(&active));
+    if rule.active.is_some() && unit.is_some() && runs.is_none() {
+        let reason = "systemd does not run here, so that nobody knows what does".to_owned();
+        return Judgement::Error { reason };
+    }
+    let mut after = before.clone();
+    let (mut expected, mut wrong) = (Vec::new(), Vec::new());
+    let mut compare = |wish: Option<bool>, is: bool, words: [&'static str; 2]| {
+        let Some(wish) = wish else { return false };
+        let word = |truth: bool| words[usize::from(!truth)];
+        expected.push(word(wish));
+        if wish != is {
+            wrong.push(word(is));
+        }
+        wish != is
+    };
+    if compare(rule.masked, masked, ["masked", "not masked"]) {
+        let word = if rule.masked == Some(true) { "masked" } else { "disabled" };
+        after.insert("enabled".to_owned(), word.to_owned());
+    }
+    if compare(rule.enabled, enabled, ["enabled", "not enabled"]) {
+        let word = if rule.enabled == Some(true) { "enabled" } else { "disabled" };
+        after.insert("enabled".to_owned(), word.to_owned());
+    }
+    if compare(rule.active, runs == Some(true), ["active", "not active"]) {
+        let word = if rule.active == Some(true) { "active" } else { "inactive" };
+        after.insert("active".to_owned(), word.to_owned());
+    }
+    let expected = format!("{name} {}", expected.join(" and "));
+    if wrong.is_empty() {
+        return Judgement::Ok { expected };
+    }
+    let actual = match unit {
+        None => format!("there is no {name}"),
+        Some(_) => format!("{name} is {}", wrong.join(" and ")),
+    };
+    let fix = possible(rule, unit.as_ref(), state).map(|()| {
+        let thing = Thing::Unit { name: name.clone() };
+        let change = Move { thing, before: unit.clone(), after: Some(after) };
+        vec![Change::Managed(vec![change])]
+    });
+    Judgement::NotOk { expected, actual, fix }
+}
+
+/// `enabled-runtime` is gone after the next boot.
+fn is_enabled(state: Option<&str>) -> bool {
+    matches!(state, Some("enabled" | "alias" | "generated"))
+}
+
+fn is_masked(state: Option<&str>) -> bool {
+    matches!(state, Some("masked" | "masked-runtime"))
+}
+
+/// Whether systemctl can do it.
+fn possible(
+    rule: &SystemdUnitRule,
+    unit: Option<&Attributes>,
+    state: Option<&str>,
+) -> Result<(), String> {
+    let name = &rule.unit;
+    if unit.is_none() {
+        return Err(format!("there is no {name} here: install what brings it"));
+    }
+    match state {
+        Some("masked" | "masked-runtime") if rule.masked.is_none() => {
+            Err(format!("{name} is masked; `masked = false` unmasks it"))
+        }
+        Some(state @ ("static" | "indirect")) if rule.enabled == Some(true) => Err(format!(
+            "{name} is {state}: it has no section [Install] of its own, and others start it"
+        )),
+        Some(state @ ("generated" | "alias" | "transient")) if rule.enabled == Some(false) => {
+            Err(format!("{name} is {state}: systemctl cannot disable it"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::compliance::kind::Judgement;
+    use crate::compliance::kind::systemd_unit::{UnitSight, judge};
+    use crate::model::managed::attributes;
+    use crate::reconcile::desired::rule::kind::SystemdUnitRule;
+
+    fn judged(enabled: Option<bool>, masked: Option<bool>, state: &str) -> Judgement {
+        let rule = SystemdUnitRule { unit: "a.service".to_owned(), enabled, active: None, masked };
+        judge(&rule, &UnitSight::Unit(Some(attributes([("enabled", state)]))))
+    }
+
+    #[test]
+    fn what_systemctl_cannot_do_is_said_and_not_tried() {
+        for (enabled, masked, state, reason) in [
+            (Some(true), None, "static", "is static: it has no section [Install]"),
+            (Some(true), None, "masked", "is masked; `masked = false` unmasks it"),
+            (Some(false), None, "generated", "is generated: systemctl cannot disable it"),
+        ] {
+            let Judgement::NotOk { fix: Err(said), .. } = judged(enabled, masked, state) else {
+                panic!("{state} can be mended");
+            };
+            assert!(said.contains(reason), "{said}");
+        }
+        assert!(matches!(judged(Some(false), None, "static"), Judgement::Ok { .. }));
+        assert!(matches!(judged(None, Some(true), "masked"), Judgement::Ok { .. }));
+    }
+}

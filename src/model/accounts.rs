@@ -1,0 +1,124 @@
+//! Users and groups, as /etc/passwd and /etc/group have them.
+//!
+//! In: both texts. Out: [`AccountTables`]. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::model::Attributes;
+use crate::model::managed::attributes;
+
+/// Every user and group of a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccountTables {
+    /// Users.
+    pub users: Vec<UserEntry>,
+    /// Groups.
+    pub groups: Vec<GroupEntry>,
+}
+
+/// A user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserEntry {
+    /// The name.
+    pub name: String,
+    /// The number.
+    pub uid: u32,
+    /// The number of the first group.
+    pub gid: u32,
+    /// What else is said of them.
+    pub comment: String,
+    /// The home directory.
+    pub home: String,
+    /// The login shell.
+    pub shell: String,
+}
+
+/// A group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupEntry {
+    /// The name.
+    pub name: String,
+    /// The number.
+    pub gid: u32,
+    /// Users whose first group is another.
+    pub members: BTreeSet<String>,
+}
+
+impl AccountTables {
+    /// Reads both; lines that are none are left out.
+    pub fn parse(passwd: &str, group: &str) -> Self {
+        let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
+        Self {
+            users: passwd.lines().filter_map(|line| user(&fields(line))).collect(),
+            groups: group.lines().filter_map(|line| one_group(&fields(line))).collect(),
+        }
+    }
+
+    /// The user of this name.
+    pub fn user(&self, name: &str) -> Option<&UserEntry> {
+        self.users.iter().find(|user| user.name == name)
+    }
+
+    /// The group of this name.
+    pub fn group(&self, name: &str) -> Option<&GroupEntry> {
+        self.groups.iter().find(|group| group.name == name)
+    }
+
+    /// The name of the group with this number.
+    pub fn group_name(&self, gid: u32) -> Option<&str> {
+        self.groups.iter().find(|group| group.gid == gid).map(|group| group.name.as_str())
+    }
+
+    /// Groups that a user is a member of besides the first one.
+    pub fn groups_of(&self, user: &str) -> Vec<&str> {
+        let mut names: Vec<&str> = self
+            .groups
+            .iter()
+            .filter(|group| group.members.contains(user))
+            .map(|group| group.name.as_str())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+fn user(fields: &[String]) -> Option<UserEntry> {
+    let [name, _, uid, gid, comment, home, shell] = fields else { return None };
+    Some(UserEntry {
+        name: name.clone(),
+        uid: uid.parse().ok()?,
+        gid: gid.parse().ok()?,
+        comment: comment.clone(),
+        home: home.clone(),
+        shell: shell.clone(),
+    })
+}
+
+fn one_group(fields: &[String]) -> Option<GroupEntry> {
+    let [name, _, gid, members] = fields else { return None };
+    let members = members.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    Some(GroupEntry { name: name.clone(), gid: gid.parse().ok()?, members })
+}
+
+impl AccountTables {
+    /// What is so of a user: `uid`, `gid`, `group`, `groups`, `comment`, `home`, `shell`.
+    pub fn user_attributes(&self, name: &str) -> Option<Attributes> {
+        let user = self.user(name)?;
+        Some(attributes([
+            ("uid", &user.uid.to_string()),
+            ("gid", &user.gid.to_string()),
+            ("group", self.group_name(user.gid).unwrap_or_default()),
+            ("groups", &self.groups_of(name).join(",")),
+            ("comment", &user.comment),
+            ("home", &user.home),
+            ("shell", &user.shell),
+        ]))
+    }
+
+    /// What is so of a group: `gid`, `members`.
+    pub fn group_attributes(&self, name: &str) -> Option<Attributes> {
+        let group = self.group(name)?;
+        let members: Vec<&str> = group.members.iter().map(String::as_str).collect();
+        Some(attributes([("gid", &group.gid.to_string()), ("members", &members.join(","))]))
+    }
+}

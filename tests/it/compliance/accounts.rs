@@ -1,0 +1,145 @@
+//! Users and groups of a real Debian, changed by its own programs.
+
+use tidegate::compliance::record::FixResult;
+use tidegate::compliance::verdict::VerdictStatus;
+
+use crate::compliance::debian;
+use crate::compliance::seven::{Fix, Row, all_seven};
+use crate::compliance::support::{Host, only, rule};
+
+/// Runs a program of the host.
+fn run(host: &Host, argv: &[&str]) {
+    let status = std::process::Command::new("chroot").arg(host.path("/")).args(argv).status();
+    assert!(status.unwrap().success(), "{argv:?}");
+}
+
+fn with_alice() -> Host {
+    let host = debian::host();
+    run(&host, &["groupadd", "-g", "1000", "alice"]);
+    run(&host, &["useradd", "-N", "-u", "1000", "-g", "1000", "-G", "adm,users", "alice"]);
+    host
+}
+
+#[test]
+fn users_do_all_seven_on_a_real_debian() {
+    all_seven(
+        &with_alice(),
+        &[
+            Row {
+                kind: "user",
+                lines: "user = \"bob\"\ncomment = \"Bob of billing\"\nshell = \"/bin/bash\"",
+                expected: "a user bob",
+                actual: "there is no user bob",
+                fix: Fix::Plan(&[
+                    "+++ user bob",
+                    "+uid = 1001",
+                    "+gid = 1001",
+                    "+shell = /bin/bash",
+                ]),
+            },
+            Row {
+                kind: "user",
+                lines: "user = \"app1\"\nsystem = true\ngroup = \"www-data\"\nhome = \"/srv/app1\"",
+                expected: "a user app1",
+                actual: "there is no user app1",
+                fix: Fix::Plan(&["+uid = 999", "+gid = 33", "+shell = /usr/sbin/nologin"]),
+            },
+            Row {
+                kind: "user",
+                lines: "user = \"alice\"\nshell = \"/usr/sbin/nologin\"\ngroup = \"adm\"",
+                expected: "user alice: gid 4, shell /usr/sbin/nologin",
+                actual: "user alice: gid 1000, shell /bin/sh",
+                fix: Fix::Plan(&["-gid = 1000", "+gid = 4", "+shell = /usr/sbin/nologin"]),
+            },
+            Row {
+                kind: "user",
+                lines: "user = \"alice\"\nstate = \"absent\"",
+                expected: "no user alice",
+                actual: "there is a user alice",
+                fix: Fix::Plan(&[
+                    "--- user alice",
+                    "+++ /dev/null",
+                    "-uid = 1000",
+                    "-groups = adm,users",
+                ]),
+            },
+        ],
+    );
+}
+
+#[test]
+fn groups_and_members_do_all_seven_on_a_real_debian() {
+    all_seven(
+        &with_alice(),
+        &[
+            Row {
+                kind: "group",
+                lines: "group = \"deploy\"\ngid = 2000",
+                expected: "a group deploy",
+                actual: "there is no group deploy",
+                fix: Fix::Plan(&["+++ group deploy", "+gid = 2000"]),
+            },
+            Row {
+                kind: "group",
+                lines: "group = \"users\"\ngid = 2001",
+                expected: "group users: gid 2001",
+                actual: "group users: gid 100",
+                fix: Fix::Plan(&["-gid = 100", "+gid = 2001"]),
+            },
+            Row {
+                kind: "group",
+                lines: "group = \"users\"\nstate = \"absent\"",
+                expected: "no group users",
+                actual: "there is a group users",
+                fix: Fix::Plan(&["--- group users", "-members = alice"]),
+            },
+            Row {
+                kind: "membership",
+                lines: "user = \"alice\"\ngroup = \"sudo\"",
+                expected: "user alice in group sudo",
+                actual: "user alice is not in group sudo",
+                fix: Fix::Plan(&["+++ user alice in group sudo"]),
+            },
+            Row {
+                kind: "membership",
+                lines: "user = \"alice\"\ngroup = \"adm\"\nstate = \"absent\"",
+                expected: "user alice not in group adm",
+                actual: "user alice is in group adm",
+                fix: Fix::Plan(&["--- user alice in group adm"]),
+            },
+        ],
+    );
+}
+
+#[test]
+fn no_password_is_in_a_record_and_one_who_is_brought_back_has_none() {
+    let host = with_alice();
+    run(&host, &["usermod", "-p", "canary-hash", "alice"]);
+    let record = host.fix(&rule("user", "user = \"alice\"\nstate = \"absent\"")).unwrap();
+    assert_eq!(record.result, FixResult::Fixed);
+    let stored = host.dir.path().join("state/fixes").join(&record.id).join("record.json");
+    assert!(!std::fs::read_to_string(stored).unwrap().contains("canary"));
+    assert_eq!(host.restore(&record), FixResult::Fixed);
+    assert!(host.text("/etc/shadow").contains("alice:!:"));
+}
+
+#[test]
+fn what_cannot_be_is_not_tried() {
+    let host = with_alice();
+    for (kind, lines, reason) in [
+        ("user", "user = \"bob\"\nuid = 1000", "another user has the number 1000"),
+        ("group", "group = \"bob\"\ngid = 4", "group adm has the number 4"),
+        ("membership", "user = \"bob\"\ngroup = \"adm\"", "makes user bob"),
+        ("membership", "user = \"alice\"\ngroup = \"none\"", "makes group none"),
+    ] {
+        let checked = only(host.check(&rule(kind, lines)));
+        assert_eq!(checked.verdict.status, VerdictStatus::NotOk, "{lines}");
+        assert!(checked.verdict.reason.unwrap().contains(reason), "{lines}");
+        assert!(checked.changes.is_empty(), "{lines}");
+    }
+    // Somebody came in between: nothing is overwritten.
+    let record = host.fix(&rule("user", "user = \"alice\"\nshell = \"/bin/bash\"")).unwrap();
+    run(&host, &["usermod", "-c", "by hand", "alice"]);
+    let FixResult::Failed { reason } = host.restore(&record) else { panic!("restored") };
+    assert!(reason.contains("user alice is no longer as it was"), "{reason}");
+}

@@ -1,0 +1,164 @@
+//! The seven things that every kind of rule must do, told by a row a rule.
+//!
+//! Check, plan, fix, a second check that changes nothing, restore, not applicable, without
+//! privilege.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use tidegate::compliance::change::Change;
+use tidegate::compliance::record::FixResult;
+use tidegate::compliance::verdict::VerdictStatus;
+
+use crate::compliance::cli::{Stage, everybody, json};
+use crate::compliance::support::{Host, only, rule};
+
+/// A rule that does not hold on some host, and what comes of it.
+pub(crate) struct Row {
+    pub(crate) kind: &'static str,
+    pub(crate) lines: &'static str,
+    /// What the verdict's two texts begin with.
+    pub(crate) expected: &'static str,
+    pub(crate) actual: &'static str,
+    /// What comes of it.
+    pub(crate) fix: Fix,
+}
+
+/// How a rule is mended.
+pub(crate) enum Fix {
+    /// These lines are in the plan.
+    Plan(&'static [&'static str]),
+    /// It is not, and this is why.
+    Cannot(&'static str),
+}
+
+/// Runs them all; the host is afterwards as it was.
+pub(crate) fn all_seven(host: &Host, rows: &[Row]) {
+    for row in rows {
+        let Row { kind, lines, expected, actual, fix } = row;
+        let text = rule(kind, lines);
+        let before = etc(host);
+        // Check.
+        let first = only(host.check(&text));
+        let verdict = &first.verdict;
+        assert_eq!(verdict.status, VerdictStatus::NotOk, "{text}\n{verdict:#?}");
+        assert!(verdict.expected.starts_with(expected), "{text}\n{verdict:#?}");
+        assert!(verdict.actual.starts_with(actual), "{text}\n{verdict:#?}");
+        not_applicable(host, row);
+        without_privilege(host, row, &before);
+        match fix {
+            Fix::Plan(plan) => mended(host, &text, plan, &first.changes),
+            Fix::Cannot(reason) => {
+                let said = verdict.reason.as_deref().unwrap_or_default();
+                assert!(said.contains(reason), "{text}\n{said}");
+                assert!(!verdict.fixable && first.changes.is_empty(), "{text}");
+            }
+        }
+        // Restored, or never touched.
+        assert_eq!(only(host.check(&text)).verdict, *verdict, "{text}");
+        assert_same(&etc(host), &before, &text);
+    }
+}
+
+fn mended(host: &Host, text: &str, plan: &[&str], changes: &[Change]) {
+    let diff: String = changes.iter().map(Change::diff).collect();
+    for line in plan {
+        assert!(diff.lines().any(|found| found == *line), "{text}\nno `{line}` in\n{diff}");
+    }
+    let record = host.fix(text).unwrap();
+    assert_eq!(record.result, FixResult::Fixed, "{text}");
+    let again = only(host.check(text));
+    assert_eq!(again.verdict.status, VerdictStatus::Ok, "{text}\n{:#?}", again.verdict);
+    assert!(again.changes.is_empty() && !again.verdict.expected.is_empty(), "{text}");
+    let mended = etc(host);
+    assert_eq!(host.fix(text).unwrap().result, FixResult::Fixed, "{text}");
+    assert_same(&etc(host), &mended, &format!("a second fix changes nothing\n{text}"));
+    assert_eq!(host.restore(&record), FixResult::Fixed, "{text}");
+}
+
+fn not_applicable(host: &Host, Row { kind, lines, .. }: &Row) {
+    let elsewhere = rule(kind, &format!("{lines}\nmatch = {{ os = \"plan9\" }}"));
+    let verdict = only(host.check(&elsewhere)).verdict;
+    assert_eq!(verdict.status, VerdictStatus::NotApplicable, "{elsewhere}");
+    assert!(verdict.reason.unwrap().ends_with(", not plan9"), "{elsewhere}");
+}
+
+/// What the kernel, dnf and rpm's library say to those who may not.
+const DENIED: [&str; 4] =
+    ["ermission denied", "not permitted", "superuser privileges", "rpmdb open failed"];
+
+/// Somebody who may not change the host is told so, and changes nothing.
+fn without_privilege(host: &Host, Row { kind, lines, fix, .. }: &Row, before: &Etc) {
+    // The host's folder is reached by anybody; what is in it is as it is.
+    fs::set_permissions(host.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let policy = format!("[policy]\nfixes = [\"{kind}\"]\n");
+    let stage = Stage::on(tempfile::tempdir().unwrap(), &host.path("/"), &policy);
+    stage.commit("rulesets/it/linux.toml", &rule(kind, lines));
+    everybody(stage.dir.path());
+    let checked = json(&stage.as_nobody(&["check", "--rule", "it.linux/a", "-o", "json"]));
+    let verdict = &checked["verdicts"][0];
+    let fixed = stage.as_nobody(&["fix", "--rule", "it.linux/a", "--yes"]);
+    let said = format!("{verdict}\n{}{}", fixed.out, fixed.err);
+    if matches!(fix, Fix::Plan(_)) || verdict["status"] == "error" {
+        let denied = DENIED.iter().any(|words| said.contains(words));
+        assert!(denied, "{kind} {lines}\n{said}");
+    }
+    if verdict["status"] != "error" {
+        assert_ne!(fixed.code, 0, "{kind} {lines}\n{said}");
+    }
+    assert_same(&etc(host), before, lines);
+}
+
+type Etc = BTreeMap<String, String>;
+
+/// Paths, modes, owners, link texts and contents of /etc.
+fn etc(host: &Host) -> Etc {
+    let mut found = Etc::new();
+    let mut folders = vec![host.path("/etc")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let meta = fs::symlink_metadata(&path).unwrap();
+            if meta.is_dir() {
+                folders.push(path.clone());
+            }
+            if is_kept(&path) {
+                let content = if meta.is_file() { fs::read(&path).unwrap() } else { Vec::new() };
+                let to = fs::read_link(&path).unwrap_or_default();
+                let owned = (meta.mode(), meta.uid(), meta.gid());
+                let text = accounts(&path, String::from_utf8_lossy(&content).into_owned());
+                found.insert(
+                    path.display().to_string(),
+                    format!("{owned:?} {} {text}", to.display()),
+                );
+            }
+        }
+    }
+    found
+}
+
+/// Who comes back stands at the end, with `!` for any password that fits nothing.
+fn accounts(path: &Path, text: String) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if !["passwd", "group", "shadow", "gshadow"].contains(&name.as_ref()) {
+        return text;
+    }
+    let mut lines: Vec<String> = text.lines().map(|line| line.replacen(":*:", ":!:", 1)).collect();
+    lines.sort();
+    lines.join("\n")
+}
+
+/// Programs keep backups and caches of their own.
+fn is_kept(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let own = ["ld.so.cache", "subuid", "subgid", ".pwd.lock", ".updated"];
+    !name.ends_with('-') && !own.contains(&name.as_ref())
+}
+
+fn assert_same(now: &Etc, before: &Etc, of: &str) {
+    let differs = |key: &&String| now.get(*key) != before.get(*key);
+    let keys: Vec<&String> = now.keys().chain(before.keys()).filter(differs).collect();
+    assert!(keys.is_empty(), "{of}\n{keys:#?}");
+}
