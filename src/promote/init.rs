@@ -1,4 +1,5 @@
-//! Makes a repository whose lines each begin with a signed anchor.
+//! Makes a repository whose lines each begin with a signed anchor, on a root that all share: git merges
+//! only what is related.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -20,6 +21,9 @@ const FILES_MAX: usize = 100_000;
 const LEVELS_MAX: usize = 32;
 /// Bytes of a file at most.
 const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// What the root says: it is below every anchor, so nobody judges it.
+const ROOT_MESSAGE: &str = "Begin\n\nEach environment's line goes on from here with its anchor.\n";
 
 /// Run by git before a push: what would be refused on a node is refused here.
 const PRE_PUSH: &str = r#"#!/bin/sh
@@ -129,18 +133,26 @@ pub fn init(request: &InitRequest) -> Result<Vec<Anchored>, InitError> {
     let first = lines.first().map_or("main", |line| line.environment.as_str()).to_owned();
     let repository = OwnRepository::create(destination, &first).map_err(InitError::Git)?;
     let mut anchored: Vec<Anchored> = Vec::new();
+    let mut root = None;
     for mut line in lines {
         let source = line.from.as_ref().and_then(|f| anchored.iter().find(|a| a.environment == *f));
         if let Some(source) = source {
             line.set_source_anchor(source.anchor);
         }
         let (signer, identity, name) = who(&line, people.as_ref())?;
-        let tree = repository.write_tree(&line.files).map_err(InitError::Git)?;
-        let message = line.message();
-        let draft =
-            CommitDraft { tree, parents: Vec::new(), identity, time: request.time, message };
-        let signature = signer.sign(&draft.payload()).map_err(InitError::Sign)?;
-        let anchor = repository.write_commit(&draft.signed(&signature)).map_err(InitError::Git)?;
+        let commit = |files: &Files, parents, message| {
+            let tree = repository.write_tree(files).map_err(InitError::Git)?;
+            let (identity, time) = (identity.clone(), request.time);
+            let draft = CommitDraft { tree, parents, identity, time, message };
+            let signature = signer.sign(&draft.payload()).map_err(InitError::Sign)?;
+            repository.write_commit(&draft.signed(&signature)).map_err(InitError::Git)
+        };
+        let shared = match root {
+            Some(root) => root,
+            None => commit(&root_files(&line.files), Vec::new(), ROOT_MESSAGE.to_owned())?,
+        };
+        root = Some(shared);
+        let anchor = commit(&line.files, vec![shared], line.message())?;
         let branch = line.environment.as_str();
         repository.set_branch(branch, anchor).map_err(InitError::Git)?;
         let key = format!("tidegate.{branch}.anchor");
@@ -151,6 +163,12 @@ pub fn init(request: &InitRequest) -> Result<Vec<Anchored>, InitError> {
     repository.check_out(&first).map_err(InitError::Git)?;
     install_hook(&repository.git_dir())?;
     Ok(anchored)
+}
+
+/// What the root holds: which repository this is.
+fn root_files(files: &Files) -> Files {
+    let named = files.iter().filter(|(path, _)| *path == "tidegate.toml");
+    named.map(|(path, file)| (path.clone(), file.clone())).collect()
 }
 
 /// Makes or reads a key for everybody, and writes it into each trust.toml that lists them.

@@ -113,6 +113,22 @@ async fn a_hotfix_is_what_lies_in_the_work_tree_and_lives_until_it_is_given_up()
 }
 
 #[tokio::test]
+async fn the_manuals_recipe_in_plain_git_lands_on_lines_that_init_began() {
+    let stage = Stage::new().await;
+    stage.change("alice", "dev", PINS, &stage.pins("app1", 1), "app1 1.1.0");
+    let git = |args: &str| stage.git("bob", &args.split(' ').collect::<Vec<_>>());
+    git("fetch -q");
+    git("switch -q tst");
+    git("merge -q --no-ff --no-commit -s ours origin/dev");
+    git("restore --source origin/dev -SW -- . :!environments/tst");
+    let trailer = ["commit", "-q", "-S", "--trailer", "Tidegate: promote tst", "-m", "Promote dev"];
+    stage.git("bob", &trailer);
+    git("push -q origin tst");
+    stage.verify("tst");
+    assert_eq!(stage.file("tst", PINS), stage.pins("app1", 1).trim());
+}
+
+#[tokio::test]
 async fn a_repository_without_remotes_is_its_own_origin_and_its_work_tree_follows() {
     let stage = Stage::new().await;
     let key = stage.path("keys").join("alice").display().to_string();

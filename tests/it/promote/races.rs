@@ -36,7 +36,7 @@ async fn who_is_overtaken_promotes_on_top_of_the_other_commit() {
     assert_eq!(said.code, 0, "{}", said.err);
     assert!(said.err.contains("somebody pushed first: again"), "{}", said.err);
     let subjects = stage.git("origin.git", &["log", "--first-parent", "--format=%s", "tst"]);
-    assert_eq!(subjects, "Promote dev to tst\nLabels\nBegin tst");
+    assert_eq!(subjects, "Promote dev to tst\nLabels\nBegin tst\nBegin");
     stage.verify("tst");
 }
 
@@ -52,7 +52,7 @@ async fn a_plan_that_the_other_push_changed_is_shown_and_not_pushed() {
     assert!(said.err.contains("the plan is another one now"), "{}", said.err);
     assert!(said.out.contains("on n1, n2"), "{}", said.out);
     let subjects = stage.git("origin.git", &["log", "--first-parent", "--format=%s", "tst"]);
-    assert_eq!(subjects, "Labels\nBegin tst");
+    assert_eq!(subjects, "Labels\nBegin tst\nBegin");
 }
 
 #[tokio::test]
