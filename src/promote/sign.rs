@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use ssh_key::private::KeypairData;
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
 
 /// What git signs commits under.
@@ -119,7 +120,7 @@ impl Signer {
                 let file = if is_public && private.exists() { &private } else { &path };
                 let own_program = config("gpg.ssh.program");
                 match Self::from_file(file) {
-                    Ok(Self::Key(key)) if !key.is_encrypted() && own_program.is_none() => {
+                    Ok(Self::Key(key)) if is_whole(&key) && own_program.is_none() => {
                         Ok(Self::Key(key))
                     }
                     _ => Ok(Self::SshKeygen { program, key: path }),
@@ -170,6 +171,15 @@ impl Signer {
             }
         }
     }
+}
+
+/// Whether a key's file is all that signing needs: no passphrase, and no security key's touch.
+fn is_whole(key: &PrivateKey) -> bool {
+    let data = key.key_data();
+    !matches!(
+        data,
+        KeypairData::Encrypted(_) | KeypairData::SkEd25519(_) | KeypairData::SkEcdsaSha2NistP256(_)
+    )
 }
 
 /// The key that the configuration names, or lets a command name.

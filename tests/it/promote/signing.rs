@@ -116,6 +116,23 @@ async fn a_key_with_a_passphrase_signs_once_the_agent_has_it() {
 }
 
 #[tokio::test]
+async fn a_security_keys_file_is_left_to_ssh_keygen() {
+    let stage = waiting().await;
+    for name in ["security_key", "security_key.pub"] {
+        let from = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/promote/");
+        std::fs::copy(format!("{from}{name}"), stage.path(name)).unwrap();
+        std::fs::set_permissions(stage.path(name), Permissions::from_mode(0o600)).unwrap();
+    }
+    let file = stage.path("security_key.pub");
+    stage.ok("alice", &["trust", "add", "bob", "--env", "tst", "--key", file.to_str().unwrap()]);
+    stage.git("bob", &["config", "user.signingkey", file.to_str().unwrap()]);
+    // It is not plugged in here.
+    let said = stage.run("bob", &["promote", "--to", "tst"]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(said.err.contains("`ssh-keygen` did not sign"), "{}", said.err);
+}
+
+#[tokio::test]
 async fn another_program_signs_in_ssh_keygens_place() {
     let stage = waiting().await;
     let program = stage.path("signer");
