@@ -53,7 +53,7 @@ impl Copying<'_> {
             return Ok((found, CopyReport::default()));
         }
         let settings = CopySettings { stop: self.interrupts.stop(), ..self.settings.clone() };
-        let progress = Progress::begin(self.ctx, &found.plan, self.told);
+        let progress = Progress::begin(self.ctx, &found, self.told);
         let report = self.interrupts.during(|| {
             block_on(async {
                 let listen = |event: &_| progress.event(event);

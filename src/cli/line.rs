@@ -97,6 +97,11 @@ pub fn run(args: &LineArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
     let line = names.iter().map(|name| standing(&desk, name)).collect::<Result<Vec<_>, _>>()?;
     let objects = desk.objects().map_err(|error| explain(&error))?;
     let mut apps = view(&objects, &line, desk.now);
+    if let Some(unknown) = args.app.iter().find(|name| apps.iter().all(|app| app.app != **name)) {
+        let known: Vec<&str> = apps.iter().map(|app| app.app.as_str()).collect();
+        return Err(CommandError::usage(format!("no service belongs to the app `{unknown}`"))
+            .hint(format!("there are {}", known.join(", "))));
+    }
     apps.retain(|app| args.app.is_empty() || args.app.contains(&app.app));
     let hubs: Vec<HubState> =
         line.iter().map(|above| hub_state(args, &desk, &line, above)).collect();

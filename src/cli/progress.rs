@@ -3,12 +3,13 @@
 //! In: [`CopyEvent`]s. Out: text on standard error.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::cli::context::{Context, Verbosity};
 use crate::cli::output::is_watched;
-use crate::hub::copy::{CopyEvent, CopyPlan};
+use crate::hub::copy::{CopyEvent, Survey, WantedImage};
 
 /// Time between two drawings: often enough for the eye.
 const DRAW: Duration = Duration::from_millis(100);
@@ -40,6 +41,8 @@ pub struct Progress {
     bytes: u64,
     n_blobs: usize,
     began: Instant,
+    /// Images that only get their tag: nothing of them is copied.
+    untagged: BTreeSet<WantedImage>,
     state: RefCell<State>,
 }
 
@@ -66,16 +69,17 @@ pub fn amount(bytes: u64) -> String {
 }
 
 impl Progress {
-    /// Begins to tell about `plan`.
-    pub fn begin(ctx: &Context, plan: &CopyPlan, told: Told) -> Self {
+    /// Begins to tell about the plan of `found`.
+    pub fn begin(ctx: &Context, found: &Survey, told: Told) -> Self {
         let manner = match ctx.verbosity {
             _ if told == Told::Program => Manner::Json,
             Verbosity::Quiet => Manner::Nothing,
             _ if is_watched() => Manner::Bar,
             _ => Manner::Lines,
         };
-        let (bytes, n_blobs) = (plan.bytes(), plan.blobs.len());
-        Self { manner, bytes, n_blobs, began: Instant::now(), state: RefCell::default() }
+        let (bytes, n_blobs) = (found.plan.bytes(), found.plan.blobs.len());
+        let (began, untagged) = (Instant::now(), found.untagged.clone());
+        Self { manner, bytes, n_blobs, began, untagged, state: RefCell::default() }
     }
 
     /// Takes note of an event.
@@ -91,7 +95,7 @@ impl Progress {
         }
         match self.manner {
             Manner::Bar => self.draw(&mut state, event),
-            Manner::Lines => tell_line(event),
+            Manner::Lines => self.tell_line(event),
             Manner::Json => tell_json(event),
             Manner::Nothing => {}
         }
@@ -100,7 +104,7 @@ impl Progress {
     fn draw(&self, state: &mut State, event: &CopyEvent) {
         if !matches!(event, CopyEvent::Bytes { .. } | CopyEvent::Blob { .. }) {
             clear();
-            tell_line(event);
+            self.tell_line(event);
         } else if state.drawn.is_some_and(|last| last.elapsed() < DRAW) {
             return;
         }
@@ -119,6 +123,20 @@ impl Progress {
         say(&format!("\r{percent:3} %  {done} of {all}{speed}  {blobs}\x1b[K"));
     }
 
+    fn tell_line(&self, event: &CopyEvent) {
+        match event {
+            CopyEvent::Image { image } => {
+                let word = if self.untagged.contains(image) { "tagged" } else { "copied" };
+                say(&format!("{word} {image}\n"));
+            }
+            CopyEvent::Failed { image, reason } => say(&format!("failed {image}: {reason}\n")),
+            CopyEvent::Retry { digest, reason, .. } => {
+                say(&format!("trying {} again: {reason}\n", digest.short()));
+            }
+            CopyEvent::Bytes { .. } | CopyEvent::Blob { .. } => {}
+        }
+    }
+
     /// Takes the bar away.
     pub fn end(&self) {
         if self.manner == Manner::Bar {
@@ -135,17 +153,6 @@ fn clear() {
 fn say(text: &str) {
     let mut err = std::io::stderr().lock();
     drop(write!(err, "{text}").and_then(|()| err.flush()));
-}
-
-fn tell_line(event: &CopyEvent) {
-    match event {
-        CopyEvent::Image { image } => say(&format!("copied {image}\n")),
-        CopyEvent::Failed { image, reason } => say(&format!("failed {image}: {reason}\n")),
-        CopyEvent::Retry { digest, reason, .. } => {
-            say(&format!("trying {} again: {reason}\n", digest.short()));
-        }
-        CopyEvent::Bytes { .. } | CopyEvent::Blob { .. } => {}
-    }
 }
 
 fn tell_json(event: &CopyEvent) {

@@ -210,7 +210,7 @@ impl Bring<'_> {
             &request,
             |error| explain(error),
             |survey| {
-                if !survey.plan.is_empty() {
+                if survey.plan.missing().any(|image| !survey.untagged.contains(image)) {
                     let amount = amount(survey.plan.bytes());
                     self.ctx.notice(&format!("copying {amount} to {}", self.hub.hub));
                 }

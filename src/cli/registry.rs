@@ -10,7 +10,9 @@ use crate::cli::error::CommandError;
 use crate::clients::docker::{RegistryAuth, RegistryCredentials, ask_helper, login_name};
 use crate::clients::git::user_config;
 use crate::clients::host::read_bounded;
-use crate::clients::registry::{PlainHttp, RegistryClient, RegistryOptions};
+use crate::clients::registry::{
+    PlainHttp, RegistryClient, RegistryError, RegistryErrorKind, RegistryOptions,
+};
 use crate::model::Hub;
 
 /// A few registries' credentials, or a bundle of authorities.
@@ -25,6 +27,27 @@ pub fn client(hub: &Hub, plain_http: PlainHttp) -> Result<RegistryClient, Comman
     let client = RegistryClient::new(hub, options).map_err(|error| CommandError::failed(&error))?;
     let token_server = user_config(&format!("tidegate.{}.tokenServer", hub.authority()));
     Ok(client.with_token_server(token_server))
+}
+
+/// A hub's failure, with what mends it.
+pub fn explain(hub: &Hub, error: &RegistryError) -> CommandError {
+    let failed = CommandError::failed(error);
+    match error.kind {
+        RegistryErrorKind::Unauthorized => {
+            let server = hub.authority();
+            failed.hint(format!(
+                "may you do that there? `docker login {server}`, or `[hub] credentials` on a node"
+            ))
+        }
+        RegistryErrorKind::ForeignRealm => {
+            failed.hint("nothing was sent there; ask who keeps the hub whether that is meant")
+        }
+        RegistryErrorKind::Unreachable => failed.hint(format!(
+            "is {hub} up, and does this machine trust its certificate? `curl -v https://{}/v2/`",
+            hub.authority()
+        )),
+        _ => failed,
+    }
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, CommandError> {

@@ -17,7 +17,9 @@ use crate::promote::roster::{RosterChange, edit};
 use crate::promote::tip::Tip;
 use crate::reconcile::trust::Objects as _;
 use crate::reconcile::trust::keys::Key;
-use crate::reconcile::trust::policy::{POLICY_BYTES_MAX, PersonName, Role, TrustPolicy};
+use crate::reconcile::trust::policy::{
+    POLICY_BYTES_MAX, PersonName, PolicyError, Role, TrustPolicy,
+};
 
 /// A public key is a line; a certificate is a page.
 const KEY_BYTES_MAX: u64 = 1 << 20;
@@ -192,8 +194,13 @@ fn land(
         let text = edit(&String::from_utf8_lossy(&text), change)
             .map_err(|error| CommandError::new(ErrorKind::Usage, error.to_string()))?;
         TrustPolicy::parse(text.as_bytes()).map_err(|error| {
-            CommandError::usage(format!("trust.toml would not be valid then: {error}"))
-                .hint("give the role to somebody else first, or mend its threshold by hand")
+            let hint = match &error {
+                PolicyError::KeyTwice { .. } => {
+                    "it is there already: `tidegate trust remove NAME --key OLD` takes another one away"
+                }
+                _ => "give the role to somebody else first, or mend its threshold by hand",
+            };
+            CommandError::usage(format!("trust.toml would not be valid then: {error}")).hint(hint)
         })?;
         put(path, text.as_bytes())?;
         if let Some(bytes) = &certificate {

@@ -129,7 +129,10 @@ impl Question {
             (Some(text), None) => {
                 let (remote, environment) = remote(args, text, environment)?;
                 let pinned = match &remote.url {
-                    RemoteUrl::Path(path) => pinned_in(path, &environment)?,
+                    RemoteUrl::Path(path) => {
+                        open(path)?;
+                        pinned_in(path, &environment)?
+                    }
                     _ => None,
                 };
                 let anchor = pinned.ok_or_else(|| {

@@ -9,11 +9,11 @@ use serde::Serialize;
 use crate::cli::context::Context;
 use crate::cli::copying::{Copying, Go, notes};
 use crate::cli::error::{CommandError, Outcome};
-use crate::cli::hub::explain;
 use crate::cli::interrupt::Interrupts;
 use crate::cli::lines::{Line, Lines};
 use crate::cli::output::{Cell, Format, Table, Tone, write_json};
 use crate::cli::progress::{Told, amount};
+use crate::cli::registry::explain;
 use crate::cli::source::SourceArgs;
 use crate::hub::copy::{
     CopyReport, CopyRequest, CopySettings, Scrutiny, Survey, WantedImage, WithReferrers,

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, Outcome};
-use crate::cli::hub::explain;
 use crate::cli::lines::{Line, Lines};
 use crate::cli::output::{Cell, Format, Table, Tone, write_json};
 use crate::cli::progress::amount;
+use crate::cli::registry::explain;
 use crate::cli::source::SourceArgs;
 use crate::hub::{Held, Stock, stock};
 use crate::model::{CommitId, Digest, EnvironmentName, Hub, RepositoryPath};

@@ -11,7 +11,8 @@ use crate::cli::interrupt::Interrupts;
 use crate::cli::land::explain;
 use crate::cli::output::counted;
 use crate::cli::progress::{Told, amount};
-use crate::cli::registry::client;
+use crate::cli::registry::{client, explain as hub_error};
+use crate::clients::registry::RegistryErrorKind;
 use crate::hub::copy::{CopyReport, CopyRequest, CopySettings, Survey, WantedImage};
 use crate::hub::{FirstHub, hub_of};
 use crate::lint::Files;
@@ -90,10 +91,7 @@ impl Bring<'_> {
         let (found, report) = copying.run(
             (&source, &target),
             &request,
-            |error| {
-                CommandError::failed(error)
-                    .hint(format!("may you read {0}? docker login {0}", own.hub.authority()))
-            },
+            |error| hub_error(&own.hub, error),
             |found| self.decide(go, found, &from, &own),
         )?;
         all_copied(&report, &own)?;
@@ -119,8 +117,12 @@ impl Bring<'_> {
             };
             let message =
                 format!("neither {} nor {} gives {image}{more}: {error}", own.hub, from.hub);
+            let hint = match error.kind {
+                RegistryErrorKind::NotFound => format!("push it to {}", from.hub),
+                _ => hub_error(&from.hub, error).hint.unwrap_or_default(),
+            };
             return Err(CommandError::new(ErrorKind::Failed, message)
-                .hint(format!("push it to {}; nothing was pushed to the line", from.hub)));
+                .hint(format!("{hint}; nothing was pushed to the line")));
         }
         if go == Go::Copy {
             self.tell(found, from, own);

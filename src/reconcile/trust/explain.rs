@@ -106,8 +106,8 @@ pub fn explain(
     checks.push(Check { rule: "threshold", found });
     let found = format!("keys and approvals count at {}; none was revoked here", accepted.time);
     checks.push(Check { rule: "expired", found });
-    let found =
-        format!("{} parents; it changes only what `{}` may", header.parents.len(), accepted.kind);
+    let parents = if header.parents.len() == 1 { "one parent" } else { "two parents" };
+    let found = format!("{parents}; it changes only what `{}` may", accepted.kind);
     checks.push(Check { rule: "structure", found });
     promotion(accepted, &require, &mut checks);
     let Accepted { kind, time, claim, origin, .. } = accepted.clone();

@@ -266,7 +266,10 @@ impl<'a, O: Objects> Judge<'a, O> {
         let (least, most) = case.rule.parents;
         let parents = case.commit.parents.len();
         if !(least..=most).contains(&parents) {
-            let reason = format!("it has {parents} parents; `{}` has {least} to {most}", case.kind);
+            let wanted =
+                if least == most { most.to_string() } else { format!("{least} or {most}") };
+            let has = if parents == 1 { "1 parent".into() } else { format!("{parents} parents") };
+            let reason = format!("it has {has}; `{}` has {wanted}", case.kind);
             return Err(case.refuse(Rule::Structure, reason, remedy::parents(case.kind, parents)));
         }
         let paths = self.trees.differences(case.base.tree, case.commit.tree);
