@@ -91,6 +91,7 @@ pub struct Examined {
     facts: Facts,
     in_force: BTreeMap<ServiceName, DesiredService>,
     observed: Result<ObservedState, String>,
+    commands: BTreeSet<String>,
 }
 
 impl Examined {
@@ -136,7 +137,8 @@ impl Examined {
         if wanted.any(&["hub_login"]) {
             facts.learn("hub_login", login(&node.settings, &desired).await);
         }
-        Ok(Self { desired, host, facts, in_force, observed })
+        let commands = node.settings.policy.commands.clone();
+        Ok(Self { desired, host, facts, in_force, observed, commands })
     }
 
     /// Mends what one rule finds now, if it finds anything: what an earlier fix changed, such as a
@@ -162,7 +164,8 @@ impl Examined {
         purpose: Purpose,
     ) -> Vec<Checked> {
         let (desired, facts, host) = (&self.desired, &self.facts, &self.host);
-        let input = CheckInput { desired, facts, host, purpose };
+        let commands = &self.commands;
+        let input = CheckInput { desired, facts, host, purpose, commands };
         check(input, rules)
     }
 

@@ -22,6 +22,8 @@ pub struct NodePolicy {
     pub docker_socket: BTreeSet<ServiceName>,
     /// Kinds of rules whose fixes may change this host.
     pub fixes: BTreeSet<String>,
+    /// Programs that rules of kind `command` may run, by their whole paths.
+    pub commands: BTreeSet<String>,
 }
 
 /// Reads `[policy]`.
@@ -36,6 +38,7 @@ pub(crate) fn read_policy(mut section: Section<'_>) -> NodePolicy {
         },
         docker_socket: section.list("docker_socket").into_iter().collect(),
         fixes: section.list::<FixKind>("fixes").into_iter().map(|kind| kind.0).collect(),
+        commands: section.list::<HostPath>("commands").into_iter().map(|path| path.0).collect(),
     };
     section.finish();
     policy

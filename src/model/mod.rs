@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod check_schedule;
 pub mod commit;
+pub mod cron;
 pub mod diagnostic;
 pub mod digest;
 pub mod duration;
@@ -17,6 +18,7 @@ pub mod objects;
 pub mod path_state;
 pub mod revision;
 pub mod schedule;
+pub mod seen;
 pub mod selector;
 pub mod size;
 pub mod version;

@@ -14,6 +14,7 @@ mod managed;
 mod process;
 mod read;
 mod root;
+mod seen;
 mod tree;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub use managed::{InstalledPackage, Units};
 pub use process::{CHANGE_TIME_MAX, LOOK_TIME_MAX, ProcessError, Program, Ran, run};
 pub use read::{others_read, read_bounded};
 pub use root::{HostRoot, Stamp};
+pub use seen::certificate;
 pub use tree::{FILE_BYTES_MAX, FILES_MAX, TREE_BYTES_MAX, read_tree};
 
 use std::path::{Path, PathBuf};

@@ -23,7 +23,9 @@ const BYTES_MAX: u64 = 16 * 1024 * 1024;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Runs a program below a folder.
 const CHROOT: &str = "chroot";
-/// What it exits with when there is no such program.
+/// What it exits with when it cannot enter the folder, cannot start the program, or finds none.
+const NOT_ENTERED: i32 = 125;
+const NOT_STARTED: i32 = 126;
 const NOT_FOUND: i32 = 127;
 
 /// What a program said.
@@ -171,8 +173,12 @@ impl HostRoot {
         let argv = [&[CHROOT, &folder][..], program.argv].concat();
         let mut ran = Program { argv: &argv, ..program }.run_here()?;
         ran.program = program.name();
-        if ran.code == Some(NOT_FOUND) && ran.err.starts_with("chroot:") {
-            return Err(ProcessError::Missing { program: program.name() });
+        if ran.err.starts_with("chroot:") {
+            match ran.code {
+                Some(NOT_FOUND) => return Err(ProcessError::Missing { program: program.name() }),
+                Some(NOT_ENTERED | NOT_STARTED) => return ran.well(),
+                _ => {}
+            }
         }
         Ok(ran)
     }

@@ -9,9 +9,11 @@
 
 mod text;
 mod account;
+mod authorized_key;
 mod container;
 mod dangling;
 mod directory;
+mod dropin;
 mod file;
 mod file_absent;
 mod file_line;
@@ -20,24 +22,36 @@ mod hub_login;
 mod key_value;
 mod owned;
 mod package;
+mod seen;
 mod symlink;
 mod sysctl;
 mod systemd_unit;
+mod time;
 mod unmanaged_container;
+
+use jiff::Timestamp;
 
 use crate::compliance::change::Change;
 use crate::compliance::facts::{Accounts, Facts, Known, Row};
+pub use crate::compliance::kind::authorized_key::{KeysSight, keys_path};
+pub use crate::compliance::kind::dropin::SudoersSight;
 pub use crate::compliance::kind::hub_login::{ACCEPTED, NO_ANSWER};
 pub use crate::compliance::kind::package::{
     PackageOrder, PackageSight, choose, order, order_vulnerable,
 };
+pub use crate::compliance::kind::seen::Answer;
 pub use crate::compliance::kind::sysctl::{SysctlSight, own_path};
 pub use crate::compliance::kind::systemd_unit::UnitSight;
+pub use crate::compliance::kind::time::{TIME_SERVICES, TimeSight, zone_path};
 use crate::model::AccountTables;
 use crate::model::HostPath;
 use crate::model::PathState;
+use crate::model::seen::{CertificateSeen, Listener, ProcessSeen};
 use crate::reconcile::desired::DesiredState;
-use crate::reconcile::desired::rule::kind::{PackageRule, PackageVulnerableRule, SysctlRule};
+use crate::reconcile::desired::rule::kind::{
+    CertificateRule, CommandRule, DropInRule, PackageRule, PackageVulnerableRule, ProcessRule,
+    Protocol, SysctlRule, TimeRule,
+};
 use crate::reconcile::desired::rule::{RuleId, RuleKind, Target};
 
 /// What a rule sees of the host.
@@ -68,6 +82,30 @@ pub enum View<'a> {
     Unit(UnitSight),
     /// Users and groups.
     Accounts(&'a AccountTables),
+    /// A user's keys.
+    Keys(KeysSight<'a>),
+    /// A file for sudo.
+    Sudoers(SudoersSight<'a>),
+    /// Time zone and clock.
+    Time(TimeSight),
+    /// Processes.
+    Processes {
+        /// The number of the rule's user, if it names one that there is.
+        user: Option<u32>,
+        /// Every one.
+        all: &'a [ProcessSeen],
+    },
+    /// What listens.
+    Listeners(&'a [Listener]),
+    /// A certificate.
+    Certificate {
+        /// None if there is no such file.
+        seen: Option<CertificateSeen>,
+        /// When it was looked at.
+        now: Timestamp,
+    },
+    /// What a program said.
+    Command(Answer),
     /// Facts.
     Facts(FactSight<'a>),
 }
@@ -129,6 +167,20 @@ pub enum Need<'a> {
     Unit(&'a str),
     /// Users and groups.
     Accounts,
+    /// A user's keys.
+    Keys(&'a str),
+    /// A file for sudo.
+    Sudoers(&'a DropInRule),
+    /// Time zone and clock.
+    Time(&'a TimeRule),
+    /// Processes.
+    Processes(&'a ProcessRule),
+    /// What listens.
+    Listeners(Protocol),
+    /// A certificate.
+    Certificate(&'a CertificateRule),
+    /// A program's answer.
+    Command(&'a CommandRule),
 }
 
 /// What this rule has to see.
@@ -150,6 +202,14 @@ pub fn need(kind: &RuleKind) -> Need<'_> {
         RuleKind::PackageVulnerable(rule) => Need::Vulnerable(rule),
         RuleKind::SystemdUnit(rule) => Need::Unit(&rule.unit),
         RuleKind::User(_) | RuleKind::Group(_) | RuleKind::Membership(_) => Need::Accounts,
+        RuleKind::SshAuthorizedKey(rule) => Need::Keys(&rule.user),
+        RuleKind::Sudoers(rule) => Need::Sudoers(rule),
+        RuleKind::Cron(rule) => Need::Path(&rule.path),
+        RuleKind::Time(rule) => Need::Time(rule),
+        RuleKind::Process(rule) => Need::Processes(rule),
+        RuleKind::ListeningPort(rule) => Need::Listeners(rule.protocol),
+        RuleKind::Certificate(rule) => Need::Certificate(rule),
+        RuleKind::Command(rule) => Need::Command(rule),
     }
 }
 
@@ -184,6 +244,18 @@ pub fn judge(kind: &RuleKind, view: &View<'_>) -> Judgement {
         (RuleKind::Membership(rule), View::Accounts(tables)) => {
             account::judge_membership(rule, tables)
         }
+        (RuleKind::SshAuthorizedKey(rule), View::Keys(sight)) => authorized_key::judge(rule, sight),
+        (RuleKind::Sudoers(rule), View::Sudoers(sight)) => dropin::judge_sudoers(rule, sight),
+        (RuleKind::Cron(rule), View::Path(sight)) => dropin::judge_cron(rule, sight),
+        (RuleKind::Time(rule), View::Time(sight)) => time::judge(rule, sight),
+        (RuleKind::Process(rule), View::Processes { user, all }) => {
+            seen::judge_process(rule, *user, all)
+        }
+        (RuleKind::ListeningPort(rule), View::Listeners(all)) => seen::judge_port(rule, all),
+        (RuleKind::Certificate(rule), View::Certificate { seen, now }) => {
+            seen::judge_certificate(rule, seen.as_ref(), *now)
+        }
+        (RuleKind::Command(rule), View::Command(answer)) => seen::judge_command(rule, answer),
         _ => Judgement::Error { reason: "it was not looked at".to_owned() },
     }
 }

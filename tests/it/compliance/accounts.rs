@@ -13,7 +13,7 @@ fn run(host: &Host, argv: &[&str]) {
     assert!(status.unwrap().success(), "{argv:?}");
 }
 
-fn with_alice() -> Host {
+pub(crate) fn with_alice() -> Host {
     let host = debian::host();
     run(&host, &["groupadd", "-g", "1000", "alice"]);
     run(&host, &["useradd", "-N", "-u", "1000", "-g", "1000", "-G", "adm,users", "alice"]);

@@ -97,8 +97,11 @@ fn facts(host: &Host, state: &DesiredState, observed: &ObservedState) -> Facts {
     runtime.block_on(collect(&root, Ok((&info, observed)), &wanted, &mut cache))
 }
 
+/// No program may be run.
+static NONE: BTreeSet<String> = BTreeSet::new();
+
 fn input<'a>(desired: &'a DesiredState, facts: &'a Facts, host: &'a HostRoot) -> CheckInput<'a> {
-    CheckInput { desired, facts, host, purpose: Purpose::Mend }
+    CheckInput { desired, facts, host, purpose: Purpose::Mend, commands: &NONE }
 }
 
 fn checked(rules: &str, observed: &ObservedState, stock: &Stock) -> Checked {

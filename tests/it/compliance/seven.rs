@@ -93,7 +93,8 @@ const DENIED: [&str; 4] =
 fn without_privilege(host: &Host, Row { kind, lines, fix, .. }: &Row, before: &Etc) {
     // The host's folder is reached by anybody; what is in it is as it is.
     fs::set_permissions(host.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let policy = format!("[policy]\nfixes = [\"{kind}\"]\n");
+    let commands: Vec<&String> = host.commands.iter().collect();
+    let policy = format!("[policy]\nfixes = [\"{kind}\"]\ncommands = {commands:?}\n");
     let stage = Stage::on(tempfile::tempdir().unwrap(), &host.path("/"), &policy);
     stage.commit("rulesets/it/linux.toml", &rule(kind, lines));
     everybody(stage.dir.path());

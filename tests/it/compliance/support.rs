@@ -21,6 +21,8 @@ use crate::desired::support::Repo;
 pub(crate) struct Host {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) allowed: BTreeSet<String>,
+    /// Programs that rules may run.
+    pub(crate) commands: BTreeSet<String>,
 }
 
 impl Default for Host {
@@ -33,7 +35,7 @@ impl Default for Host {
             fs::set_permissions(dir.path().join(folder), open).unwrap();
         }
         let allowed = KINDS.iter().map(|keys| keys.name.to_owned()).collect();
-        Self { dir, allowed }
+        Self { dir, allowed, commands: BTreeSet::new() }
             .with("/etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n")
             .with("/etc/passwd", "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home:/bin/sh\n")
             .with("/etc/group", "root:x:0:\nalice:x:1000:\n")
@@ -84,7 +86,9 @@ impl Host {
     pub(crate) fn check_state(&self, state: &DesiredState) -> Vec<Checked> {
         let (host, facts) = (self.root(), self.facts(&Wanted::by(&state.rules)));
         let purpose = Purpose::Mend;
-        check(CheckInput { desired: state, facts: &facts, host: &host, purpose }, &state.rules)
+        let commands = &self.commands;
+        let input = CheckInput { desired: state, facts: &facts, host: &host, purpose, commands };
+        check(input, &state.rules)
     }
 
     pub(crate) fn facts(&self, wanted: &Wanted) -> Facts {

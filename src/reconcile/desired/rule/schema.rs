@@ -29,17 +29,5 @@ pub static RULE: Tagged = Tagged {
         Key::new("match", Kind::Table(&RULE_MATCH), "facts that must hold for it to apply"),
     ],
     variants: KINDS,
-    later: &[
-        "ssh_authorized_key",
-        "sudoers",
-        "cron",
-        "process",
-        "time",
-        "mount",
-        "kernel_module",
-        "listening_port",
-        "certificate",
-        "archive",
-        "command",
-    ],
+    later: &["mount", "kernel_module", "archive"],
 };

@@ -182,18 +182,24 @@ pub(crate) fn read_group(table: &Table, reader: &mut Reader<'_>) -> Option<Group
 /// Reads `membership`.
 pub(crate) fn read_membership(table: &Table, reader: &mut Reader<'_>) -> Option<MembershipRule> {
     let (user, group) = (name(table, "user", reader), name(table, "group", reader));
-    let present = reader.text_at(table, "state").is_none_or(|state| state == "present");
-    let state = if present { Presence::Present } else { Presence::Absent };
+    let state = presence(table, reader);
     Some(MembershipRule { user: user?, group: group?, state })
 }
 
-fn name(table: &Table, key: &str, reader: &mut Reader<'_>) -> Option<String> {
+/// Reads the name of a user or group.
+pub(crate) fn name(table: &Table, key: &str, reader: &mut Reader<'_>) -> Option<String> {
     reader.with(table.get(key)?, |text| {
         if is_name(text) {
             return Ok(text.to_owned());
         }
         Err(format!("`{text}` is no name of a user or group"))
     })
+}
+
+/// Reads `state`.
+pub(crate) fn presence(table: &Table, reader: &mut Reader<'_>) -> Presence {
+    let present = reader.text_at(table, "state").is_none_or(|state| state == "present");
+    if present { Presence::Present } else { Presence::Absent }
 }
 
 /// Whether it must be there; what must not be has no other parameters, and is not root.

@@ -3,10 +3,12 @@
 //! In: a checked `[[rules]]` table. Out: [`RuleKind`]; mistakes as findings with their place. Pure.
 
 mod account;
+mod authorized_key;
 mod container;
 mod daemon_config;
 mod dangling;
 mod directory;
+mod dropin;
 mod file;
 mod file_absent;
 mod file_line;
@@ -15,9 +17,11 @@ mod hub_login;
 mod key_value;
 mod owner;
 mod package;
+mod seen;
 mod symlink;
 mod sysctl;
 mod systemd_unit;
+mod time;
 mod unmanaged_container;
 
 pub use account::GroupRule;
@@ -27,10 +31,12 @@ pub use account::MembershipRule;
 pub use account::Presence;
 pub use account::UserRule;
 pub use account::UserWish;
+pub use authorized_key::AuthorizedKeyRule;
 pub use container::ContainerRule;
 pub use container::capability;
 pub use dangling::DanglingRule;
 pub use directory::DirectoryRule;
+pub use dropin::DropInRule;
 pub use file::FileRule;
 pub use file_absent::FileAbsentRule;
 pub use file_line::FileLineRule;
@@ -45,9 +51,15 @@ pub use owner::Principal;
 pub use package::PackageRule;
 pub use package::PackageVulnerableRule;
 pub use package::PackageWish;
+pub use seen::CertificateRule;
+pub use seen::CommandRule;
+pub use seen::ListeningPortRule;
+pub use seen::ProcessRule;
+pub use seen::Protocol;
 pub use symlink::SymlinkRule;
 pub use sysctl::SysctlRule;
 pub use systemd_unit::SystemdUnitRule;
+pub use time::TimeRule;
 pub use unmanaged_container::UnmanagedContainerRule;
 
 use serde::Serialize;
@@ -80,6 +92,14 @@ pub static KINDS: &[&Keys] = &[
     &account::USER,
     &account::GROUP,
     &account::MEMBERSHIP,
+    &authorized_key::KEYS,
+    &dropin::SUDOERS,
+    &dropin::CRON,
+    &time::KEYS,
+    &seen::PROCESS,
+    &seen::PORT,
+    &seen::CERTIFICATE,
+    &seen::COMMAND,
 ];
 
 /// What a rule wants.
@@ -124,6 +144,22 @@ pub enum RuleKind {
     Group(GroupRule),
     /// A user in a group.
     Membership(MembershipRule),
+    /// A key that a user may log in with.
+    SshAuthorizedKey(AuthorizedKeyRule),
+    /// A file that sudo reads.
+    Sudoers(DropInRule),
+    /// A job of cron.
+    Cron(DropInRule),
+    /// Time zone and clock.
+    Time(TimeRule),
+    /// A process.
+    Process(ProcessRule),
+    /// A port.
+    ListeningPort(ListeningPortRule),
+    /// A certificate.
+    Certificate(CertificateRule),
+    /// What a program says.
+    Command(CommandRule),
 }
 
 impl RuleKind {
@@ -149,6 +185,14 @@ impl RuleKind {
             Self::User(_) => account::USER.name,
             Self::Group(_) => account::GROUP.name,
             Self::Membership(_) => account::MEMBERSHIP.name,
+            Self::SshAuthorizedKey(_) => authorized_key::KEYS.name,
+            Self::Sudoers(_) => dropin::SUDOERS.name,
+            Self::Cron(_) => dropin::CRON.name,
+            Self::Time(_) => time::KEYS.name,
+            Self::Process(_) => seen::PROCESS.name,
+            Self::ListeningPort(_) => seen::PORT.name,
+            Self::Certificate(_) => seen::CERTIFICATE.name,
+            Self::Command(_) => seen::COMMAND.name,
         }
     }
 
@@ -177,6 +221,14 @@ impl RuleKind {
             Self::User(rule) => format!("user {}", rule.user),
             Self::Group(rule) => format!("group {}", rule.group),
             Self::Membership(rule) => format!("user {} in group {}", rule.user, rule.group),
+            Self::SshAuthorizedKey(rule) => format!("key {} of {}", rule.fingerprint, rule.user),
+            Self::Sudoers(rule) | Self::Cron(rule) => rule.path.to_string(),
+            Self::Time(_) => "the time".to_owned(),
+            Self::Process(rule) => rule.thing(),
+            Self::ListeningPort(rule) => format!("{} port {}", rule.protocol.as_str(), rule.port),
+            // Several may look at one certificate, or ask one program.
+            Self::Certificate(rule) => format!("{rule:?}"),
+            Self::Command(rule) => format!("{rule:?}"),
         }
     }
 }
@@ -211,6 +263,14 @@ pub(crate) fn read(
         "user" => account::read_user(table, reader).map(RuleKind::User),
         "group" => account::read_group(table, reader).map(RuleKind::Group),
         "membership" => account::read_membership(table, reader).map(RuleKind::Membership),
+        "ssh_authorized_key" => authorized_key::read(table, reader).map(RuleKind::SshAuthorizedKey),
+        "sudoers" => dropin::read_sudoers(table, reader).map(RuleKind::Sudoers),
+        "cron" => dropin::read_cron(table, reader).map(RuleKind::Cron),
+        "time" => time::read(table, reader).map(RuleKind::Time),
+        "process" => seen::read_process(table, reader).map(RuleKind::Process),
+        "listening_port" => seen::read_port(table, reader).map(RuleKind::ListeningPort),
+        "certificate" => seen::read_certificate(table, reader).map(RuleKind::Certificate),
+        "command" => seen::read_command(table, reader).map(RuleKind::Command),
         _ => None,
     }
 }

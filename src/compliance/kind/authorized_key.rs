@@ -1,0 +1,198 @@
+//! `ssh_authorized_key`: a key that a user may log in with, or may not.
+
+use crate::compliance::change::Change;
+use crate::compliance::kind::{Judgement, Sight};
+use crate::model::{HostPath, PathState, Permissions, UserEntry};
+use crate::reconcile::desired::rule::kind::{AuthorizedKeyRule, Presence};
+
+/// What sshd reads keys from, and only if nobody else may write it.
+const FILE_MODE: u32 = 0o600;
+const FOLDER_MODE: u32 = 0o700;
+
+/// What a rule sees of a user's keys.
+#[derive(Debug)]
+pub struct KeysSight<'a> {
+    /// The user; none if there is none.
+    pub user: Option<&'a UserEntry>,
+    /// The file, where a user has a home that can have one.
+    pub file: Option<(HostPath, Sight<'a>)>,
+}
+
+/// Where a user's keys stand; none for a home that is no path.
+pub fn keys_path(user: &UserEntry) -> Option<HostPath> {
+    format!("{}/.ssh/authorized_keys", user.home.trim_end_matches('/')).parse().ok()
+}
+
+/// Judges it.
+pub(crate) fn judge(rule: &AuthorizedKeyRule, sight: &KeysSight<'_>) -> Judgement {
+    let AuthorizedKeyRule { user, fingerprint, comment, state, .. } = rule;
+    let comment = if comment.is_empty() { String::new() } else { format!(" ({comment})") };
+    let key = format!("key {fingerprint}{comment}");
+    let expected = match state {
+        Presence::Present => format!("{key} for {user}"),
+        Presence::Absent => format!("no {key} for {user}"),
+    };
+    let stuck = |actual: String, reason: String| match state {
+        Presence::Absent => Judgement::Ok { expected: expected.clone() },
+        Presence::Present => {
+            Judgement::NotOk { expected: expected.clone(), actual, fix: Err(reason) }
+        }
+    };
+    let Some(entry) = sight.user else {
+        let reason = format!("a rule of kind `user` makes user {user}");
+        return stuck(format!("there is no user {user}"), reason);
+    };
+    let Some((path, seen)) = &sight.file else {
+        return stuck(format!("{user} has no home"), "give the user one".to_owned());
+    };
+    let (text, owned) = match &seen.state {
+        PathState::Absent => ("", None),
+        PathState::File { content, owned } => match std::str::from_utf8(content) {
+            Ok(text) => (text, Some(*owned)),
+            Err(_) => return Judgement::Error { reason: format!("{path} is not UTF-8 text") },
+        },
+        other => return Judgement::Error { reason: format!("{path} is {}", other.noun()) },
+    };
+    let (new, found) = edited(text, rule);
+    let writable = owned.is_some_and(|owned| owned.mode & 0o022 != 0);
+    if new == text && !(writable && *state == Presence::Present) {
+        return Judgement::Ok { expected };
+    }
+    let actual = match (found, state) {
+        (_, Presence::Absent) => format!("{user} may log in with it"),
+        (Found::Nothing, _) => format!("{user} has no such key"),
+        (Found::Otherwise, _) => format!("{user} has it more than once, or with other options"),
+        (Found::AsWanted, _) => format!("others may write to {path}, so sshd does not read it"),
+    };
+    let fix = changes(path, seen, entry, new, owned);
+    Judgement::NotOk { expected, actual, fix }
+}
+
+/// What of the key stands in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    AsWanted,
+    Otherwise,
+}
+
+/// The file with the key once and with these options, or without it; other lines stay.
+fn edited(text: &str, rule: &AuthorizedKeyRule) -> (String, Found) {
+    let parts = [rule.options.as_str(), &rule.key, &rule.comment];
+    let line = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+    let wanted = rule.state == Presence::Present;
+    let (mut new, mut hits, mut right) = (String::new(), 0, false);
+    for old in text.split_inclusive('\n') {
+        let Some(options) = options_of(old, &rule.key) else {
+            new.push_str(old);
+            continue;
+        };
+        hits += 1;
+        if wanted && hits == 1 {
+            right = options == rule.options;
+            let kept = if right { old.trim_end_matches('\n') } else { &line };
+            new.push_str(kept);
+            if !right || old.ends_with('\n') {
+                new.push('\n');
+            }
+        }
+    }
+    if wanted && hits == 0 {
+        if !new.is_empty() && !new.ends_with('\n') {
+            new.push('\n');
+        }
+        new.push_str(&line);
+        new.push('\n');
+    }
+    let found = match hits {
+        0 => Found::Nothing,
+        1 if right => Found::AsWanted,
+        _ => Found::Otherwise,
+    };
+    (new, found)
+}
+
+/// What stands before the key in a line; none if the key is not in it.
+fn options_of<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let trimmed = line.trim();
+    if trimmed.starts_with('#') {
+        return None;
+    }
+    let at = trimmed.find(key)?;
+    let after = &trimmed[at + key.len()..];
+    let (before, alone) = (&trimmed[..at], after.is_empty() || after.starts_with([' ', '\t']));
+    let parted = before.is_empty() || before.ends_with([' ', '\t']);
+    (alone && parted).then(|| before.trim())
+}
+
+/// Folder and file, which are the user's own.
+fn changes(
+    path: &HostPath,
+    seen: &Sight<'_>,
+    user: &UserEntry,
+    new: String,
+    owned: Option<Permissions>,
+) -> Result<Vec<Change>, String> {
+    let folder = path.split().map(|(folder, _)| folder);
+    if seen.missing.iter().any(|missing| Some(missing) != folder.as_ref()) {
+        return Err(format!("there is no {}: a rule of kind `directory` makes it", user.home));
+    }
+    let own = |mode: u32| Permissions { mode, uid: user.uid, gid: user.gid };
+    let mut changes: Vec<Change> = seen
+        .missing
+        .iter()
+        .map(|folder| Change::Path {
+            path: folder.clone(),
+            before: PathState::Absent,
+            after: PathState::Directory { owned: own(FOLDER_MODE) },
+        })
+        .collect();
+    let owned = owned
+        .map_or_else(|| own(FILE_MODE), |owned| Permissions { mode: owned.mode & !0o022, ..owned });
+    let after = PathState::File { content: new.into_bytes().into(), owned };
+    changes.push(Change::Path { path: path.clone(), before: seen.state.clone(), after });
+    Ok(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::compliance::kind::authorized_key::{Found, edited};
+    use crate::reconcile::desired::rule::kind::{AuthorizedKeyRule, Presence};
+
+    fn rule(options: &str, state: Presence) -> AuthorizedKeyRule {
+        AuthorizedKeyRule {
+            user: "alice".to_owned(),
+            key: "ssh-ed25519 AAAA".to_owned(),
+            comment: "laptop".to_owned(),
+            fingerprint: "SHA256:x".to_owned(),
+            options: options.to_owned(),
+            state,
+        }
+    }
+
+    #[test]
+    fn the_key_stands_once_with_its_options_and_other_lines_stay() {
+        let other = "# ssh-ed25519 AAAA\nssh-ed25519 AAAAB bob\n";
+        for (text, options, wanted, found) in [
+            ("", "", "ssh-ed25519 AAAA laptop\n", Found::Nothing),
+            ("a", "", "a\nssh-ed25519 AAAA laptop\n", Found::Nothing),
+            ("ssh-ed25519 AAAA old", "", "ssh-ed25519 AAAA old", Found::AsWanted),
+            ("no-pty ssh-ed25519 AAAA old\n", "", "ssh-ed25519 AAAA laptop\n", Found::Otherwise),
+            (
+                "ssh-ed25519 AAAA\nb\nssh-ed25519 AAAA\n",
+                "",
+                "ssh-ed25519 AAAA\nb\n",
+                Found::Otherwise,
+            ),
+            ("", "no-pty", "no-pty ssh-ed25519 AAAA laptop\n", Found::Nothing),
+        ] {
+            let rule = rule(options, Presence::Present);
+            let (new, was) = edited(&format!("{other}{text}"), &rule);
+            assert_eq!((new.as_str(), was), (format!("{other}{wanted}").as_str(), found), "{text}");
+            assert_eq!(edited(&new, &rule), (new.clone(), Found::AsWanted), "{text}");
+        }
+        let gone =
+            edited(&format!("no-pty ssh-ed25519 AAAA x\n{other}"), &rule("", Presence::Absent));
+        assert_eq!(gone.0, other);
+    }
+}

@@ -1,0 +1,124 @@
+//! Keys, sudo, time, processes, ports, certificates, commands.
+
+use jiff::Timestamp;
+
+use crate::clients::host::{ProcessError, Program, certificate};
+use crate::compliance::kind::{
+    Answer, KeysSight, SudoersSight, TIME_SERVICES, TimeSight, View, keys_path, zone_path,
+};
+use crate::compliance::see::{Eyes, FILE_BYTES_MAX, creator, once, said};
+use crate::model::{HostPath, PathState};
+use crate::reconcile::desired::rule::RuleId;
+use crate::reconcile::desired::rule::kind::{
+    CertificateRule, CommandRule, DropInRule, ProcessRule, Protocol, TimeRule,
+};
+use crate::telemetry::Chain;
+
+impl Eyes<'_> {
+    pub(super) fn keys<'b>(&'b self, user: &str, id: &'b RuleId) -> Result<KeysSight<'b>, String> {
+        let user = self.tables()?.user(user);
+        let file = match user.and_then(keys_path) {
+            None => None,
+            Some(path) => {
+                let sight = self.sight(&path, id)?;
+                Some((path, sight))
+            }
+        };
+        Ok(KeysSight { user, file })
+    }
+
+    pub(super) fn sudoers<'b>(
+        &'b self,
+        rule: &DropInRule,
+        id: &'b RuleId,
+    ) -> Result<SudoersSight<'b>, String> {
+        let file = self.sight(&rule.path, id)?;
+        let syntax = match (&rule.content, &file.state) {
+            (None, _) => Ok(()),
+            (Some(wanted), PathState::File { content, .. }) if wanted.0 == *content => Ok(()),
+            (Some(wanted), _) => self.visudo(&wanted.0),
+        };
+        Ok(SudoersSight { file, syntax })
+    }
+
+    /// What visudo says of a file's content, which it reads from standard input.
+    fn visudo(&self, content: &[u8]) -> Result<(), String> {
+        let argv = ["visudo", "--check", "--file=-"];
+        let program = Program { input: content, ..Program::looking(&argv) };
+        let unchecked = |error: &ProcessError| {
+            format!("nothing lands that visudo has not checked: {}", Chain(error))
+        };
+        let ran = self.input.host.run(program).map_err(|error| unchecked(&error))?;
+        if ran.succeeded() {
+            return Ok(());
+        }
+        // The lines after it show the content.
+        let words = ran.err().lines().next().unwrap_or_default();
+        Err(format!("visudo refuses it: {words}"))
+    }
+
+    pub(super) fn time(&self, rule: &TimeRule) -> Result<TimeSight, String> {
+        let look = |path: Option<HostPath>| match path {
+            Some(path) => self.input.host.look(&path, FILE_BYTES_MAX).map_err(said),
+            None => Ok(PathState::Absent),
+        };
+        let services = match rule.ntp {
+            None => None,
+            Some(_) => match once(&self.units, || self.input.host.units())? {
+                None => None,
+                Some(units) => {
+                    let mut services = Vec::new();
+                    for name in TIME_SERVICES {
+                        let unit = self.input.host.unit_of(units, name).map_err(said)?;
+                        services.extend(unit.map(|unit| (name, unit)));
+                    }
+                    Some(services)
+                }
+            },
+        };
+        Ok(TimeSight {
+            localtime: look("/etc/localtime".parse().ok())?,
+            timezone: look("/etc/timezone".parse().ok())?,
+            zone: look(rule.zone.as_deref().and_then(zone_path))?,
+            creator: creator(),
+            services,
+        })
+    }
+
+    pub(super) fn processes(&self, rule: &ProcessRule) -> Result<View<'_>, String> {
+        let user = match &rule.user {
+            None => None,
+            Some(name) => self.tables()?.user(name).map(|user| user.uid),
+        };
+        let all = once(&self.processes, || self.input.host.processes())?;
+        Ok(View::Processes { user, all })
+    }
+
+    pub(super) fn listeners(&self, protocol: Protocol) -> Result<View<'_>, String> {
+        let (cell, tcp) = match protocol {
+            Protocol::Tcp => (&self.tcp, true),
+            Protocol::Udp => (&self.udp, false),
+        };
+        once(cell, || self.input.host.listeners(tcp)).map(|all| View::Listeners(all))
+    }
+
+    pub(super) fn certificate(&self, rule: &CertificateRule) -> Result<View<'_>, String> {
+        let text = self.input.host.text(rule.path.as_str(), FILE_BYTES_MAX).map_err(said)?;
+        let seen = text.map(|text| certificate(text.as_bytes())).transpose();
+        let seen = seen.map_err(|reason| format!("{}: {reason}", rule.path))?;
+        Ok(View::Certificate { seen, now: Timestamp::now() })
+    }
+
+    /// Runs a program that the node's policy names.
+    pub(super) fn command(&self, rule: &CommandRule) -> Answer {
+        let argv: Vec<&str> = rule.argv.iter().map(String::as_str).collect();
+        if !argv.first().is_some_and(|program| self.input.commands.contains(*program)) {
+            return Answer::Forbidden;
+        }
+        let program = Program { time_max: rule.timeout, ..Program::looking(&argv) };
+        match self.input.host.run(program) {
+            Ok(ran) => Answer::Said { code: ran.code(), out: ran.out().to_owned() },
+            Err(error) => Answer::Failed(Chain(&error).to_string()),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What rules have to see of the host.
+//!
+//! In: a rule, the host. Out: a [`View`]. Effect: reads the host, and runs programs that only look.
+//!
+//! # Guarantees
+//! * What several rules need is looked at once a check, and only if one of them needs it.
+//! * Package managers are asked what they would do only where something is about to be mended.
+
+mod looked;
+mod package;
+mod sysctl;
+
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+
+use crate::clients::host::{HostError, HostRoot, Units};
+use crate::compliance::facts::{Accounts, Facts};
+use crate::compliance::kind::{self, FactSight, Need, Sight, UnitSight, View};
+use crate::compliance::see::package::Packages;
+use crate::model::seen::{Listener, ProcessSeen};
+use crate::model::{AccountTables, HostPath, PathState};
+use crate::reconcile::desired::DesiredState;
+use crate::reconcile::desired::rule::{Rule, RuleId};
+use crate::telemetry::Chain;
+
+/// The largest file that a rule may be about: reading it must not fill memory.
+pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// What a check is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Verdicts: what would be changed is not asked of package managers.
+    Judge,
+    /// Verdicts, and what would be changed.
+    Mend,
+}
+
+/// What rules are checked against.
+#[derive(Debug, Clone, Copy)]
+pub struct CheckInput<'a> {
+    /// The rules, their revision, the modes.
+    pub desired: &'a DesiredState,
+    /// What is so.
+    pub facts: &'a Facts,
+    /// The host.
+    pub host: &'a HostRoot,
+    /// What for.
+    pub purpose: Purpose,
+    /// Programs that rules may run, as the node's policy says.
+    pub commands: &'a BTreeSet<String>,
+}
+
+/// What one check has seen.
+#[derive(Debug)]
+pub struct Eyes<'a> {
+    input: CheckInput<'a>,
+    accounts: Once<Accounts>,
+    tables: Once<AccountTables>,
+    packages: Once<Option<Packages>>,
+    units: Once<Option<Units>>,
+    processes: Once<Vec<ProcessSeen>>,
+    tcp: Once<Vec<Listener>>,
+    udp: Once<Vec<Listener>>,
+}
+
+type Once<T> = OnceCell<Result<T, String>>;
+
+impl<'a> Eyes<'a> {
+    /// Eyes that have not looked yet.
+    pub fn new(input: CheckInput<'a>) -> Self {
+        Self {
+            input,
+            accounts: OnceCell::new(),
+            tables: OnceCell::new(),
+            packages: OnceCell::new(),
+            units: OnceCell::new(),
+            processes: OnceCell::new(),
+            tcp: OnceCell::new(),
+            udp: OnceCell::new(),
+        }
+    }
+
+    /// Sees what a rule needs.
+    ///
+    /// # Errors
+    /// When it cannot be seen, for people.
+    pub fn see<'b>(&'b self, rule: &'b Rule) -> Result<View<'b>, String> {
+        let CheckInput { desired, facts, host, .. } = self.input;
+        match kind::need(&rule.kind) {
+            Need::Path(path) => self.sight(path, &rule.id).map(View::Path),
+            Need::Sysctl(rule) => {
+                sysctl::see(host, rule, creator()).map(View::Sysctl).map_err(said)
+            }
+            Need::Package(rule) => self
+                .package(&rule.package, |manager, installed| kind::order(rule, manager, installed)),
+            Need::Vulnerable(rule) => self.package(&rule.package, |manager, installed| {
+                kind::order_vulnerable(rule, manager, installed)
+            }),
+            Need::Unit(name) => {
+                let units = once(&self.units, || host.units())?;
+                Ok(View::Unit(match units {
+                    Some(units) => UnitSight::Unit(host.unit_of(units, name).map_err(said)?),
+                    None => UnitSight::NoSystemd,
+                }))
+            }
+            Need::Facts => Ok(View::Facts(FactSight { facts, desired, target: &rule.target })),
+            Need::Accounts => self.tables().map(View::Accounts),
+            Need::Keys(user) => self.keys(user, &rule.id).map(View::Keys),
+            Need::Sudoers(sudoers) => self.sudoers(sudoers, &rule.id).map(View::Sudoers),
+            Need::Time(rule) => self.time(rule).map(View::Time),
+            Need::Processes(rule) => self.processes(rule),
+            Need::Listeners(protocol) => self.listeners(protocol),
+            Need::Certificate(rule) => self.certificate(rule),
+            Need::Command(rule) => Ok(View::Command(self.command(rule))),
+        }
+    }
+
+    fn sight<'b>(&'b self, path: &HostPath, id: &'b RuleId) -> Result<Sight<'b>, String> {
+        let accounts = once(&self.accounts, || Accounts::read(self.input.host))?;
+        let (state, missing) = look(self.input.host, path).map_err(said)?;
+        Ok(Sight { state, missing, accounts, creator: creator(), id })
+    }
+
+    fn tables(&self) -> Result<&AccountTables, String> {
+        once(&self.tables, || self.input.host.account_tables())
+    }
+}
+
+fn said(error: impl std::error::Error) -> String {
+    Chain(&error).to_string()
+}
+
+fn once<T>(cell: &Once<T>, look: impl FnOnce() -> Result<T, HostError>) -> Result<&T, String> {
+    cell.get_or_init(|| look().map_err(said)).as_ref().map_err(Clone::clone)
+}
+
+/// User and group of what is made without saying whose it is.
+fn creator() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
+/// What lies at a path, and which folders are missing on the way to it.
+fn look(host: &HostRoot, path: &HostPath) -> Result<(PathState, Vec<HostPath>), HostError> {
+    let state = host.look(path, FILE_BYTES_MAX)?;
+    let missing = match state {
+        PathState::Absent => host.missing_folders(path)?,
+        _ => Vec::new(),
+    };
+    Ok((state, missing))
+}

@@ -1,0 +1,166 @@
+//! Keys, sudo and cron of a real Debian.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+
+use tidegate::compliance::record::FixResult;
+use tidegate::compliance::verdict::VerdictStatus;
+
+use crate::compliance::accounts::with_alice;
+use crate::compliance::debian;
+use crate::compliance::seven::{Fix, Row, all_seven};
+use crate::compliance::support::{Host, only, rule};
+
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGwtjKgp6I4cXDXVGKBoBdGm9QZOhPfYNkA6hmTSGGXD";
+const LINES: &str = "user = \"alice\"\nkey = \"ssh-ed25519 \
+    AAAAC3NzaC1lZDI1NTE5AAAAIGwtjKgp6I4cXDXVGKBoBdGm9QZOhPfYNkA6hmTSGGXD alice@laptop\"";
+
+fn with_home() -> Host {
+    let host = with_alice();
+    fs::create_dir_all(host.path("/home/alice")).unwrap();
+    chown(host.path("/home/alice"), Some(1000), Some(1000)).unwrap();
+    host
+}
+
+fn with_keys(text: &str, mode: u32) -> Host {
+    let host = with_home().with("/home/alice/.ssh/authorized_keys", text);
+    let folder = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(host.path("/home/alice/.ssh"), folder).unwrap();
+    let file = host.path("/home/alice/.ssh/authorized_keys");
+    fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    for path in ["/home/alice/.ssh", "/home/alice/.ssh/authorized_keys"] {
+        chown(host.path(path), Some(1000), Some(1000)).unwrap();
+    }
+    host
+}
+
+#[test]
+fn keys_do_all_seven_on_a_real_debian() {
+    let wanted = "key SHA256:";
+    all_seven(
+        &with_home(),
+        &[Row {
+            kind: "ssh_authorized_key",
+            lines: LINES,
+            expected: wanted,
+            actual: "alice has no such key",
+            fix: Fix::Plan(&["+++ /home/alice/.ssh", "+++ /home/alice/.ssh/authorized_keys"]),
+        }],
+    );
+    let absent = "user = \"alice\"\nstate = \"absent\"\nkey = \"ssh-ed25519 \
+        AAAAC3NzaC1lZDI1NTE5AAAAIGwtjKgp6I4cXDXVGKBoBdGm9QZOhPfYNkA6hmTSGGXD\"";
+    let host = with_keys(&format!("# mine\nno-pty {KEY} old\n"), 0o644);
+    all_seven(
+        &host,
+        &[
+            Row {
+                kind: "ssh_authorized_key",
+                lines: LINES,
+                expected: wanted,
+                actual: "alice has it more than once, or with other options",
+                fix: Fix::Plan(&["--- /home/alice/.ssh/authorized_keys", " # mine"]),
+            },
+            Row {
+                kind: "ssh_authorized_key",
+                lines: absent,
+                expected: "no key SHA256:",
+                actual: "alice may log in with it",
+                fix: Fix::Plan(&["--- /home/alice/.ssh/authorized_keys", " # mine"]),
+            },
+        ],
+    );
+}
+
+#[test]
+fn what_is_made_for_a_user_is_the_users_own_and_nobody_elses() {
+    let host = with_home();
+    assert_eq!(host.fix(&rule("ssh_authorized_key", LINES)).unwrap().result, FixResult::Fixed);
+    for (path, mode) in [("/home/alice/.ssh", 0o700), ("/home/alice/.ssh/authorized_keys", 0o600)] {
+        let meta = fs::metadata(host.path(path)).unwrap();
+        let owned = (host.mode(path), std::os::unix::fs::MetadataExt::uid(&meta));
+        assert_eq!(owned, (mode, 1000), "{path}");
+    }
+    let host = with_keys(&format!("{KEY}\n"), 0o666);
+    let verdict = only(host.check(&rule("ssh_authorized_key", LINES))).verdict;
+    assert!(verdict.actual.contains("others may write to"), "{verdict:#?}");
+    host.fix(&rule("ssh_authorized_key", LINES)).unwrap();
+    assert_eq!(host.mode("/home/alice/.ssh/authorized_keys"), 0o644);
+}
+
+#[test]
+fn a_user_cannot_send_a_key_elsewhere_with_a_link() {
+    let host = with_home();
+    symlink("/root", host.path("/home/alice/.ssh")).unwrap();
+    std::os::unix::fs::lchown(host.path("/home/alice/.ssh"), Some(1000), Some(1000)).unwrap();
+    let verdict = only(host.check(&rule("ssh_authorized_key", LINES))).verdict;
+    assert_eq!(verdict.status, VerdictStatus::Error);
+    assert!(verdict.reason.unwrap().contains("it is not followed"));
+    let nobody = rule("ssh_authorized_key", &LINES.replace("alice\"\n", "erin\"\n"));
+    let verdict = only(host.check(&nobody)).verdict;
+    assert_eq!(verdict.actual, "there is no user erin");
+    assert!(!verdict.fixable);
+}
+
+#[test]
+fn sudoers_do_all_seven_on_a_real_debian_and_what_visudo_refuses_never_lands() {
+    let host = debian::host().with("/etc/sudoers.d/old", "bob ALL=(ALL) NOPASSWD: ALL\n");
+    all_seven(
+        &host,
+        &[
+            Row {
+                kind: "sudoers",
+                lines: "file = \"50-deploy\"\ncontent = \"alice ALL=(root) /usr/bin/tidegate\"",
+                expected: "a file, mode 0440",
+                actual: "nothing",
+                fix: Fix::Plan(&["+++ /etc/sudoers.d/50-deploy"]),
+            },
+            Row {
+                kind: "sudoers",
+                lines: "file = \"old\"\nstate = \"absent\"",
+                expected: "nothing at /etc/sudoers.d/old",
+                actual: "a file",
+                fix: Fix::Plan(&["--- /etc/sudoers.d/old", "+++ /dev/null"]),
+            },
+            Row {
+                kind: "sudoers",
+                lines: "file = \"bad\"\ncontent = \"alice ALL=(ALL NOPASSWD\"",
+                expected: "a file, mode 0440",
+                actual: "nothing",
+                fix: Fix::Cannot("visudo refuses it"),
+            },
+        ],
+    );
+    fs::remove_file(host.path("/usr/sbin/visudo")).unwrap();
+    let good = rule("sudoers", "file = \"x\"\ncontent = \"alice ALL=(ALL) ALL\"");
+    let verdict = only(host.check(&good)).verdict;
+    assert!(!verdict.fixable && verdict.reason.unwrap().contains("`visudo` is not installed"));
+}
+
+#[test]
+fn jobs_do_all_seven_on_a_real_debian() {
+    let host = debian::host().with("/etc/cron.d/old", "@daily root true\n");
+    all_seven(
+        &host,
+        &[
+            Row {
+                kind: "cron",
+                lines: "file = \"backup\"\nschedule = \"15  3 * * *\"\nuser = \"root\"\n\
+                        command = \"/usr/bin/backup --all\"",
+                expected: "a file, mode 0644",
+                actual: "nothing",
+                fix: Fix::Plan(&[
+                    "+++ /etc/cron.d/backup",
+                    "+15 3 * * * root /usr/bin/backup --all",
+                ]),
+            },
+            Row {
+                kind: "cron",
+                lines: "file = \"old\"\nstate = \"absent\"",
+                expected: "nothing at /etc/cron.d/old",
+                actual: "a file",
+                fix: Fix::Plan(&["-@daily root true"]),
+            },
+        ],
+    );
+}

@@ -1,0 +1,225 @@
+//! Kinds that look and never change, on a real Debian.
+
+use std::fs;
+use std::net::{TcpListener, UdpSocket};
+use std::process::{Child, Command};
+
+use tidegate::compliance::verdict::VerdictStatus;
+
+use crate::compliance::debian;
+use crate::compliance::seven::{Fix, Row, all_seven};
+use crate::compliance::support::{Host, only, rule};
+
+/// A Debian with the kernel's /proc mounted, for as long as it lives.
+struct Living(Host);
+
+impl Living {
+    fn new() -> Self {
+        let host = debian::host();
+        let mut mount = Command::new("mount");
+        let status = mount.args(["-t", "proc", "proc"]).arg(host.path("/proc")).status();
+        assert!(status.unwrap().success());
+        Self(host)
+    }
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        let gone = Command::new("umount").arg(self.0.path("/proc")).status();
+        assert!(gone.unwrap().success());
+    }
+}
+
+/// A process of the Debian's own, for as long as it lives.
+struct Running(Child);
+
+impl Running {
+    fn new(host: &Host, argv: &[&str]) -> Self {
+        Self(Command::new(host.path(argv[0])).args(&argv[1..]).spawn().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ended = self.0.kill();
+        let _status = self.0.wait();
+    }
+}
+
+fn status(host: &Host, kind: &str, lines: &str) -> VerdictStatus {
+    only(host.check(&rule(kind, lines))).verdict.status
+}
+
+#[test]
+fn processes_do_all_seven_on_a_real_debian() {
+    let living = Living::new();
+    let host = &living.0;
+    fs::copy(host.path("/bin/sleep"), host.path("/bin/tg-sleep-for-a-while")).unwrap();
+    let running = Running::new(host, &["/bin/tg-sleep-for-a-while", "600"]);
+    let is = "process = \"tg-sleep-for-a-while\"";
+    for more in ["", "\nargs = \"while 600$$\"", "\nuser = \"root\""] {
+        assert_eq!(status(host, "process", &format!("{is}{more}")), VerdictStatus::Ok, "{more}");
+    }
+    let absent = Row {
+        kind: "process",
+        lines: "process = \"tg-sleep-for-a-while\"\nstate = \"absent\"",
+        expected: "no tg-sleep-for-a-while runs",
+        actual: "1 run: process ",
+        fix: Fix::Cannot("Tidegate ends no processes"),
+    };
+    all_seven(host, &[absent]);
+    drop(running);
+    assert_eq!(status(host, "process", &format!("{is}\nstate = \"absent\"")), VerdictStatus::Ok);
+    let gone = Row {
+        kind: "process",
+        lines: "process = \"tg-sleep-for-a-while\"\nargs = \"600\"\nuser = \"root\"",
+        expected: "tg-sleep-for-a-while with /600/ of user root runs",
+        actual: "no such process",
+        fix: Fix::Cannot("Tidegate starts no processes"),
+    };
+    all_seven(host, &[gone]);
+}
+
+#[test]
+fn without_proc_nobody_knows_what_runs_or_listens() {
+    let host = debian::host();
+    for (kind, lines) in [("process", "process = \"sshd\""), ("listening_port", "port = 22")] {
+        let verdict = only(host.check(&rule(kind, lines))).verdict;
+        assert_eq!(verdict.status, VerdictStatus::Error, "{kind}");
+        assert!(verdict.reason.unwrap().contains("nothing is mounted there"), "{kind}");
+    }
+}
+
+#[test]
+fn ports_do_all_seven_on_a_real_debian() {
+    let living = Living::new();
+    let host = &living.0;
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (tcp_port, udp_port) = (tcp.local_addr().unwrap().port(), udp.local_addr().unwrap().port());
+    for (lines, wanted) in [
+        (format!("port = {tcp_port}"), VerdictStatus::Ok),
+        (format!("port = {tcp_port}\naddress = \"127.0.0.1\""), VerdictStatus::Ok),
+        (format!("port = {tcp_port}\naddress = [\"::1\", \"10.0.0.1\"]"), VerdictStatus::NotOk),
+        (format!("port = {tcp_port}\nstate = \"closed\""), VerdictStatus::NotOk),
+        (format!("port = {udp_port}\nprotocol = \"udp\""), VerdictStatus::Ok),
+        (
+            format!("port = {udp_port}\nprotocol = \"udp\"\nstate = \"closed\""),
+            VerdictStatus::NotOk,
+        ),
+    ] {
+        assert_eq!(status(host, "listening_port", &lines), wanted, "{lines}");
+    }
+    let closed = Row {
+        kind: "listening_port",
+        // Nothing is ever given this one.
+        lines: "port = 1",
+        expected: "something listens on tcp port 1",
+        actual: "nothing listens on tcp port 1",
+        fix: Fix::Cannot("Tidegate starts and ends no services for a port"),
+    };
+    all_seven(host, &[closed]);
+}
+
+/// A certificate of its own, made now, for two days.
+fn with_certificate() -> Host {
+    let host = debian::host();
+    let folder = host.path("/etc/ssl/tg");
+    fs::create_dir_all(&folder).unwrap();
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]);
+    openssl.args([
+        "-subj",
+        "/CN=Test CA/O=Example",
+        "-addext",
+        "subjectAltName=DNS:hub.prd,IP:10.0.0.1",
+    ]);
+    openssl.arg("-keyout").arg(folder.join("key.pem")).arg("-out").arg(folder.join("cert.pem"));
+    assert!(openssl.output().unwrap().status.success());
+    host.with("/etc/ssl/tg/none.pem", "nothing\n")
+}
+
+#[test]
+fn certificates_do_all_seven_on_a_real_debian() {
+    let host = with_certificate();
+    let good = "path = \"/etc/ssl/tg/cert.pem\"\ndays = 1\nissuer = \"CN=Test*\"\n\
+                names = [\"hub.prd\", \"10.0.0.1\"]";
+    assert_eq!(status(&host, "certificate", good), VerdictStatus::Ok);
+    let bad = "path = \"/etc/ssl/tg/none.pem\"";
+    assert_eq!(status(&host, "certificate", bad), VerdictStatus::Error);
+    all_seven(
+        &host,
+        &[
+            Row {
+                kind: "certificate",
+                lines: "path = \"/etc/ssl/tg/cert.pem\"\ndays = 30",
+                expected: "/etc/ssl/tg/cert.pem valid for another 30 days",
+                actual: "it expires on ",
+                fix: Fix::Cannot("Tidegate makes no certificates"),
+            },
+            Row {
+                kind: "certificate",
+                lines: "path = \"/etc/ssl/tg/cert.pem\"\nissuer = \"CN=Other*\"\nnames = \"hub.dev\"",
+                expected: "/etc/ssl/tg/cert.pem valid now, issued by CN=Other*, for hub.dev",
+                actual: "issued by CN=Test CA, O=Example, not for hub.dev",
+                fix: Fix::Cannot("Tidegate makes no certificates"),
+            },
+            Row {
+                kind: "certificate",
+                lines: "path = \"/etc/ssl/tg/no.pem\"",
+                expected: "/etc/ssl/tg/no.pem valid now",
+                actual: "there is no such file",
+                fix: Fix::Cannot("Tidegate makes no certificates"),
+            },
+        ],
+    );
+}
+
+#[test]
+fn commands_do_all_seven_on_a_real_debian_and_only_those_that_policy_names_are_run() {
+    let mut host = debian::host();
+    let touch = "argv = [\"/usr/bin/touch\", \"/etc/canary\"]";
+    let verdict = only(host.check(&rule("command", touch))).verdict;
+    assert_eq!(verdict.status, VerdictStatus::Error);
+    assert!(verdict.reason.unwrap().contains("[policy] commands = [\"/usr/bin/touch\"]"));
+    assert!(!host.path("/etc/canary").exists());
+    for program in ["/usr/bin/dpkg-query", "/bin/sleep", "/usr/bin/no"] {
+        host.commands.insert(program.to_owned());
+    }
+    for (lines, wanted) in [
+        (
+            "argv = [\"/usr/bin/dpkg-query\", \"-W\", \"dpkg\"]\noutput = \"^dpkg\\\\s+1\"",
+            VerdictStatus::Ok,
+        ),
+        ("argv = [\"/usr/bin/dpkg-query\", \"-W\", \"nothing\"]\nexit = 1", VerdictStatus::Ok),
+        ("argv = [\"/bin/sleep\", \"600\"]\ntimeout = \"1s\"", VerdictStatus::Error),
+        ("argv = [\"/usr/bin/no\"]", VerdictStatus::Error),
+        // There is no shell: this is one argument.
+        (
+            "argv = [\"/usr/bin/dpkg-query\", \"-W; touch /etc/canary\"]\nexit = 2",
+            VerdictStatus::Ok,
+        ),
+    ] {
+        assert_eq!(status(&host, "command", lines), wanted, "{lines}");
+    }
+    assert!(!host.path("/etc/canary").exists());
+    all_seven(
+        &host,
+        &[
+            Row {
+                kind: "command",
+                lines: "argv = [\"/usr/bin/dpkg-query\", \"-W\", \"nothing\"]",
+                expected: "`/usr/bin/dpkg-query -W nothing` exits 0",
+                actual: "it exits 1",
+                fix: Fix::Cannot("Tidegate does not know what would mend it"),
+            },
+            Row {
+                kind: "command",
+                lines: "argv = [\"/usr/bin/dpkg-query\", \"-W\", \"dpkg\"]\noutput = \"canary\"",
+                expected: "`/usr/bin/dpkg-query -W dpkg` exits 0 and says /canary/",
+                actual: "it says something else",
+                fix: Fix::Cannot("Tidegate does not know what would mend it"),
+            },
+        ],
+    );
+}
