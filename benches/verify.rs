@@ -1,4 +1,5 @@
-//! How long it takes to verify 10,000 SSH-signed commits, beside `git verify-commit`.
+//! How long it takes to verify 10,000 SSH-signed commits, beside `git verify-commit`, and to tell what
+//! each of them changed.
 //!
 //! `cargo bench --bench verify [-- <commits>]`: the history is made in a temporary folder by
 //! `git fast-import` for its files and by signing each commit in this process.
@@ -12,11 +13,14 @@ use std::time::Instant;
 
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
+use tidegate::audit::Chain;
+use tidegate::audit::log::{LogRequest, log};
 use tidegate::clients::git::ObjectReader;
 use tidegate::model::CommitId;
 use tidegate::reconcile::trust::{Remembered, RevokedKeys, Sightings, VerifyRequest, verify};
 
 const ROUNDS: usize = 5;
+const SERVICES: usize = 50;
 /// Git is slow enough that a part of the commits tells.
 const GIT_COMMITS: usize = 100;
 
@@ -37,7 +41,22 @@ fn git(dir: &Path, args: &[&str], input: &[u8]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// Unsigned commits, each changing one of a hundred services; their trees, oldest first.
+/// A service; every tenth commit changes one.
+fn service(n: usize, secs: usize) -> String {
+    format!(
+        "app = \"app1\"\n[containers.web]\nimage = \"app{n}/web\"\n[update]\nhealth_timeout = \"{secs}s\"\n"
+    )
+}
+
+/// Its pin, which each commit changes for one.
+fn pin(n: usize, version: usize) -> String {
+    let digest = format!("sha256:{version:064x}");
+    format!(
+        "[match]\nservice = \"s{n}\"\n[containers.web]\ndigest = \"{digest}\"\nversion = \"1.{version}.0\"\n"
+    )
+}
+
+/// Unsigned commits, each changing one of fifty services on three nodes; their trees, oldest first.
 fn trees(dir: &Path, policy: &str, n_commits: usize) -> Vec<String> {
     let mut stream = String::new();
     let file =
@@ -47,11 +66,24 @@ fn trees(dir: &Path, policy: &str, n_commits: usize) -> Vec<String> {
         let committer = format!("committer a <a@b> {time} +0000");
         stream.extend(["commit refs/heads/plain\n", &committer, "\ndata 1\nx\n"]);
         if n == 0 {
-            stream += &file("tidegate.toml", "repository = \"acme-config\"\n");
+            let root = "repository = \"acme-config\"\nenvironments = [\"dev\"]\n[apps.app1]\nowner = \"alice\"\n";
+            stream += &file("tidegate.toml", root);
             stream += &file("environments/dev/trust.toml", policy);
+            let environment = "name = \"dev\"\nhub = \"dckhub.dev\"\n";
+            stream += &file("environments/dev/environment.toml", environment);
+            for node in 0..3 {
+                stream += &file(&format!("environments/dev/nodes/n{node}.toml"), "");
+            }
+            for at in 0..SERVICES {
+                stream += &file(&format!("services/s{at}.toml"), &service(at, 60));
+                stream += &file(&format!("rulesets/s{at}.toml"), &pin(at, 0));
+            }
         }
-        let service = format!("services/app{}.toml", n % 100);
-        stream += &file(&service, &format!("app = \"app1\" # {n}\n"));
+        let at = n % SERVICES;
+        stream += &file(&format!("rulesets/s{at}.toml"), &pin(at, n));
+        if n % 10 == 0 {
+            stream += &file(&format!("services/s{at}.toml"), &service(at, 60 + n % 100));
+        }
     }
     git(dir, &["fast-import", "--quiet"], stream.as_bytes());
     let log = git(dir, &["log", "--reverse", "--format=%T", "plain"], b"");
@@ -129,6 +161,12 @@ fn main() {
         assert_eq!(verdict.accepted.len(), commits);
     }
     let ours = median_ms(rounds);
+    let start = Instant::now();
+    let objects = ObjectReader::open_repository(dir.path()).unwrap();
+    let told = log(&Chain::read(&objects, &request).unwrap(), &LogRequest::default()).unwrap();
+    let audited = start.elapsed().as_secs_f64() * 1_000.0;
+    assert_eq!(told.commits.len(), commits + 1);
+    assert_eq!(told.commits.iter().find_map(|commit| commit.unusable.first()), None);
     let next = VerifyRequest { remembered: Remembered::Verified(ids[ids.len() - 2]), ..request };
     let start = Instant::now();
     let objects = ObjectReader::open_repository(dir.path()).unwrap();
@@ -138,5 +176,6 @@ fn main() {
         * f64::from(u32::try_from(commits).unwrap());
     println!("verify {commits} SSH-signed commits: {ours:.0} ms (median of {ROUNDS})");
     println!("verify one more on top of them:     {one:.0} ms");
+    println!("audit log of them, {SERVICES} services:    {audited:.0} ms");
     println!("git log --format=%G?, scaled:       {gits:.0} ms ({:.0} times)", gits / ours);
 }
