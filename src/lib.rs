@@ -16,6 +16,7 @@
 //! hub        what lies in the registries: pins, copies from hub to hub
 //! promote    signed commits: composed, made, and the first ones of a repository
 //! audit      what verified history says: who promoted what, what was wanted when  pure
+//! import     other tools' documents → services and rulesets                   pure
 //! agent      triggers, lock, requeue, shutdown; calls reconcile
 //! demo       the main job on real containers, told and checked
 //! cli        commands, output, exit codes
@@ -31,6 +32,7 @@ pub mod lint;
 pub mod hub;
 pub mod promote;
 pub mod audit;
+pub mod import;
 pub mod agent;
 pub mod demo;
 pub mod cli;

@@ -140,15 +140,7 @@ fn explain(error: &InitError) -> CommandError {
 
 /// A skeleton that the user may do everything in.
 fn new_files(args: &InitArgs) -> Result<Files, CommandError> {
-    let name = user_config("user.name").unwrap_or_default();
-    let person = slug(&name).unwrap_or_else(|| "alice".to_owned());
-    let key = match &args.keys {
-        Some(dir) => People::ensure(dir, [person.as_str()])
-            .map_err(|error| CommandError::failed(&error))?
-            .public(&person)
-            .map(str::to_owned),
-        None => public_key(user_config, std::env::home_dir().as_deref()),
-    };
+    let (person, key) = signer(args.keys.as_deref())?;
     let key = key.ok_or_else(|| {
         CommandError::usage("git is not told which SSH key you sign with").hint(
             "git config --global gpg.format ssh && \
@@ -165,6 +157,20 @@ fn new_files(args: &InitArgs) -> Result<Files, CommandError> {
         key: &key,
         contact: &user_config("user.email").unwrap_or_else(|| format!("{person}@example.org")),
     }))
+}
+
+/// Who works here, and the key that they sign with: one made in `keys`, or the one that git is told.
+pub(crate) fn signer(keys: Option<&Path>) -> Result<(String, Option<String>), CommandError> {
+    let name = user_config("user.name").unwrap_or_default();
+    let person = slug(&name).unwrap_or_else(|| "alice".to_owned());
+    let key = match keys {
+        Some(dir) => People::ensure(dir, [person.as_str()])
+            .map_err(|error| CommandError::failed(&error))?
+            .public(&person)
+            .map(str::to_owned),
+        None => public_key(user_config, std::env::home_dir().as_deref()),
+    };
+    Ok((person, key))
 }
 
 /// A name made of what a name may hold.

@@ -24,6 +24,7 @@ pub mod copying;
 pub mod anchor;
 pub mod push;
 pub mod pin;
+pub mod import;
 pub mod land;
 pub mod accept;
 pub mod promote;
@@ -86,6 +87,7 @@ enum Command {
     Ruleset(ruleset::RulesetArgs),
     Schema(schema::SchemaArgs),
     Pin(pin::PinArgs),
+    Import(import::ImportArgs),
     Promote(promote::PromoteArgs),
     Approve(accept::ApproveArgs),
     Rollback(rollback::RollbackArgs),
@@ -124,6 +126,7 @@ fn run(command: Command, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, 
         Command::Ruleset(args) => ruleset::run(&args, ctx, out),
         Command::Schema(args) => schema::run(&args, out),
         Command::Pin(args) => pin::run(&args, ctx, out),
+        Command::Import(args) => import::run(&args, ctx, out),
         Command::Promote(args) => promote::run(&args, ctx, out),
         Command::Approve(args) => accept::approve(&args, ctx, out),
         Command::Rollback(args) => rollback::run(&args, ctx, out),

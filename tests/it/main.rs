@@ -10,6 +10,7 @@ mod copy;
 mod desired;
 mod docker;
 mod fetch;
+mod import;
 mod init;
 mod promote;
 mod registry;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Modules that decide: no effects, no clients.
-const PURE: [&str; 7] = [
+const PURE: [&str; 8] = [
     "model",
     "reconcile/trust",
     "reconcile/desired",
@@ -11,6 +11,7 @@ const PURE: [&str; 7] = [
     "compliance/kind",
     "lint",
     "audit",
+    "import",
 ];
 
 /// What a pure module may not name.

@@ -1,0 +1,60 @@
+//! Values of variables, which the collector keeps as text that is JSON.
+
+use serde_json::Value;
+
+use crate::import::words::percent;
+
+/// One thing, or a list of them.
+pub(crate) fn each(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(all) => all,
+        one => std::slice::from_ref(one),
+    }
+}
+
+/// A number or text as text; nothing else.
+pub(crate) fn scalar(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        _ => None,
+    }
+}
+
+/// A truth, however it is written.
+pub(crate) fn truth(value: Option<&Value>) -> Option<bool> {
+    match scalar(value)?.to_lowercase().as_str() {
+        "true" | "1" | "yes" => Some(true),
+        "false" | "0" | "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// A text in which references are ours.
+pub(crate) fn referring(value: Option<&Value>) -> Result<Option<String>, String> {
+    scalar(value).map(|text| percent(&text)).transpose()
+}
+
+/// A path, without the slash at its end.
+pub(crate) fn path(value: Option<&Value>) -> Result<Option<String>, String> {
+    let path = referring(value)?;
+    Ok(path.map(|path| {
+        let short = path.trim_end_matches('/');
+        if short.is_empty() { path.clone() } else { short.to_owned() }
+    }))
+}
+
+/// Permission bits: `644`, `"0644"`.
+pub(crate) fn mode(value: Option<&Value>) -> Option<String> {
+    let text = scalar(value)?;
+    let digits = text.trim_start_matches("0o");
+    let octal = !digits.is_empty() && digits.bytes().all(|b| matches!(b, b'0'..=b'7'));
+    octal.then(|| format!("{digits:0>4}"))
+}
+
+/// A user or group: a number stays one.
+pub(crate) fn principal(value: Option<&Value>) -> Option<toml_edit::Value> {
+    let text = scalar(value)?;
+    Some(text.parse::<i64>().map_or_else(|_| text.as_str().into(), Into::into))
+}
