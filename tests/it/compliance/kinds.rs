@@ -153,6 +153,13 @@ static CASES: &[Case] = &[
     ),
     case(
         "key_value",
+        "path = \"/etc/x.yaml\"\nformat = \"yaml\"\nkey = \"a.b\"\nvalue = true",
+        "a.b = true",
+        "a.b = 1",
+        "+  b: true # c",
+    ),
+    case(
+        "key_value",
         "path = \"/etc/sshd\"\nformat = \"spaces\"\nkey = \"P\"\nvalue = \"no\"",
         "P = no",
         "no `P`",
@@ -202,6 +209,7 @@ fn host() -> Host {
         .with("/etc/x.ini", "[s]\n")
         .with("/etc/x.json", "{\"a\":{\"b\":1}}")
         .with("/etc/x.toml", "[a]\nb = 1 # c\n")
+        .with("/etc/x.yaml", "a:\n  b: 1 # c\n")
         .with("/etc/sshd", "A b\nMatch User x\n")
         .with("/proc/sys/vm/swappiness", "60\n")
         .with("/proc/sys/net/a", "4\t5\n")

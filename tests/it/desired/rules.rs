@@ -144,7 +144,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     ("kind = \"file_line\"\npath = \"/x\"\nline = \"a\\nb\"", "5:8", "has no line end"),
     (
-        "kind = \"key_value\"\npath = \"/x\"\nformat = \"yaml\"\nkey = \"a\"\nvalue = 1",
+        "kind = \"key_value\"\npath = \"/x\"\nformat = \"xml\"\nkey = \"a\"\nvalue = 1",
         "5:10",
         "must be \"equals\"",
     ),

@@ -2,6 +2,7 @@
 
 mod lines;
 mod tree;
+mod yaml;
 
 use serde_json::Value;
 
@@ -48,6 +49,7 @@ fn edit(text: &str, rule: &KeyValueRule) -> Result<(Option<Value>, String), Stri
     match rule.format {
         KeyFormat::Json => tree::json(text, &rule.key, rule.value.as_ref()),
         KeyFormat::Toml => tree::toml(text, &rule.key, rule.value.as_ref()),
+        KeyFormat::Yaml => yaml::yaml(text, &rule.key, rule.value.as_ref()),
         KeyFormat::Equals | KeyFormat::Spaces | KeyFormat::Ini => {
             let value = rule
                 .value

@@ -21,14 +21,14 @@ pub(crate) static KEYS: Keys = Keys {
         Key::required("path", Kind::Text, "the file, absolute"),
         Key::required("format", Kind::Choice(FORMATS), "how the file is written"),
         Key::new("section", Kind::Text, "the section, of `ini` alone"),
-        Key::required("key", Kind::Text, "the key; `a.b` is nested in json and toml"),
+        Key::required("key", Kind::Text, "the key; `a.b` is nested in json, toml and yaml"),
         Key::new("value", SCALAR, "what it must say"),
         Key::new("state", Kind::Choice(&["present", "absent"]), "default present"),
         Key::new("create", Kind::Boolean, "whether a missing file is made"),
     ],
 };
 
-const FORMATS: &[&str] = &["equals", "spaces", "ini", "json", "toml"];
+const FORMATS: &[&str] = &["equals", "spaces", "ini", "json", "toml", "yaml"];
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -44,6 +44,8 @@ pub enum KeyFormat {
     Json,
     /// TOML.
     Toml,
+    /// YAML, mappings in block style.
+    Yaml,
 }
 
 /// A key in a file.
@@ -57,7 +59,7 @@ pub struct KeyValueRule {
     pub section: Option<String>,
     /// The key.
     pub key: String,
-    /// What it must say; none means it must not be there. JSON and TOML keep its type.
+    /// What it must say; none means it must not be there. JSON, TOML and YAML keep its type.
     pub value: Option<serde_json::Value>,
     /// Whether a missing file is made.
     pub create: bool,
@@ -79,6 +81,7 @@ pub(crate) fn read(table: &Table, reader: &mut Reader<'_>) -> Option<KeyValueRul
         "ini" => KeyFormat::Ini,
         "json" => KeyFormat::Json,
         "toml" => KeyFormat::Toml,
+        "yaml" => KeyFormat::Yaml,
         _ => KeyFormat::Equals,
     };
     let word = |text: &str| {
@@ -93,7 +96,11 @@ pub(crate) fn read(table: &Table, reader: &mut Reader<'_>) -> Option<KeyValueRul
         None => None,
         Some(node) if format != KeyFormat::Ini => {
             let message = "only `format = \"ini\"` has sections";
-            reader.findings.error_help(node.at, message, "remove it; json and toml nest with dots");
+            reader.findings.error_help(
+                node.at,
+                message,
+                "remove it; json, toml and yaml nest with dots",
+            );
             return None;
         }
         Some(node) => Some(reader.with(node, word)?),
@@ -122,7 +129,7 @@ pub(crate) fn value(
     format: KeyFormat,
     reader: &mut Reader<'_>,
 ) -> Option<serde_json::Value> {
-    let typed = matches!(format, KeyFormat::Json | KeyFormat::Toml);
+    let typed = matches!(format, KeyFormat::Json | KeyFormat::Toml | KeyFormat::Yaml);
     match node.value {
         Value::Integer(number) if typed => Some(number.into()),
         Value::Boolean(truth) if typed => Some(truth.into()),
