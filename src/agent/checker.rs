@@ -1,5 +1,5 @@
 //! When this node's rules are checked, and that they are: on schedule, on a commit, after events of
-//! the engine.
+//! the engine, after a change of a file that a rule is about.
 //!
 //! In: what is believed, what woke the agent. Out: [`Inspected`]. Effect: runs `tidegate check
 //! --keep` as a process of its own, so that the agent stays small, passes never wait for it, and
@@ -7,7 +7,8 @@
 //!
 //! # Guarantees
 //! * At most one check runs; it ends with the agent, or after [`TIME_MAX`].
-//! * Events cause at most one check in [`EVENTS_SPACING`]; an idle node checks by schedule alone.
+//! * Events cause at most one check in [`EVENTS_SPACING`], changes of files and ends of rollouts one
+//!   in [`SOON_SPACING`]; an idle node checks by schedule alone.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -21,6 +22,7 @@ use tracing::warn;
 
 use crate::agent::inspect::{Inspected, share};
 use crate::agent::trigger::{Trigger, Wake};
+use crate::agent::vigil::Vigil;
 use crate::model::{CheckSchedule, CommitId, Share};
 use crate::reconcile::desired::DesiredState;
 
@@ -35,10 +37,16 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// The distance of checks that events cause.
 const EVENTS_SPACING: Duration = Duration::from_secs(60);
 
+/// The distance of checks that changes of files and ends of rollouts cause.
+const SOON_SPACING: Duration = Duration::from_secs(10);
+
 /// The checks of an agent.
 #[derive(Debug)]
 pub struct Checker {
     config: PathBuf,
+    /// The host's root.
+    root: PathBuf,
+    vigil: Option<Vigil>,
     /// The revision that was checked last, or is about to be.
     commit: Option<CommitId>,
     schedules: Vec<CheckSchedule>,
@@ -59,11 +67,21 @@ struct Running {
     trigger: String,
 }
 
+/// Waits until then; for ever if there is no such time.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Checker {
-    /// Checks go by the configuration in `config`.
-    pub fn new(config: &Path) -> Self {
+    /// Checks go by the configuration in `config`; `root` is the host's.
+    pub fn new(config: &Path, root: &Path) -> Self {
         Self {
             config: config.to_owned(),
+            root: root.to_owned(),
+            vigil: None,
             commit: None,
             schedules: Vec::new(),
             share: None,
@@ -79,6 +97,7 @@ impl Checker {
         let Some(desired) = desired else { return };
         if desired.rules.is_empty() && desired.services.is_empty() {
             (self.asked, self.scheduled, self.commit) = (None, None, None);
+            self.vigil = None;
             return;
         }
         let now = Instant::now();
@@ -87,11 +106,23 @@ impl Checker {
             self.schedules.clone_from(&desired.checks);
             self.share = Some(share(&desired.node));
             self.scheduled = self.next();
-            self.ask(now + SETTLE, "commit");
-        } else if matches!(wake.first, Trigger::Engine { .. } | Trigger::EventsLost) {
-            let spaced = self.last.map_or(now, |last| last + EVENTS_SPACING);
-            self.ask(spaced.max(now + SETTLE), &wake.first.to_string());
+            self.vigil = Vigil::over(&self.root, &desired.rules);
+            return self.ask(now + SETTLE, "commit");
         }
+        match wake.first {
+            Trigger::Engine { .. } | Trigger::EventsLost => {
+                self.ask_spaced(EVENTS_SPACING, &wake.first.to_string());
+            }
+            // What a commit's own check found under way is no longer so.
+            Trigger::Ended => self.ask_spaced(SOON_SPACING, &wake.first.to_string()),
+            _ => {}
+        }
+    }
+
+    fn ask_spaced(&mut self, spacing: Duration, trigger: &str) {
+        let now = Instant::now();
+        let spaced = self.last.map_or(now, |last| last + spacing);
+        self.ask(spaced.max(now + SETTLE), trigger);
     }
 
     fn next(&self) -> Option<Timestamp> {
@@ -112,8 +143,16 @@ impl Checker {
             if self.running.is_some() {
                 return self.end().await;
             }
-            let Some((at, trigger)) = self.due() else { return std::future::pending().await };
-            tokio::time::sleep_until(at).await;
+            let due = self.due();
+            let at = due.as_ref().map(|(at, _)| *at);
+            tokio::select! {
+                () = until(at) => {}
+                path = Vigil::changed(&mut self.vigil) => {
+                    self.ask_spaced(SOON_SPACING, &format!("{} changed", path.display()));
+                    continue;
+                }
+            }
+            let Some((_, trigger)) = due else { continue };
             self.asked = None;
             self.scheduled = self.next();
             self.start(trigger);

@@ -15,10 +15,12 @@ use crate::agent::node::Node;
 use crate::clients::docker::{DockerClient, DockerError};
 use crate::clients::host::{HostRoot, NodeKey};
 use crate::compliance::check::{CheckInput, Checked, Purpose, check};
-use crate::compliance::facts::{FactCache, Facts, Wanted, collect, learn_stock};
+use crate::compliance::culprit::{AUDIT_BYTES_MAX, AUDIT_LOG, culprit};
+use crate::compliance::facts::{FactCache, Facts, Known, Wanted, collect, learn_stock};
 use crate::compliance::fix::{FixError, Mender};
 use crate::compliance::image::{self, ImageInput};
 use crate::compliance::interchange::message;
+use crate::compliance::kind::{Need, need};
 use crate::compliance::record::FixRecord;
 use crate::compliance::verdict::{Verdict, VerdictStatus};
 use crate::config::Settings;
@@ -43,7 +45,9 @@ pub async fn facts_here(settings: Settings) -> Result<Facts, AgentError> {
     let key = OwnershipKey::derive(secret.as_ref().map_or(&[], |secret| secret.as_slice()));
     let observed = look(&settings, &key, &BTreeSet::new()).await;
     let wanted = Wanted::everything();
-    Ok(facts(&settings, &host, &observed, &wanted).await)
+    let mut facts = facts(&settings, &host, &observed, &wanted).await;
+    facts.learn("hub_login", Known::Missing("only `tidegate check` asks the hub".to_owned()));
+    Ok(facts)
 }
 
 async fn facts(
@@ -155,6 +159,19 @@ impl Examined {
             (verdict.status != VerdictStatus::Ok).then(|| message(verdict))
         };
         mender.fix(fresh, recheck, Timestamp::now()).map(Some)
+    }
+
+    /// Who undoes what was mended of a rule, for people: what the audit log tells, or what would make
+    /// it tell.
+    pub fn undone_by(&self, rule: &Rule) -> String {
+        let Need::Path(path) = need(&rule.kind) else {
+            return "nothing here tells who undoes it".to_owned();
+        };
+        let log = self.host.tail(AUDIT_LOG, AUDIT_BYTES_MAX).ok().flatten();
+        match log.and_then(|log| culprit(&log, path.as_str())) {
+            Some(culprit) => format!("the audit log tells of {culprit}"),
+            None => format!("`auditctl -w {path} -p wa` would tell who"),
+        }
     }
 
     /// Checks some of the rules.

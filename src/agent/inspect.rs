@@ -15,7 +15,7 @@ use crate::agent::examine::Examined;
 use crate::agent::lock::StateLock;
 use crate::agent::node::Node;
 use crate::clients::host::create_private_dir;
-use crate::compliance::auto::may_mend;
+use crate::compliance::auto::{FOUGHT_OVER, may_mend};
 use crate::compliance::check::{Checked, Purpose};
 use crate::compliance::fix::Mender;
 use crate::compliance::image;
@@ -132,7 +132,10 @@ fn mend(
         let target = checked.verdict.target.clone();
         let may = may_mend(rule, &target, &examined.desired, &earlier, now)
             .and_then(|()| mender.allows(&checked.verdict.kind).map_err(|e| e.to_string()));
-        if let Err(reason) = may {
+        if let Err(mut reason) = may {
+            if reason.starts_with(FOUGHT_OVER) {
+                reason = format!("{reason}; {}", examined.undone_by(rule));
+            }
             checked.verdict.reason = Some(reason);
             continue;
         }

@@ -38,6 +38,7 @@ pub mod inbox;
 pub mod state;
 pub mod wakes;
 pub mod promoter;
+mod vigil;
 pub mod checker;
 pub mod run;
 pub mod once;

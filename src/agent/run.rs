@@ -104,6 +104,7 @@ impl<'a> Agent<'a> {
         stop: watch::Receiver<bool>,
     ) -> Result<Self, AgentError> {
         let origin = Origin::repository(&settings)?;
+        let checker = Checker::new(&options.config, &settings.host.root);
         let node = Node::open(settings, origin)?;
         Ok(Self {
             node,
@@ -118,7 +119,7 @@ impl<'a> Agent<'a> {
             last_pass: None,
             desk: Desk::default(),
             promoter: Promoter::new(&options.config),
-            checker: Checker::new(&options.config),
+            checker,
         })
     }
 

@@ -19,6 +19,9 @@ pub const FIXES_MAX: usize = 3;
 /// The time that fixes are counted over.
 pub const SPAN: SignedDuration = SignedDuration::from_hours(24);
 
+/// How it begins what it says of a rule that does not stay mended.
+pub const FOUGHT_OVER: &str = "fought over";
+
 /// Whether the agent may mend what `rule` finds for `target`.
 ///
 /// # Errors
@@ -56,7 +59,7 @@ pub fn may_mend(
     let (n, since) = (recent.len(), first.at);
     if recent.iter().all(|record| record.result == FixResult::Fixed) {
         return Err(format!(
-            "fought over: mended {n} times since {since}, and something on this host undoes it; \
+            "{FOUGHT_OVER}: mended {n} times since {since}, and something on this host undoes it; \
              `tidegate fix` mends it once more"
         ));
     }

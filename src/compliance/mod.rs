@@ -11,7 +11,7 @@
 //! check     every rule → a verdict and changes
 //! fix       makes changes, keeps backups (record)        interchange  JUnit, SARIF           pure
 //! standing  verdicts → since when, turns, scores (pure)  auto      what the agent may mend  pure
-//! shelf     where both are kept
+//! shelf     where both are kept                            culprit   who undoes a fix          pure
 //! ```
 //!
 //! # Guarantees
@@ -29,6 +29,16 @@ pub mod check;
 pub mod record;
 pub mod fix;
 pub mod auto;
+pub mod culprit;
 pub mod interchange;
 pub mod standing;
 pub mod shelf;
+
+/// JSON Schemas of what commands print, by name.
+pub const SCHEMAS: [(&str, &str); 5] = [
+    ("check", include_str!("../../docs/schema/check.json")),
+    ("check-history", include_str!("../../docs/schema/check-history.json")),
+    ("facts", include_str!("../../docs/schema/facts.json")),
+    ("fix-plan", include_str!("../../docs/schema/fix-plan.json")),
+    ("fixes", include_str!("../../docs/schema/fixes.json")),
+];

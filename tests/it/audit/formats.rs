@@ -78,7 +78,7 @@ fn faults(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec
 }
 
 #[track_caller]
-fn assert_fits(name: &str, value: &Value) {
+pub(crate) fn assert_fits(name: &str, value: &Value) {
     let schema = schema(name);
     let mut found = Vec::new();
     faults(&schema, &schema, value, "", &mut found);

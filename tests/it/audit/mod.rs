@@ -1,6 +1,6 @@
 //! Audits of real histories, made by plain git; the program itself reads them.
 
-mod formats;
+pub(crate) mod formats;
 mod journals;
 mod lines;
 mod story;

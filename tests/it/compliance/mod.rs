@@ -2,14 +2,16 @@
 
 mod access;
 mod accounts;
-mod cli;
+pub(crate) mod cli;
 mod debian;
 mod engine;
+mod formats;
 mod hostile;
 mod images;
 mod kinds;
 mod looks;
 mod packages;
+mod safety;
 mod seven;
 mod standing;
 mod support;

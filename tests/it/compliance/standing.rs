@@ -59,8 +59,13 @@ fn a_check_is_kept_with_since_when_and_what_changed() {
     assert!(table.contains("web.image (hello.dev/web), critical: unknown"), "{table}");
 }
 
+const AUDIT: &str = "\
+type=SYSCALL msg=audit(1763673602.101:9): syscall=257 success=yes pid=77 auid=4294967295 exe=\"/usr/bin/puppet\"
+type=PATH msg=audit(1763673602.101:9): item=0 name=\"/etc/motd\" nametype=NORMAL
+";
+
 #[test]
-fn what_does_not_stay_mended_is_fought_over_and_left() {
+fn what_does_not_stay_mended_is_fought_over_and_left_and_the_audit_log_tells_who_does_it() {
     let stage = believed("[policy]\nfixes = [\"file\"]\n", AUTO);
     for _ in 0..FIXES_MAX {
         let said = json(&stage.run(&["check", "--keep", "schedule", "-o", "json"]));
@@ -70,8 +75,18 @@ fn what_does_not_stay_mended_is_fought_over_and_left() {
     }
     stage.run(&["check", "--keep", "schedule"]);
     assert_eq!(stage.motd().as_deref(), Some("other\n"));
-    let verdict = last(&stage)["verdicts"][0].clone();
-    assert!(verdict["reason"].as_str().unwrap().starts_with("fought over"), "{verdict}");
+    let reason = || last(&stage)["verdicts"][0]["reason"].as_str().unwrap().to_owned();
+    assert!(reason().starts_with("fought over"), "{}", reason());
+    assert!(reason().ends_with("`auditctl -w /etc/motd -p wa` would tell who"), "{}", reason());
+    let audit = stage.dir.path().join("root/var/log/audit");
+    fs::create_dir_all(&audit).unwrap();
+    fs::write(audit.join("audit.log"), AUDIT).unwrap();
+    stage.run(&["check", "--keep", "schedule"]);
+    assert!(
+        reason().contains("the audit log tells of /usr/bin/puppet (process 77)"),
+        "{}",
+        reason()
+    );
     // An operator may all the same.
     assert_eq!(stage.run(&["fix", "--yes"]).code, 0);
     assert_eq!(stage.motd().as_deref(), Some("hello\n"));

@@ -16,6 +16,7 @@ mod resolve;
 mod kernel;
 mod look;
 mod put;
+mod tail;
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};

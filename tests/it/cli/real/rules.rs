@@ -3,8 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use jiff::SignedDuration;
 use rustix::process::Signal;
 use serde_json::Value;
+use tidegate::agent::lock::StateLock;
+use tidegate::compliance::shelf::Shelf;
 
 use crate::cli::real::stage::{APP3, HUB_CANARY, Stage};
 
@@ -15,6 +18,8 @@ async fn rules_see_a_real_engine_and_the_broken_link_is_named() {
     let mut stage = Stage::new().await;
     stage.start_agent();
     stage.settled(stage.history.tip);
+    what_was_not_checked_in_time_is_unknown_until_it_is(&mut stage);
+    a_file_that_changes_is_checked_soon(&mut stage);
     stage.end_agent(Signal::TERM);
     every_link_holds(&stage);
     a_stopped_container_breaks_the_container_link(&stage);
@@ -24,6 +29,65 @@ async fn rules_see_a_real_engine_and_the_broken_link_is_named() {
     the_hub_login_is_tried(&mut stage);
     a_release_that_is_not_rolled_out_breaks_the_definition_link(&mut stage).await;
     a_service_that_goes_breaks_the_rule_link(&mut stage);
+}
+
+/// The agent runs, and its checks do not: what it found is unknown when two of them were missed, and
+/// known again after the next.
+fn what_was_not_checked_in_time_is_unknown_until_it_is(stage: &mut Stage) {
+    let shelf = Shelf::below(&stage.state_dir());
+    let all = |stage: &Stage, status: &str| {
+        let said = stage.run(&["check", "--last", "-o", "json"]);
+        let document: Value = serde_json::from_str(&said.out).ok()?;
+        let verdicts = document["verdicts"].as_array()?;
+        let same = !verdicts.is_empty() && verdicts.iter().all(|v| v["status"] == status);
+        same.then_some(document)
+    };
+    stage.until("everything is checked and holds", |stage| all(stage, "ok"));
+    {
+        let _no_check_meanwhile = StateLock::take(shelf.folder().unwrap()).unwrap();
+        let mut missed = shelf.standing().unwrap().unwrap();
+        let long_ago = missed.checked_at - SignedDuration::from_hours(3);
+        (missed.checked_at, missed.stale_at) = (long_ago, Some(long_ago));
+        shelf.keep(&missed, &[]).unwrap();
+        let missing = all(stage, "unknown").unwrap();
+        let reason = missing["verdicts"][0]["reason"].as_str().unwrap().to_owned();
+        assert!(reason.starts_with("stale: last checked"), "{reason}");
+        let status: Value =
+            serde_json::from_str(&stage.run(&["status", "-o", "json"]).out).unwrap();
+        assert_eq!(status["compliance"]["is_stale"], true, "{status:#}");
+    }
+    stage.history.write("README.md", "Our services, checked.\n");
+    stage.commit("a commit is checked");
+    stage.until("everything is known again", |stage| all(stage, "ok"));
+}
+
+/// No commit, no event of the engine, and the next check by schedule is an hour away.
+fn a_file_that_changes_is_checked_soon(stage: &mut Stage) {
+    let folder = stage.dir.path().join("watched");
+    fs::create_dir(&folder).unwrap();
+    let file = folder.join("motd");
+    fs::write(&file, "as it is\n").unwrap();
+    let rule = format!(
+        "[[rules]]\nname = \"motd\"\nkind = \"file\"\npath = \"{}\"\ncontent = \"as it is\\n\"\n",
+        file.display()
+    );
+    stage.history.write("rulesets/watched.toml", &rule);
+    stage.commit("a file that matters");
+    let found = |stage: &Stage, status: &str| {
+        let said = stage.run(&["check", "--last", "--rule", "watched/motd", "-o", "json"]);
+        let document: Value = serde_json::from_str(&said.out).ok()?;
+        (document["verdicts"][0]["status"] == status).then_some(())
+    };
+    stage.until("the file is checked", |stage| found(stage, "ok"));
+    fs::write(&file, "otherwise\n").unwrap();
+    stage.until("the change is found", |stage| found(stage, "not_ok"));
+    assert!(stage.log().contains("watched/motd changed"), "{}", stage.log());
+    fs::remove_file(stage.history.path("rulesets/watched.toml")).unwrap();
+    stage.commit("it does not matter any more");
+    stage.until("nobody asks", |stage| {
+        let last = stage.run(&["check", "--last", "-o", "json"]).out;
+        (!last.contains("watched/motd")).then_some(())
+    });
 }
 
 /// Verdicts by rule and target.
