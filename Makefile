@@ -61,6 +61,7 @@ bench:
 	@$(RUST) cargo build --release --quiet
 	@bash benches/compare.sh
 	@bash benches/copy.sh
+	@bash benches/comply.sh
 
 doc:
 	@sh .ci/setup
