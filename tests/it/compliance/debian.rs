@@ -3,9 +3,9 @@
 use std::fs;
 
 use tidegate::compliance::facts::{Known, Wanted};
-use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
 
+use crate::compliance::seven::{Fix, Row, all_seven};
 use crate::compliance::support::{Host, only, rule};
 use crate::support::debian::debian;
 
@@ -21,35 +21,71 @@ pub(crate) fn host() -> Host {
     host
 }
 
+/// One of each kind about files.
+static FILES: &[Row] = &[
+    Row {
+        kind: "file",
+        lines: "path = \"/etc/motd\"\ncontent = \"hello\\n\"\nowner = \"root\"\ngroup = \"adm\"",
+        expected: "sha256:5891b5b522d5, 6 bytes",
+        actual: "sha256:",
+        fix: Fix::Plan(&["--- /etc/motd", "+hello"]),
+    },
+    Row {
+        kind: "file",
+        lines: "path = \"/etc/shadow\"\nmode = \"0600\"",
+        expected: "mode 0600",
+        actual: "mode 0640",
+        fix: Fix::Plan(&["+++ /etc/shadow"]),
+    },
+    Row {
+        kind: "file_line",
+        lines: "path = \"/etc/login.defs\"\nline = \"UMASK 027\"\nregex = \"^#?UMASK\\\\s\"",
+        expected: "`UMASK 027`",
+        actual: "`UMASK",
+        fix: Fix::Plan(&["+UMASK 027"]),
+    },
+    Row {
+        kind: "file_absent",
+        lines: "path = \"/etc/issue.net\"",
+        expected: "nothing at /etc/issue.net",
+        actual: "a file",
+        fix: Fix::Plan(&["+++ /dev/null"]),
+    },
+    Row {
+        kind: "directory",
+        lines: "path = \"/srv/app1\"\nmode = \"0750\"\nowner = \"www-data\"",
+        expected: "a directory, mode 0750",
+        actual: "nothing",
+        fix: Fix::Plan(&["+++ /srv/app1"]),
+    },
+    Row {
+        kind: "symlink",
+        lines: "path = \"/etc/localtime\"\nto = \"/usr/share/zoneinfo/Europe/Paris\"",
+        expected: "a symbolic link to /usr/share/zoneinfo/Europe/Paris",
+        actual: "a symbolic link to /usr/share/zoneinfo/Etc/UTC",
+        fix: Fix::Plan(&["+++ /etc/localtime"]),
+    },
+    Row {
+        kind: "key_value",
+        lines: "path = \"/etc/adduser.conf\"\nformat = \"equals\"\nkey = \"DIR_MODE\"\n\
+                value = \"0750\"",
+        expected: "DIR_MODE = 0750",
+        actual: "no `DIR_MODE`",
+        fix: Fix::Plan(&["+DIR_MODE=0750"]),
+    },
+    // /bin is a link of the system's own.
+    Row {
+        kind: "symlink",
+        lines: "path = \"/bin/greet\"\nto = \"true\"",
+        expected: "a symbolic link to true",
+        actual: "nothing",
+        fix: Fix::Plan(&["+++ /bin/greet"]),
+    },
+];
+
 #[test]
-fn every_kind_mends_a_real_debian_and_takes_it_back() {
-    let host = host();
-    for (kind, lines) in [
-        ("file", "path = \"/etc/motd\"\ncontent = \"hello\\n\"\nowner = \"root\"\ngroup = \"adm\""),
-        ("file", "path = \"/etc/shadow\"\nmode = \"0600\""),
-        (
-            "file_line",
-            "path = \"/etc/login.defs\"\nline = \"UMASK 027\"\nregex = \"^#?UMASK\\\\s\"",
-        ),
-        ("file_absent", "path = \"/etc/issue.net\""),
-        ("directory", "path = \"/srv/app1\"\nmode = \"0750\"\nowner = \"www-data\""),
-        ("symlink", "path = \"/etc/localtime\"\nto = \"/usr/share/zoneinfo/Europe/Paris\""),
-        (
-            "key_value",
-            "path = \"/etc/adduser.conf\"\nformat = \"equals\"\nkey = \"DIR_MODE\"\nvalue = \"0750\"",
-        ),
-        // /bin is a link of the system's own.
-        ("symlink", "path = \"/bin/greet\"\nto = \"true\""),
-    ] {
-        let rule =
-            rule(kind, &format!("{lines}\nmatch = {{ os = \"debian\", os_version = \"12\" }}"));
-        assert_eq!(only(host.check(&rule)).verdict.status, VerdictStatus::NotOk, "{lines}");
-        let record = host.fix(&rule).unwrap();
-        assert_eq!(record.result, FixResult::Fixed, "{lines}");
-        assert!(only(host.check(&rule)).changes.is_empty(), "{lines}");
-        assert_eq!(host.restore(&record), FixResult::Fixed, "{lines}");
-        assert_eq!(only(host.check(&rule)).verdict.status, VerdictStatus::NotOk, "{lines}");
-    }
+fn files_do_all_seven_on_a_real_debian() {
+    all_seven(&host(), FILES);
 }
 
 #[test]
