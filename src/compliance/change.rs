@@ -84,7 +84,7 @@ fn move_diff(change: &Move) -> String {
     names.dedup();
     for name in names.into_iter().filter(|name| before.get(*name) != after.get(*name)) {
         for (sign, side) in [('-', before), ('+', after)] {
-            if let Some(value) = side.get(name) {
+            if let Some(value) = side.get(name).filter(|value| !value.is_empty()) {
                 let _fits = writeln!(text, "{sign}{name} = {}", plain(value));
             }
         }
