@@ -56,6 +56,8 @@ pub struct Node {
     pub(crate) status: Option<Status>,
     pub(crate) journal: Journal,
     pub(crate) failures: BTreeMap<ServiceName, String>,
+    /// Id of the engine that is locked; none once another was seen in its place.
+    pub(crate) locked: Option<String>,
 }
 
 /// What a pass is asked to do.
@@ -121,6 +123,7 @@ impl Node {
             belief: Belief::default(),
             state: PassState::default(),
             failures: BTreeMap::new(),
+            locked: None,
             settings,
             memory,
             docker: Rc::new(docker),
@@ -335,6 +338,7 @@ impl Node {
             look: ask.look,
             intent: ask.intent,
             trigger: &ask.trigger,
+            engine: self.locked.as_deref(),
         };
         let (files, now): (_, Rc<dyn Fn() -> Timestamp>) =
             (Rc::new(HostFiles), Rc::new(Timestamp::now));
@@ -348,6 +352,10 @@ impl Node {
         let (memory, state) = (&mut self.memory, &mut self.state);
         match reconcile_once(input, effects, memory, state, until).await {
             Ok(outcome) => Ok(Some(Ok(outcome))),
+            Err(error @ PassError::OtherEngine) => {
+                self.locked = None;
+                Ok(Some(Err(error.to_string())))
+            }
             Err(error @ PassError::Engine { .. }) => Ok(Some(Err(Chain(&error).to_string()))),
             Err(error) => Err(AgentError::Pass(error)),
         }

@@ -30,6 +30,7 @@ pub async fn once(
     let scope = scope.or(node.settings.scope.as_ref());
     let folder = engine_locks(&node.settings.engine.socket, scope).map_err(AgentError::Lock)?;
     let _lock = EngineLock::acquire(&folder, &id, scope).map_err(AgentError::Host)?;
+    node.locked = Some(id);
     let report = tokio::select! {
         biased;
         report = node.pass(ask, std::future::pending()) => return report.map(Some),

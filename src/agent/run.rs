@@ -311,6 +311,10 @@ impl<'a> Agent<'a> {
         systemd::status(&line(&report));
         let under_way: Vec<_> = self.node.state.under_way().collect();
         self.desk.settle(&self.node.settings.state_dir, &report, &under_way);
+        if self.node.locked.is_none() && self.engine.take().is_some() {
+            // Another engine answers: it is locked before anything is begun there.
+            return Ok(Some(Duration::ZERO));
+        }
         Ok(report.requeue)
     }
 
@@ -346,6 +350,7 @@ impl<'a> Agent<'a> {
         let folder = engine_locks(&self.node.settings.engine.socket, scope);
         let lock = EngineLock::acquire(&folder.map_err(AgentError::Lock)?, &id, scope);
         let lock = lock.map_err(|error: HostError| AgentError::Host(error))?;
+        self.node.locked = Some(id.clone());
         self.engine = Some((id, lock));
         Ok(())
     }

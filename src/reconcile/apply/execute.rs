@@ -59,13 +59,15 @@ where
         Step::Await { name, condition, timeout, .. } => {
             watch::condition(docker, &clock, name, *condition, *timeout).await
         }
-        Step::RunOnce { container, name, spec, timeout } => {
+        Step::RunOnce { container, name, spec, ground, timeout } => {
             let found = ours(hands, &plan.service, container, name).await?;
             if found.state == ContainerState::Created {
                 start(docker, &found).await?;
             }
             watch::completed(docker, &clock, name, *timeout).await?;
-            hands.recorder.completed(&plan.service, container, *spec).await.map_err(remember)
+            let service = &plan.service;
+            let remembered = hands.recorder.completed(service, container, *spec, ground);
+            remembered.await.map_err(remember)
         }
         Step::Update { id, body, .. } => docker.update(id, body).await.map_err(engine),
         Step::Connect { id, network, endpoint, .. } => {

@@ -34,6 +34,7 @@ use crate::clients::docker::{DockerRead, DockerWrite, RegistryAuth};
 use crate::model::{ContainerName, Digest, ServiceName};
 use crate::reconcile::apply::execute::execute;
 use crate::reconcile::apply::outcome::chain;
+use crate::reconcile::memory::Ground;
 use crate::reconcile::observed::OwnershipKey;
 use crate::reconcile::plan::{ServicePlan, Step, Target};
 
@@ -61,7 +62,7 @@ pub enum Follows {
 /// Remembers what was reached; each call is durable when it returns.
 #[expect(async_fn_in_trait, reason = "the agent runs on one thread and never sends these futures")]
 pub trait Recorder {
-    /// A run-once container has exited 0.
+    /// A run-once container of this spec has exited 0 on this ground.
     ///
     /// # Errors
     /// When it cannot be made durable.
@@ -70,6 +71,7 @@ pub trait Recorder {
         service: &ServiceName,
         container: &ContainerName,
         spec: Digest,
+        ground: &Ground,
     ) -> Result<(), String>;
     /// A version has passed its health gate.
     ///

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CommitId, ContainerName, Digest, Revision, ServiceName};
+use crate::model::{CommitId, ContainerName, Digest, Revision, ServiceName, VolumeName};
 
 /// Everything remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -48,10 +48,25 @@ pub struct ServiceMemory {
     /// Run-once containers that succeeded, with the spec hash they succeeded with.
     #[serde(default)]
     pub once: BTreeMap<ContainerName, Digest>,
+    /// What each of those successes rests on; one without counts wherever the node is.
+    #[serde(default)]
+    pub grounds: BTreeMap<ContainerName, Ground>,
     /// Its removal was held by the brake: it stays held, however few are left, until it is allowed
     /// by name or the service is wanted again.
     #[serde(default)]
     pub braked: bool,
+}
+
+/// What the success of a run-once container rests on: where that is gone, so is what it did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ground {
+    /// The engine's id; it decides only where the service has no volume of its own.
+    pub engine: String,
+    /// The nonces of the service's own volumes: one that was made anew has another, and no data.
+    pub volumes: BTreeMap<VolumeName, String>,
+    /// The nonce of the container that succeeded.
+    pub container: String,
 }
 
 /// A version of a service that passed its health gate here.

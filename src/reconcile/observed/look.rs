@@ -5,6 +5,7 @@
 //! # Guarantees
 //! * An idle look is one list call: what it lists as before is not inspected again.
 //! * An inspect that hangs or fails makes its own container unknown, and no other.
+//! * Nothing of one engine is believed of another that answers in its place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -90,11 +91,17 @@ pub async fn observe<D: DockerRead>(
     cache: &mut ObservedCache,
 ) -> Result<ObservedState, DockerError> {
     let whole = look == Look::Everything || cache.engine.is_none();
+    let knew = !cache.containers.is_empty();
     // An engine runs programs to say who it is: the rest is asked meanwhile.
     let who = async { if whole { docker.info().await.map(Some) } else { Ok(None) } };
     let lists = whole || !cache.knows_lists;
     let rest = Box::pin(objects(docker, viewer, look, lists, cache));
     let (engine, mut state) = Box::pin(try_join(who, rest)).await?;
+    if !whole && knew && state.services.is_empty() && state.unknown.is_empty() {
+        // Everything is gone at once: another engine may answer here, or an emptied one.
+        *cache = ObservedCache::default();
+        return Box::pin(observe(docker, viewer, Look::Everything, cache)).await;
+    }
     cache.engine = engine.or(cache.engine.take());
     state.engine = cache.engine.clone().unwrap_or_default();
     Ok(state)

@@ -12,6 +12,7 @@ use crate::reconcile::desired::container::Run;
 use crate::reconcile::memory::{Applied, Memory, ServiceMemory};
 use crate::reconcile::observed::{ObservedContainer, ObservedState};
 use crate::reconcile::pass::PassInput;
+use crate::reconcile::plan::ground::ground;
 
 /// Fills in services that run here and that the memory does not know: each is in the memory from
 /// before its first container was made, so the memory was lost. Saved with the next save.
@@ -36,10 +37,10 @@ pub(crate) fn rebuild(
         let mut rebuilt = ServiceMemory::default();
         if runs(tip, &living) && !under_way {
             // Its gate is asked again; its migrations were over before it ran.
-            remember_once(&mut rebuilt, tip);
+            remember_once(&mut rebuilt, tip, input, observed);
             notes.push(format!("the memory of {name} was lost: its health is checked again"));
         } else if let Some((revision, service)) = applied(input, tip, &living) {
-            remember_once(&mut rebuilt, &service);
+            remember_once(&mut rebuilt, &service, input, observed);
             notes.push(format!(
                 "the memory of {name} was lost: by its containers {revision} was applied last"
             ));
@@ -55,9 +56,21 @@ pub(crate) fn rebuild(
     notes
 }
 
-fn remember_once(memory: &mut ServiceMemory, service: &DesiredService) {
-    let once = service.containers.values().filter(|c| c.run == Run::Once);
-    memory.once = once.map(|c| (c.name.clone(), c.spec_hash())).collect();
+/// What ran once did so on what is there now, as far as anybody can tell.
+fn remember_once(
+    memory: &mut ServiceMemory,
+    service: &DesiredService,
+    input: &PassInput<'_>,
+    observed: &ObservedState,
+) {
+    let own = observed.services.get(&service.name).map_or(&[][..], Vec::as_slice);
+    for container in service.containers.values().filter(|c| c.run == Run::Once) {
+        let name = &container.name;
+        let made = own.iter().find(|c| &c.owned.key == name).map(|c| c.owned.nonce.as_str());
+        let ground = ground(service, observed, input.key, "", made.unwrap_or_default());
+        memory.once.insert(name.clone(), container.spec_hash());
+        memory.grounds.insert(name.clone(), ground);
+    }
 }
 
 /// Whether every container that keeps running is there, made from exactly this version.

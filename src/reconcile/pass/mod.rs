@@ -68,6 +68,8 @@ pub struct PassInput<'a> {
     pub intent: Intent,
     /// What started the pass, for the journal.
     pub trigger: &'a str,
+    /// Id of the engine that is locked; none changes nothing, or is alone by other means.
+    pub engine: Option<&'a str>,
 }
 
 impl fmt::Debug for PassInput<'_> {
@@ -135,6 +137,9 @@ pub enum PassError {
         #[source]
         source: DockerError,
     },
+    /// Nothing is begun on an engine that is not ours alone.
+    #[error("another engine answers at the socket than the one that this process has locked")]
+    OtherEngine,
     /// What is known cannot be made durable, so nothing is begun.
     #[error("cannot save the memory, so nothing is begun: {reason}")]
     Memory {
@@ -170,6 +175,7 @@ where
     };
     let failed = |source| PassError::Engine { source };
     let mut seen = look(&input, &effects, input.look, memory, state).await.map_err(failed)?;
+    ours_alone(&input, &seen)?;
     let mut notes = lost::rebuild(&input, &seen, memory, (effects.now)());
     let mut now_plan = make_plan(&input, &effects, &seen, memory, state);
     let first = now_plan.clone();
@@ -188,6 +194,7 @@ where
             break;
         }
         let Ok(again) = look(&input, &effects, Look::Changes, memory, state).await else { break };
+        ours_alone(&input, &again)?;
         seen = again;
         now_plan = make_plan(&input, &effects, &seen, memory, state);
         if progress == Progress::Over {
@@ -202,6 +209,14 @@ where
     }
     let requeue = state.requeue(&now_plan, (effects.now)());
     Ok(PassOutcome { plan: first, left: now_plan, outcomes, observed: seen, requeue, notes })
+}
+
+/// Whether what was seen is the engine that is locked.
+fn ours_alone(input: &PassInput<'_>, seen: &ObservedState) -> Result<(), PassError> {
+    match input.engine {
+        Some(locked) if seen.engine.id != locked => Err(PassError::OtherEngine),
+        _ => Ok(()),
+    }
 }
 
 /// How often each service was begun in this pass.

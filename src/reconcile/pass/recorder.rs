@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::model::{ContainerName, Digest, ServiceName};
 use crate::reconcile::apply::{Follows, Recorder};
-use crate::reconcile::memory::{Applied, Failed, Memory, MemoryStore, ServiceMemory};
+use crate::reconcile::memory::{Applied, Failed, Ground, Memory, MemoryStore, ServiceMemory};
 use crate::reconcile::plan::Target;
 
 /// How long what nothing follows from may wait for others.
@@ -20,7 +20,7 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 /// What a work has reached.
 #[derive(Debug)]
 enum What {
-    Completed { container: ContainerName, spec: Digest },
+    Completed { container: ContainerName, spec: Digest, ground: Ground },
     Applied { target: Target, follows: Follows },
     Failed { target: Target, reason: String },
 }
@@ -89,8 +89,10 @@ impl Recorder for Teller {
         service: &ServiceName,
         container: &ContainerName,
         spec: Digest,
+        ground: &Ground,
     ) -> Result<(), String> {
-        self.tell(service, What::Completed { container: container.clone(), spec }).await
+        let (container, ground) = (container.clone(), ground.clone());
+        self.tell(service, What::Completed { container, spec, ground }).await
     }
 
     async fn applied(
@@ -147,8 +149,9 @@ pub(crate) fn write<S: MemoryStore>(
 fn enter(note: &Note, memory: &mut Memory, at: Timestamp) {
     let memory = memory.services.entry(note.service.clone()).or_default();
     match &note.what {
-        What::Completed { container, spec } => {
+        What::Completed { container, spec, ground } => {
             memory.once.insert(container.clone(), *spec);
+            memory.grounds.insert(container.clone(), ground.clone());
         }
         What::Applied { target, .. } => {
             let (revision, content) = (target.revision.clone(), target.content);

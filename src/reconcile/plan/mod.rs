@@ -15,6 +15,7 @@ pub mod body;
 pub mod fields;
 mod policy;
 mod renewal;
+pub(crate) mod ground;
 mod matching;
 mod objects;
 mod rollout;

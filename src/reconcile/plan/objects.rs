@@ -18,7 +18,7 @@ use crate::reconcile::observed::ObjectKind;
 use crate::reconcile::plan::PlanInput;
 use crate::reconcile::plan::body::{network_body, volume_body};
 use crate::reconcile::plan::matching::View;
-use crate::reconcile::plan::renewal::{escaped, others_on, outdated, text};
+use crate::reconcile::plan::renewal::{others_on, outdated, text};
 use crate::reconcile::plan::step::{HeldReason, Step};
 
 /// What is in the way of the networks and volumes of this version, if anything is.
@@ -136,10 +136,11 @@ pub(crate) fn unwanted_networks(
         .collect()
 }
 
+/// Whether a volume has the settings that are wanted; the engine shows those that were asked for.
 fn volume_fits(wanted: &DesiredVolume, raw: &Value) -> bool {
+    let options = raw.get("Options").and_then(Value::as_object);
+    let shown = options.into_iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
+    let asked = wanted.driver_opts.iter().map(|(key, value)| (key.as_str(), Some(value.as_str())));
     text(raw, "Driver") == wanted.driver.as_deref().unwrap_or("local")
-        && wanted
-            .driver_opts
-            .iter()
-            .all(|(k, v)| raw.pointer(&format!("/Options/{}", escaped(k))) == Some(&v[..].into()))
+        && shown.collect::<BTreeMap<_, _>>() == asked.collect::<BTreeMap<_, _>>()
 }

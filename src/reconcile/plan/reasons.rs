@@ -76,7 +76,9 @@ fn slot_reasons(rollout: &Rollout<'_>, slot: &Slot<'_>, reasons: &mut Vec<Reason
         for d in &slot.differences {
             push(format!("{key}.{}", d.field), &d.expected, &d.actual);
         }
-        if slot.differences.is_empty() {
+        if rollout.lost_ground(slot).is_some() {
+            push(key.to_string(), "done on the data of now", "done on data that is gone");
+        } else if slot.differences.is_empty() {
             let image = image_name(&slot.container.pin, &rollout.view.input.desired.hub);
             push(key.to_string(), &image, "missing");
         }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::clients::docker::NetworkInspect;
 use crate::reconcile::desired::container::hash_of;
+use crate::reconcile::desired::service::Subnet;
 use crate::reconcile::desired::{DesiredNetwork, DesiredService};
 use crate::reconcile::observed::ObjectKind;
 use crate::reconcile::plan::PlanInput;
@@ -42,7 +43,9 @@ pub(crate) fn outdated<'a>(
     let outdated = own.filter_map(|(key, wanted)| {
         let found = input.observed.networks.get(&wanted.engine_name)?;
         let owned = input.key.check(ObjectKind::Network, &found.labels)?;
-        let setting = network_difference(wanted, &found.raw)?;
+        let before = input.applied.get(&service.name).and_then(|s| s.networks.get(key));
+        let setting = network_difference(wanted, &found.raw)
+            .or_else(|| dropped(wanted, before?, &found.raw))?;
         // One made from this very definition gets no nearer to it, however often it is made.
         let is_other = owned.service == service.name && owned.spec != hash_of(wanted);
         is_other.then_some(Outdated { key: key.as_str(), wanted, found, setting })
@@ -72,7 +75,7 @@ pub(crate) fn others_on(
 }
 
 /// The first setting in which a network is not what was asked for, what it should be and what it is;
-/// what was left open may be anything.
+/// what was left open may be anything, unless the version before asked for it.
 fn network_difference(
     wanted: &DesiredNetwork,
     raw: &Value,
@@ -93,8 +96,35 @@ fn network_difference(
     });
     let found = raw.pointer("/IPAM/Config").and_then(Value::as_array);
     let found: &[Value] = found.map_or(&[], Vec::as_slice);
-    let missing = wanted.subnets.iter().filter(|subnet| {
-        !found.iter().any(|entry| {
+    let missing = wanted.subnets.iter().filter(|subnet| !has_subnet(raw, subnet));
+    let all = || found.iter().map(address_words).collect::<Vec<_>>().join(", ");
+    let missing = missing.map(|subnet| ("Subnet", words(subnet), all()));
+    plain.into_iter().chain(options).chain(missing).find(|(_, should, is)| should != is)
+}
+
+/// The first setting that the applied version asked for, the network still has, and this version
+/// leaves open: then it is the engine's again. By the engine's words alone nobody can tell what was
+/// asked for from what it chose.
+fn dropped(
+    wanted: &DesiredNetwork,
+    before: &DesiredNetwork,
+    raw: &Value,
+) -> Option<(&'static str, String, String)> {
+    let left = || "left to the engine".to_owned();
+    let option = before.driver_opts.iter().find(|(key, value)| {
+        let shown = raw.pointer(&format!("/Options/{}", escaped(key)));
+        !wanted.driver_opts.contains_key(*key) && shown == Some(&value.as_str().into())
+    });
+    let option = option.map(|(key, value)| ("Options", left(), format!("{key}={value}")));
+    let subnets = before.subnets.iter().filter(|subnet| !wanted.subnets.contains(subnet));
+    let mut subnets = subnets.filter(|subnet| has_subnet(raw, subnet));
+    option.or_else(|| subnets.next().map(|subnet| ("Subnet", left(), words(subnet))))
+}
+
+fn has_subnet(raw: &Value, subnet: &Subnet) -> bool {
+    let found = raw.pointer("/IPAM/Config").and_then(Value::as_array);
+    found.is_some_and(|found| {
+        found.iter().any(|entry| {
             let same = |field: &str, value: &Option<String>| {
                 value.as_ref().is_none_or(|value| text(entry, field) == value)
             };
@@ -102,14 +132,12 @@ fn network_difference(
                 && same("Gateway", &subnet.gateway)
                 && same("IPRange", &subnet.ip_range)
         })
-    });
-    let all = || found.iter().map(address_words).collect::<Vec<_>>().join(", ");
-    let missing = missing.map(|subnet| {
-        let parts = [Some(&subnet.subnet), subnet.gateway.as_ref(), subnet.ip_range.as_ref()];
-        let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
-        ("Subnet", parts.join(" "), all())
-    });
-    plain.into_iter().chain(options).chain(missing).find(|(_, should, is)| should != is)
+    })
+}
+
+fn words(subnet: &Subnet) -> String {
+    let parts = [Some(&subnet.subnet), subnet.gateway.as_ref(), subnet.ip_range.as_ref()];
+    parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 /// A subnet with its gateway and range, as far as they are said.

@@ -12,9 +12,11 @@ use crate::model::ContainerName;
 use crate::reconcile::desired::DesiredService;
 use crate::reconcile::desired::container::{NetworkAttachment, Run};
 use crate::reconcile::desired::service::Strategy;
+use crate::reconcile::memory::Ground;
 use crate::reconcile::observed::ObservedContainer;
 use crate::reconcile::plan::body::image_name;
 use crate::reconcile::plan::fields::image_matches;
+use crate::reconcile::plan::ground::is_gone;
 use crate::reconcile::plan::matching::{Found, Slot, View};
 use crate::reconcile::plan::objects;
 use crate::reconcile::plan::renewal::outdated;
@@ -33,20 +35,33 @@ pub(crate) struct Rollout<'a> {
 impl<'a> Rollout<'a> {
     pub(crate) fn new(view: View<'a>, is_new: bool) -> Self {
         let mut rollout = Self { slots: view.slots(), surplus: view.surplus(), view, is_new };
-        // One that failed and is still needed is made anew rather than started again.
-        let failed: Vec<bool> = rollout.slots.iter().map(|slot| rollout.has_failed(slot)).collect();
-        for (slot, failed) in rollout.slots.iter_mut().zip(failed) {
-            if failed && let Some(found) = slot.found.take() {
+        // One that is still needed and cannot do it is made anew rather than started again.
+        let spent: Vec<bool> = rollout.slots.iter().map(|slot| rollout.is_spent(slot)).collect();
+        for (slot, spent) in rollout.slots.iter_mut().zip(spent) {
+            if spent && let Some(found) = slot.found.take() {
                 slot.retired.insert(0, found.observed);
             }
         }
         rollout
     }
 
-    fn has_failed(&self, slot: &Slot<'_>) -> bool {
+    /// Whether the run-once container that fits cannot run for this version any more: it failed, or
+    /// it did its work on data that is gone.
+    fn is_spent(&self, slot: &Slot<'_>) -> bool {
+        let found = slot.found.as_ref().map(|found| found.observed);
         slot.container.run == Run::Once
-            && !self.is_done(slot)
-            && slot.found.as_ref().is_some_and(|found| has_failed(found.observed))
+            && found.is_some_and(|found| {
+                let worked = |gone: &Ground| gone.container == found.owned.nonce;
+                (has_failed(found) && !self.is_done(slot))
+                    || (has_succeeded(found) && self.lost_ground(slot).is_some_and(worked))
+            })
+    }
+
+    /// What the remembered success of a run-once container rests on, if that is gone.
+    pub(crate) fn lost_ground(&self, slot: &Slot<'_>) -> Option<&'a Ground> {
+        let (input, service) = (self.view.input, self.view.service);
+        let known = input.memory.services.get(&service.name)?.grounds.get(&slot.container.name)?;
+        is_gone(known, service, input.observed, input.key).then_some(known)
     }
 
     /// What is in the way, if anything is.
@@ -159,8 +174,12 @@ impl<'a> Rollout<'a> {
                 || slot.found.as_ref().is_some_and(|found| has_succeeded(found.observed)))
     }
 
-    /// Whether its success is remembered, or belongs to the version that passed its gate here.
+    /// Whether its success is remembered, or belongs to the version that passed its gate here, and
+    /// what it rests on is still there.
     fn is_known_done(&self, slot: &Slot<'_>) -> bool {
+        if self.lost_ground(slot).is_some() {
+            return false;
+        }
         let (input, service) = (self.view.input, &self.view.service.name);
         let (key, spec) = (&slot.container.name, slot.container.spec_hash());
         let once = input.memory.services.get(service).and_then(|m| m.once.get(key));

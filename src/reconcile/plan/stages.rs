@@ -13,6 +13,7 @@ use crate::reconcile::desired::container::{Condition, MountSource, Run};
 use crate::reconcile::observed::ObservedContainer;
 use crate::reconcile::plan::body::{config_path, image_reference};
 use crate::reconcile::plan::fields::Repair;
+use crate::reconcile::plan::ground::ground;
 use crate::reconcile::plan::matching::Slot;
 use crate::reconcile::plan::rollout::Rollout;
 use crate::reconcile::plan::step::{AwaitCondition, Gate, Step};
@@ -228,7 +229,12 @@ impl<'a> Rollout<'a> {
             }
             Run::Once => {
                 let timeout = self.run_once_timeout();
-                Step::RunOnce { container, name, spec: slot.container.spec_hash(), timeout }
+                let (input, found) = (self.view.input, slot.found.as_ref());
+                let made = found.map_or(input.nonce, |found| &found.observed.owned.nonce);
+                let (seen, key) = (input.observed, input.key);
+                let ground = ground(self.view.service, seen, key, input.nonce, made);
+                let spec = slot.container.spec_hash();
+                Step::RunOnce { container, name, spec, ground, timeout }
             }
         }
     }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::clients::docker::ContainerId;
 use crate::model::{ContainerName, Digest, ImageReference, Mode, Revision, ServiceName};
 use crate::reconcile::desired::container::Pin;
+use crate::reconcile::memory::Ground;
 
 /// What one pass would do on this node.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -157,6 +158,9 @@ pub enum Step {
         name: String,
         /// Remembered on success.
         spec: Digest,
+        /// Remembered with it.
+        #[serde(skip)]
+        ground: Ground,
         /// How long it may take.
         timeout: Duration,
     },

@@ -54,6 +54,7 @@ pub(crate) struct Container {
 
 #[derive(Debug)]
 pub(crate) struct Engine {
+    pub(crate) id: String,
     pub(crate) began: Instant,
     pub(crate) hub: BTreeMap<Digest, Image>,
     pub(crate) images: BTreeMap<Digest, Image>,
@@ -63,6 +64,8 @@ pub(crate) struct Engine {
     pub(crate) next_id: u64,
     /// Containers whose task the engine lost: they never start again.
     pub(crate) leftovers: BTreeSet<String>,
+    /// Which process has the lock of which engine; empty where nobody asks.
+    pub(crate) holders: BTreeMap<String, u32>,
 }
 
 pub(crate) struct Now {

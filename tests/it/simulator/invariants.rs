@@ -65,6 +65,14 @@ impl Invariants {
         }
     }
 
+    /// I12: where locks are taken, who changes an engine has that engine's.
+    pub(crate) fn alone(&mut self, engine: &Engine, who: u32, what: &str) {
+        let holder = engine.holders.get(&engine.id);
+        if !engine.holders.is_empty() && holder != Some(&who) {
+            self.broken.push(format!("I12: {what} by {who}, while {holder:?} has the engine"));
+        }
+    }
+
     pub(crate) fn before(engine: &Engine, what: &str) -> Before {
         let id = what.split(' ').nth(1).unwrap_or_default();
         let container = engine.containers.get(id).cloned();

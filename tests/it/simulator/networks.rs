@@ -2,10 +2,11 @@
 
 use serde_json::json;
 use tidegate::clients::docker::DockerErrorKind;
-use tidegate::reconcile::desired::{DesiredService, DesiredVolume};
+use tidegate::reconcile::desired::DesiredNetwork;
+use tidegate::reconcile::desired::service::Subnet;
 
 use crate::simulator::sim::Effect;
-use crate::simulator::world::{World, app1, closed, container, service};
+use crate::simulator::world::{World, app1, closed, container, service, with_volume};
 
 const NETWORK: &str = "app1.prd";
 
@@ -165,26 +166,68 @@ async fn a_container_whose_network_was_made_anew_without_it_is_made_anew_too() {
     assert_ne!(world.id("app1.prd-web"), web);
 }
 
-fn with_volume(driver: &str) -> DesiredService {
-    let mut service = app1("web1", "db1", "migrate1");
-    let volume = DesiredVolume {
-        engine_name: "app1.prd_data".into(),
-        external: false,
-        driver: Some(driver.to_owned()),
-        driver_opts: std::collections::BTreeMap::new(),
-        labels: std::collections::BTreeMap::new(),
+#[tokio::test(start_paused = true)]
+async fn a_setting_that_a_commit_drops_is_the_engines_again() {
+    let plain = || app1("web1", "db1", "migrate1");
+    let with = |change: &dyn Fn(&mut DesiredNetwork)| {
+        let mut service = plain();
+        service.networks.values_mut().for_each(change);
+        service
     };
-    service.volumes.insert("data".parse().unwrap(), volume);
-    service
+    let subnet = |gateway: Option<&str>| Subnet {
+        subnet: "10.1.0.0/24".into(),
+        gateway: gateway.map(str::to_owned),
+        ip_range: None,
+    };
+    let option = |n: &mut DesiredNetwork| drop(n.driver_opts.insert("mtu".into(), "1400".into()));
+    let ranged = |n: &mut DesiredNetwork| n.subnets.push(subnet(None));
+    let gated = |n: &mut DesiredNetwork| n.subnets.push(subnet(Some("10.1.0.9")));
+    for (before, after, why) in [
+        (with(&option), plain(), "network app1.prd.Options: mtu=1400 → left to the engine"),
+        (with(&ranged), plain(), "network app1.prd.Subnet: 10.1.0.0/24 → left to the engine"),
+        (with(&gated), with(&ranged), "Subnet: 10.1.0.0/24 10.1.0.9 → left to the engine"),
+    ] {
+        let mut world = World::new();
+        world.commit(vec![before.clone()]);
+        world.converge(1).await;
+        world.commit(vec![after]);
+        let outcome = world.pass().await.unwrap();
+        assert!(outcome.plan.to_string().contains(why), "{why}\n{}", outcome.plan);
+        world.converge(1).await;
+        assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web1"]);
+        let raw = world.sim.engine.borrow().networks[NETWORK].raw.clone();
+        assert!(
+            !raw.to_string().contains("1400") && !raw.to_string().contains("10.1.0.9"),
+            "{raw}"
+        );
+        // And it comes again with the commit that asks for it again.
+        world.commit(vec![before]);
+        world.converge(1).await;
+        assert_ne!(world.sim.engine.borrow().networks[NETWORK].raw, raw);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volumes_setting_that_a_commit_drops_is_held_as_any_other() {
+    let mut before = with_volume(app1("web1", "db1", "migrate1"), "local");
+    for volume in before.volumes.values_mut() {
+        volume.driver_opts.insert("type".into(), "tmpfs".into());
+    }
+    let mut world = World::new();
+    world.commit(vec![before]);
+    world.converge(1).await;
+    world.commit(vec![with_volume(app1("web1", "db1", "migrate1"), "local")]);
+    let left = world.pass().await.unwrap().left.to_string();
+    assert!(left.contains("volume `app1.prd_data` exists with other settings"), "{left}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_volume_whose_settings_change_is_held_with_what_to_do_and_keeps_its_data() {
     let mut world = World::new();
-    world.commit(vec![with_volume("local")]);
+    world.commit(vec![with_volume(app1("web1", "db1", "migrate1"), "local")]);
     world.converge(1).await;
     let before = world.ids();
-    world.commit(vec![with_volume("other")]);
+    world.commit(vec![with_volume(app1("web1", "db1", "migrate1"), "other")]);
     let outcome = world.pass().await.unwrap();
     insta::assert_snapshot!(outcome.left.to_string(), @"app1 ! held at prd@sha1:0101010: volume `app1.prd_data` exists with other settings, which cannot change in place, and its data is never dropped: give the volume another key in the service; or, if the data may go or was saved, suspend the service, remove its containers and the volume by hand, and resume it");
     world.converge(1).await;

@@ -89,6 +89,7 @@ impl Node {
             look: Look::Everything,
             intent: Intent::Apply,
             trigger: "test",
+            engine: None,
         };
         let now: Rc<dyn Fn() -> Timestamp> = Rc::new(Timestamp::now);
         let effects = Effects {

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -27,7 +28,9 @@ pub(crate) enum Effect {
 
 #[derive(Debug)]
 pub(crate) struct Sim {
-    pub(crate) engine: RefCell<Engine>,
+    pub(crate) engine: Rc<RefCell<Engine>>,
+    /// Which process this is, where there are several.
+    pub(crate) who: u32,
     /// Every effect since the start, engine calls, files and saves alike.
     pub(crate) log: RefCell<Vec<String>>,
     pub(crate) saved: RefCell<Memory>,
@@ -51,7 +54,9 @@ fn error(kind: DockerErrorKind, operation: &str) -> DockerError {
 impl Sim {
     pub(crate) fn new() -> Self {
         Self {
-            engine: RefCell::new(Engine {
+            who: 0,
+            engine: Rc::new(RefCell::new(Engine {
+                id: "first".to_owned(),
                 began: Instant::now(),
                 hub: BTreeMap::new(),
                 images: BTreeMap::new(),
@@ -60,7 +65,8 @@ impl Sim {
                 volumes: BTreeMap::new(),
                 next_id: 0,
                 leftovers: BTreeSet::new(),
-            }),
+                holders: BTreeMap::new(),
+            })),
             log: RefCell::default(),
             saved: RefCell::default(),
             files: RefCell::default(),
@@ -72,6 +78,11 @@ impl Sim {
             crashed: Cell::new(false),
             dies: Notify::new(),
         }
+    }
+
+    /// Another process that works on the same engine.
+    pub(crate) fn beside(&self, who: u32) -> Self {
+        Self { who, engine: Rc::clone(&self.engine), ..Self::new() }
     }
 
     pub(crate) fn effects(&self) -> usize {
@@ -126,6 +137,7 @@ impl Sim {
         }
         let (happens, dies, fault) = self.count(&what);
         let result = happens.then(|| {
+            self.invariants.borrow_mut().alone(&self.engine.borrow(), self.who, &what);
             let before = Invariants::before(&self.engine.borrow(), &what);
             let result = change(&mut self.engine.borrow_mut());
             self.invariants.borrow_mut().after(
@@ -203,6 +215,7 @@ impl DockerRead for Sim {
     async fn info(&self) -> Result<EngineInfo, DockerError> {
         self.alive().await;
         Ok(EngineInfo {
+            id: self.engine.borrow().id.clone(),
             default_runtime: "runc".into(),
             logging_driver: "json-file".into(),
             swap_limit: true,
@@ -446,7 +459,9 @@ impl DockerWrite for Sim {
         let name = body["Name"].as_str().unwrap().to_owned();
         self.effect(format!("create volume {name}"), |engine| {
             let labels = serde_json::from_value(body["Labels"].clone()).unwrap();
-            let volume = VolumeInspect { name: name.clone(), labels, raw: body.clone() };
+            let mut raw = body.clone();
+            raw["Options"] = raw["DriverOpts"].take();
+            let volume = VolumeInspect { name: name.clone(), labels, raw };
             engine.volumes.insert(name, volume);
             Ok(())
         })

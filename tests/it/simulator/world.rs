@@ -16,7 +16,7 @@ use tidegate::reconcile::desired::container::{
 };
 use tidegate::reconcile::desired::service::UpdatePolicy;
 use tidegate::reconcile::desired::{
-    ContainerSpec, DesiredContainer, DesiredNetwork, DesiredService, DesiredState,
+    ContainerSpec, DesiredContainer, DesiredNetwork, DesiredService, DesiredState, DesiredVolume,
 };
 use tidegate::reconcile::memory::Memory;
 use tidegate::reconcile::observed::{Look, OwnershipKey};
@@ -42,6 +42,8 @@ pub(crate) struct World {
     pub(crate) overrides: Overrides,
     pub(crate) intent: Intent,
     pub(crate) now: Timestamp,
+    /// The engine that this process has for itself; none where a test has one process alone.
+    pub(crate) locked: Option<String>,
     key: OwnershipKey,
     began: Instant,
     nonces: Cell<u64>,
@@ -128,6 +130,19 @@ pub(crate) fn closed(mut service: DesiredService) -> DesiredService {
     service
 }
 
+/// The same service with data of its own.
+pub(crate) fn with_volume(mut service: DesiredService, driver: &str) -> DesiredService {
+    let volume = DesiredVolume {
+        engine_name: format!("{}.prd_data", service.name),
+        external: false,
+        driver: Some(driver.to_owned()),
+        driver_opts: BTreeMap::new(),
+        labels: BTreeMap::new(),
+    };
+    service.volumes.insert("data".parse().unwrap(), volume);
+    service
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         let world = Self {
@@ -140,6 +155,7 @@ impl World {
             overrides: Overrides::default(),
             intent: Intent::Apply,
             now: BEGAN.parse().unwrap(),
+            locked: None,
             key: OwnershipKey::derive(b"secret"),
             began: Instant::now(),
             nonces: Cell::new(0),
@@ -249,6 +265,7 @@ impl World {
             look: Look::Changes,
             intent: self.intent,
             trigger: "test",
+            engine: self.locked.as_deref(),
         };
         let sim = &self.sim;
         let effects =
