@@ -129,11 +129,8 @@ impl<'a> Assembly<'a> {
             volumes: volumes(&instance, table, &mut reader),
         };
         let configs = configs(&files, table, &mut reader);
-        let parts = Parts {
-            networks: service.networks.keys().cloned().collect(),
-            volumes: service.volumes.keys().cloned().collect(),
-            configs,
-        };
+        let parts =
+            Parts { networks: table.names("networks"), volumes: table.names("volumes"), configs };
         let members = Members { rulesets: &rulesets, subject, hub: &hub, vars: &vars };
         service.containers =
             self.containers(name, table, &parts, &members, &mut conflicts, findings);

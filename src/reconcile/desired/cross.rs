@@ -30,6 +30,11 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// Whether the service names this container, sound or not.
+    fn has_container(&self, name: &ContainerName) -> bool {
+        self.table.table("containers").is_some_and(|table| table.0.contains_key(name.as_str()))
+    }
+
     /// Where `key` of a container is written, or else the container, or else the file.
     fn place(&self, container: &ContainerName, key: &str) -> Place {
         let containers = self.table.table("containers");
@@ -75,6 +80,10 @@ fn dependencies(
     let at = source.place(&container.name, "depends_on");
     for (on, condition) in &mut container.depends_on {
         let Some((run, has_check)) = runs.get(on) else {
+            // One that is there and has mistakes is told of there.
+            if source.has_container(on) {
+                continue;
+            }
             let message = format!("`depends_on` names `{on}`, which the service does not have");
             findings.error(at, message);
             continue;

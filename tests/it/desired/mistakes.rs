@@ -296,3 +296,24 @@ fn one_mistake_is_told_once() {
     assert!(found.contains("5:38: a lone `$`"), "{found}");
     assert_eq!(web("entrypoint = [\"/run\"]\ncommand = []"), "");
 }
+
+#[test]
+fn each_mistake_is_told_once() {
+    let errors = |text: &str| {
+        let found = web(text);
+        found.lines().filter(|line| line.starts_with("Error")).count()
+    };
+    for lines in [
+        "read_only = \"yes\"",
+        "restart = 3",
+        "healthcheck = { retries = \"three\" }",
+        "stop_grace_period = 10",
+        "ports = [true]",
+        "volumes = [\"data:/x\"]\n[volumes]\ndata = 3",
+        "networks = [\"back\"]\n[networks]\nback = 3",
+        "depends_on = [\"db\"]\n[containers.db]\nimage = \"app1/db:1\"",
+        "depends_on = [\"db\"]\n[containers.db]\nimage = 3",
+    ] {
+        assert_eq!(errors(lines), 1, "{lines}\n{}", web(lines));
+    }
+}

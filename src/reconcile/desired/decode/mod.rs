@@ -42,6 +42,9 @@ pub(crate) struct Reader<'a> {
 impl Reader<'_> {
     /// A string, number or boolean as substituted text.
     pub(crate) fn text(&mut self, node: &Node) -> Option<String> {
+        if self.findings.is_mistyped(node.at) {
+            return None;
+        }
         let text = scalar(&node.value)?;
         self.scope.substitute(&text, node.at, self.findings).map(std::borrow::Cow::into_owned)
     }

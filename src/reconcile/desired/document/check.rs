@@ -134,7 +134,7 @@ pub(crate) fn check_node(node: &Node, kind: &Kind, key: &str, findings: &mut Fin
         }
         (value, _) => format!("`{key}` must be {expected}, not {}", value.type_name()),
     };
-    findings.error(node.at, message);
+    findings.mistyped(node.at, message);
 }
 
 /// Whether a value is of the right type, not looking inside.

@@ -1,6 +1,7 @@
 //! A TOML value that knows where it was written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use crate::reconcile::desired::document::place::Place;
 
@@ -69,6 +70,12 @@ impl Table {
     /// The table under `key`, if there is one.
     pub(crate) fn table(&self, key: &str) -> Option<&Self> {
         self.get(key).and_then(Node::as_table)
+    }
+
+    /// The names under `key`, whether what stands there is sound or not.
+    pub(crate) fn names<T: FromStr + Ord>(&self, key: &str) -> BTreeSet<T> {
+        let names = self.table(key).into_iter().flat_map(|table| table.0.keys());
+        names.filter_map(|name| name.parse().ok()).collect()
     }
 
     /// The tables under `key` with their names: `[containers.web]`, `[containers.db]`.

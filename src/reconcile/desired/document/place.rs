@@ -2,6 +2,8 @@
 //!
 //! In: findings by place. Out: [`Diagnostics`]. Pure.
 
+use std::collections::BTreeSet;
+
 use crate::model::Diagnostic;
 use crate::model::Diagnostics;
 use crate::model::Severity;
@@ -37,7 +39,11 @@ impl FileNames {
 
 /// What was found so far, with places instead of paths.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Findings(Vec<Finding>);
+pub(crate) struct Findings {
+    found: Vec<Finding>,
+    /// Values of a wrong type: they read as absent, so that each mistake is told once.
+    mistyped: BTreeSet<Place>,
+}
 
 #[derive(Debug, Clone)]
 struct Finding {
@@ -49,7 +55,7 @@ struct Finding {
 
 impl Findings {
     fn add(&mut self, severity: Severity, at: Place, message: String, help: Option<String>) {
-        self.0.push(Finding { severity, at, message, help });
+        self.found.push(Finding { severity, at, message, help });
     }
 
     /// An error.
@@ -67,6 +73,17 @@ impl Findings {
         self.add(Severity::Error, at, message.into(), Some(help.into()));
     }
 
+    /// A value of a wrong type.
+    pub(crate) fn mistyped(&mut self, at: Place, message: impl Into<String>) {
+        self.mistyped.insert(at);
+        self.error(at, message);
+    }
+
+    /// Whether a value was found to be of a wrong type.
+    pub(crate) fn is_mistyped(&self, at: Place) -> bool {
+        self.mistyped.contains(&at)
+    }
+
     /// A warning, with what to do about it.
     pub(crate) fn warning(
         &mut self,
@@ -79,13 +96,13 @@ impl Findings {
 
     /// How many errors there are.
     pub(crate) fn errors(&self) -> usize {
-        self.0.iter().filter(|f| f.severity == Severity::Error).count()
+        self.found.iter().filter(|f| f.severity == Severity::Error).count()
     }
 
     /// With paths.
     pub(crate) fn into_diagnostics(self, files: &FileNames) -> Diagnostics {
         let mut diagnostics = Diagnostics::default();
-        for finding in self.0 {
+        for finding in self.found {
             let Place { start, end, .. } = finding.at;
             let span = (end > 0).then_some(start as usize..end as usize);
             let file = files.path(finding.at);
