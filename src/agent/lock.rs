@@ -31,8 +31,17 @@ pub fn engine_locks(socket: &Path, scope: Option<&EnvironmentName>) -> Result<Pa
         return Ok(PathBuf::from("/run/tidegate"));
     }
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let own = PathBuf::from(format!("/tmp/tidegate-{user}"));
-    Ok(runtime.filter(|dir| dir.is_dir()).unwrap_or(own))
+    Ok(runtime.filter(|dir| dir.is_dir()).unwrap_or_else(|| own_folder(user)))
+}
+
+/// Where the locks of a user lie who has no runtime directory.
+fn own_folder(user: u32) -> PathBuf {
+    PathBuf::from(format!("/tmp/tidegate-{user}"))
+}
+
+/// Removes the folder that this user's locks were in, if none is left there.
+pub fn tidy_locks() {
+    let _ = fs::remove_dir(own_folder(rustix::process::geteuid().as_raw()));
 }
 
 const ROOT: u32 = 0;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
+use crate::agent::lock::tidy_locks;
 use crate::demo::acts::{deploy, heal, look, promote, refuse, soak, stolen};
 use crate::demo::engine::{DemoEngine, EngineKind, private, ready, remove_cgroups, shared};
 use crate::demo::error::{DemoError, io};
@@ -92,6 +93,7 @@ async fn clean(place: &Place) -> Result<(), DemoError> {
     for process in recorded.iter().filter(|p| p.name.starts_with("engine ")) {
         remove_cgroups(process.name.trim_start_matches("engine ")).await;
     }
+    tidy_locks();
     place.remove()
 }
 

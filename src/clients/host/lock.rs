@@ -1,11 +1,12 @@
 //! One agent per engine and scope.
 //!
 //! In: the engine's id and a scope. Out: [`EngineLock`], held until it is dropped. Effect: locks
-//! files, which the kernel frees when the process ends in whatever way.
+//! files, which the kernel frees when the process ends in whatever way; one that ends well removes
+//! its files.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -14,10 +15,13 @@ use rustix::io::Errno;
 use crate::clients::host::{HostError, create_private_dir};
 use crate::model::{Digest, EnvironmentName};
 
+/// So often a lock's file may be removed by who had it just when it is taken.
+const REMOVED_MAX: u32 = 100;
+
 /// An engine that is ours alone, or a scope of it.
 #[derive(Debug)]
 pub struct EngineLock {
-    _held: Vec<File>,
+    held: Vec<(File, PathBuf)>,
 }
 
 impl EngineLock {
@@ -31,21 +35,52 @@ impl EngineLock {
         engine_id: &str,
         scope: Option<&EnvironmentName>,
     ) -> Result<Self, HostError> {
-        create_private_dir(folder)?;
         let engine = Digest::of(engine_id.as_bytes()).short();
         let whole = folder.join(format!("{engine}.lock"));
         let Some(scope) = scope else {
             let file = lock(&whole, FlockOperation::NonBlockingLockExclusive)?;
-            return Ok(Self { _held: vec![signed(file, &whole)?] });
+            return Ok(Self { held: vec![(signed(file, &whole)?, whole)] });
         };
         let own = folder.join(format!("{engine}.{scope}.lock"));
         let shared = lock(&whole, FlockOperation::NonBlockingLockShared)?;
         let file = lock(&own, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Self { _held: vec![shared, signed(file, &own)?] })
+        Ok(Self { held: vec![(shared, whole), (signed(file, &own)?, own)] })
     }
 }
 
-fn lock(path: &PathBuf, operation: FlockOperation) -> Result<File, HostError> {
+impl Drop for EngineLock {
+    fn drop(&mut self) {
+        for (file, path) in &self.held {
+            // Only who has it alone may remove it; a scoped agent leaves that to the last of them.
+            if flock(file, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(file, path) {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+}
+
+/// Whether `file` is what lies at `path`: who waited for a file may get one that was removed.
+fn is_at(file: &File, path: &Path) -> bool {
+    let id = |meta: fs::Metadata| (meta.dev(), meta.ino());
+    let (held, there) = (file.metadata().map(id), fs::symlink_metadata(path).map(id));
+    matches!((held, there), (Ok(held), Ok(there)) if held == there)
+}
+
+fn lock(path: &Path, operation: FlockOperation) -> Result<File, HostError> {
+    for _ in 0..REMOVED_MAX {
+        path.parent().map_or(Ok(()), create_private_dir)?;
+        match lock_once(path, operation) {
+            Ok(file) if is_at(&file, path) => return Ok(file),
+            // Its folder went meanwhile.
+            Err(HostError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+            Ok(_) => {}
+        }
+    }
+    Err(HostError::io("lock", path, io::Error::other("it is removed again and again")))
+}
+
+fn lock_once(path: &Path, operation: FlockOperation) -> Result<File, HostError> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -62,7 +97,7 @@ fn lock(path: &PathBuf, operation: FlockOperation) -> Result<File, HostError> {
                 "" => "one confined to a scope".to_owned(),
                 text => text.chars().take(80).collect(),
             };
-            Err(HostError::Locked { path: path.clone(), holder })
+            Err(HostError::Locked { path: path.to_owned(), holder })
         }
         Err(error) => Err(HostError::io("lock", path, error)),
     }

@@ -107,6 +107,33 @@ fn an_unscoped_agent_excludes_all_others_and_a_scoped_one_its_own_scope() {
 }
 
 #[test]
+fn who_ends_well_leaves_no_lock_and_who_waits_meanwhile_gets_a_real_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("locks");
+    let (dev, prd) = ("dev".parse().unwrap(), "prd".parse().unwrap());
+    let lock = |scope| EngineLock::acquire(&folder, "engine", scope);
+    let (first, second) = (lock(Some(&dev)).unwrap(), lock(Some(&prd)).unwrap());
+    assert_eq!(names(&folder).len(), 3);
+    drop(first);
+    assert_eq!(names(&folder).len(), 2);
+    drop(second);
+    assert_eq!(names(&folder), [] as [String; 0]);
+    // At any moment only one has it, whoever removes its file.
+    let holders = std::sync::atomic::AtomicU32::new(0);
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                for _ in 0..200 {
+                    let Ok(_held) = lock(None) else { continue };
+                    assert_eq!(holders.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                    holders.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn a_file_is_put_with_its_mode_and_left_alone_when_it_is_so() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("files/abc-0444");
