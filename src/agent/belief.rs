@@ -318,9 +318,9 @@ impl Believer<'_> {
     fn take_files(&self, files: &Verified<Snapshot>, belief: &mut Belief) {
         match resolve(files, &self.settings.environment, &self.settings.node) {
             Ok(resolution) => {
+                belief.mistakes = undeclared(&resolution.state).into_iter().collect();
                 belief.desired = Some(resolution.state);
                 belief.promoter = resolution.promoter;
-                belief.mistakes.clear();
             }
             Err(ResolveError::Invalid(found)) => {
                 belief.mistakes = mistakes(found, &files.get().files);
@@ -339,6 +339,17 @@ impl Believer<'_> {
         let text = String::from_utf8(bytes).map_err(|error| unusable(error.to_string()))?;
         RevokedKeys::parse(&text).map_err(|error| unusable(Chain(&error).to_string()))
     }
+}
+
+/// What to say where the revision does not know the node: a wrong name looks like a node in sync.
+fn undeclared(state: &DesiredState) -> Option<String> {
+    let (environment, node) = (state.revision.environment(), &state.node);
+    (!state.node_declared).then(|| {
+        format!(
+            "environments/{environment}/nodes/{node}.toml: it is not there, so this node keeps what \
+             runs; add it, or correct `node` in agent.toml"
+        )
+    })
 }
 
 /// Errors as `file:line:column: what`, in their order.

@@ -60,7 +60,8 @@ pub fn run(_args: &PlanArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outco
         let message = format!("refused {}: {}", refused.commit, refused.reason);
         return Err(CommandError::refused(message).hint(refused.remedy.clone()));
     }
-    Ok(if plan.is_in_sync() { Outcome::Done } else { Outcome::Differences })
+    let is_as_wanted = plan.is_in_sync() && status.configuration.is_none();
+    Ok(if is_as_wanted { Outcome::Done } else { Outcome::Differences })
 }
 
 fn nothing_to_plan(report: &Report) -> CommandError {
@@ -123,8 +124,10 @@ fn write_plan(
         let name = paint.tone(Tone::Notice, &format!("held {}", held.service));
         writeln!(out, "{name}  {}", held.reason)?;
     }
-    if plan.is_in_sync() {
-        writeln!(out, "nothing to do: all services are as they should be")?;
+    match (plan.is_in_sync(), &status.configuration) {
+        (true, None) => writeln!(out, "nothing to do: all services are as they should be")?,
+        (true, Some(_)) => writeln!(out, "nothing to do until the revision can be used")?,
+        (false, _) => {}
     }
     Ok(())
 }

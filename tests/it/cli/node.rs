@@ -62,6 +62,19 @@ fn a_gone_engine_is_named_and_git_is_believed_all_the_same() {
 }
 
 #[test]
+fn a_node_that_the_revision_does_not_know_is_told_so_and_is_not_in_sync() {
+    let dir = tempfile::tempdir().unwrap();
+    node(dir.path());
+    let known = fs::read_to_string(dir.path().join("agent.toml")).unwrap();
+    fs::write(dir.path().join("agent.toml"), known.replace("\"dev1\"", "\"dev9\"")).unwrap();
+    run(dir.path(), ["agent", "--once", "--config", "agent.toml"]);
+    let status = run(dir.path(), ["status", "--config", "agent.toml"]);
+    assert_eq!(status.code, 2, "{}", status.out);
+    let why = "environments/dev/nodes/dev9.toml: it is not there, so this node keeps what runs";
+    assert!(status.out.contains(why), "{}", status.out);
+}
+
+#[test]
 fn a_suspension_without_an_agent_is_kept_and_journalled() {
     let dir = tempfile::tempdir().unwrap();
     node(dir.path());
