@@ -5,3 +5,4 @@ mod faults;
 mod fields;
 mod lab;
 mod observe;
+mod pulls;

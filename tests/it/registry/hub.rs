@@ -73,7 +73,8 @@ pub(crate) fn plain() -> TestHub {
     start(|_| (String::new(), String::new()))
 }
 
-/// Makes an authority and a certificate for 127.0.0.1 in `dir`: `ca.pem`, `cert.pem`, `key.pem`.
+/// Makes an authority and a certificate for 127.0.0.1 and 198.51.100.1 in `dir`: `ca.pem`,
+/// `cert.pem`, `key.pem`.
 pub(crate) fn certificates(dir: &Path) {
     let run = |args: &[&str]| {
         let output = Command::new("openssl").args(args).current_dir(dir).output().unwrap();
@@ -86,6 +87,6 @@ pub(crate) fn certificates(dir: &Path) {
     run(&args("-x509 -keyout ca.key -out ca.pem -subj /CN=lab"));
     run(&args(
         "-x509 -CA ca.pem -CAkey ca.key -keyout key.pem -out cert.pem -subj /CN=hub \
-               -addext subjectAltName=IP:127.0.0.1",
+               -addext subjectAltName=IP:127.0.0.1,IP:198.51.100.1",
     ));
 }

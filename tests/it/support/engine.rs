@@ -26,16 +26,24 @@ const START_SECS_MAX: u64 = 90;
 /// its networks. `$1` is /etc/docker: engine 20.10 keeps its id there, whatever its folders, and
 /// agents would take all of these engines for one. `$3` is how large its image store is, on a file
 /// system of its own, or nothing. Hubs listen on the tests' loopback, which is
-/// another one than in here, so connections to it are handed to a relay.
+/// another one than in here, so connections to it are handed to a relay. [`STRANGE`] leads there,
+/// too: an address that engines do not trust for being their own machine's.
 const HOLD: &str = r#"set -e
 mkdir -p /etc/docker
 mount --bind "$1" /etc/docker
 [ -z "$3" ] || mount -t tmpfs -o "size=$3" tmpfs "$4"
 ip link set lo up
-iptables --wait -t nat -A OUTPUT -p tcp -d 127.0.0.0/8 -j REDIRECT --to-ports "$2"
+ip address add 198.51.100.1/32 dev lo
+ip address add 198.51.100.2/32 dev lo
+for at in 127.0.0.0/8 198.51.100.0/24; do
+    iptables --wait -t nat -A OUTPUT -p tcp -d "$at" -j REDIRECT --to-ports "$2"
+done
 echo held
 exec sleep infinity
 "#;
+
+/// Two addresses of documentation (RFC 5737) under which an engine of these finds the tests' hubs.
+pub(crate) const STRANGE: [&str; 2] = ["198.51.100.1", "198.51.100.2"];
 
 pub(crate) struct PrivateEngine {
     process: Child,
@@ -89,6 +97,12 @@ impl PrivateEngine {
     /// Leaves no byte in the image store.
     pub(crate) fn fill_store(&self) {
         self.in_store("dd if=/dev/zero of=filler bs=64k 2>/dev/null; dd if=/dev/zero of=rest bs=1");
+    }
+
+    /// Leaves this much in the image store, as `truncate` writes it.
+    pub(crate) fn fill_store_but(&self, left: &str) {
+        self.fill_store();
+        self.in_store(&format!("truncate -s -{left} filler"));
     }
 
     /// Makes room again.

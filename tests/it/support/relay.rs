@@ -31,7 +31,9 @@ pub(crate) fn start(pid: u32) {
 }
 
 fn carry(from: &TcpStream) -> io::Result<()> {
-    let meant = SockRef::from(from).original_dst_v4()?.as_socket();
+    let meant = SockRef::from(from).original_dst_v4()?.as_socket_ipv4();
+    // Strange addresses are in there alone.
+    let meant = meant.map(|meant| (Ipv4Addr::LOCALHOST, meant.port()));
     // Nothing there: the connection is reset, as near to refused as one that was taken can come.
     SockRef::from(from).set_linger(Some(std::time::Duration::ZERO))?;
     let to = TcpStream::connect(meant.ok_or(io::ErrorKind::AddrNotAvailable)?)?;
