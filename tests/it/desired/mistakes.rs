@@ -317,3 +317,12 @@ fn each_mistake_is_told_once() {
         assert_eq!(errors(lines), 1, "{lines}\n{}", web(lines));
     }
 }
+
+#[test]
+fn a_pointer_of_git_lfs_is_no_config() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+    let web = "configs = [\"c\"]\n[configs.c]\nfile = \"big.conf\"";
+    let found = Repo::default().web(web).with("services/app1/big.conf", pointer).findings();
+    let wanted = "services/app1.toml:7:8: `services/app1/big.conf` is a pointer of Git LFS";
+    assert!(found.contains(wanted), "{found}");
+}

@@ -21,6 +21,9 @@ use crate::reconcile::desired::service::DesiredNetwork;
 use crate::reconcile::desired::service::DesiredVolume;
 use crate::reconcile::desired::service::Subnet;
 
+/// How a file begins that Git LFS put in a file's place.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+
 /// The largest config: it is held in memory and hashed on every pass.
 const CONFIG_BYTES_MAX: usize = 1024 * 1024;
 
@@ -216,6 +219,13 @@ fn file_content(
         reader.findings.error_help(node.at, message, "add it, or correct the path");
         return None;
     };
+    if bytes.starts_with(LFS_POINTER) {
+        let message = format!("`{flowing}` is a pointer of Git LFS, not the file");
+        let help = "commit the file itself: `git lfs untrack` it and add it again; what LFS keeps \
+                    elsewhere is signed by nobody";
+        reader.findings.error_help(node.at, message, help);
+        return None;
+    }
     if bytes.len() > CONFIG_BYTES_MAX {
         let message =
             format!("`{flowing}` has {} bytes; the limit is {CONFIG_BYTES_MAX}", bytes.len());
