@@ -22,6 +22,9 @@ pub enum AgentError {
     /// A file of this machine.
     #[error("this machine's own files do not work")]
     Host(#[source] HostError),
+    /// Another agent has the engine, or its lock does not work.
+    #[error("the engine is not to be had")]
+    Taken(#[source] HostError),
     /// The object store.
     #[error("no revision is to be had")]
     Source(#[source] SourceError),

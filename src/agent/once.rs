@@ -29,7 +29,7 @@ pub async fn once(
     };
     let scope = scope.or(node.settings.scope.as_ref());
     let folder = engine_locks(&node.settings.engine.socket, scope).map_err(AgentError::Lock)?;
-    let _lock = EngineLock::acquire(&folder, &id, scope).map_err(AgentError::Host)?;
+    let _lock = EngineLock::acquire(&folder, &id, scope).map_err(AgentError::Taken)?;
     node.locked = Some(id);
     let report = tokio::select! {
         biased;

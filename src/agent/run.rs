@@ -29,7 +29,7 @@ use crate::agent::trigger::{Trigger, Wake};
 use crate::agent::wakes::{TRIGGERS_MAX, listen, signals, watch_files};
 use crate::agent::{AgentError, answer, control, systemd};
 use crate::clients::docker::{DockerClient, DockerRead as _};
-use crate::clients::host::{EngineLock, HostError};
+use crate::clients::host::EngineLock;
 use crate::config::Settings;
 use crate::model::EnvironmentName;
 use crate::reconcile::pass::Intent;
@@ -349,7 +349,7 @@ impl<'a> Agent<'a> {
         let scope = self.options.scope.as_ref().or(self.node.settings.scope.as_ref());
         let folder = engine_locks(&self.node.settings.engine.socket, scope);
         let lock = EngineLock::acquire(&folder.map_err(AgentError::Lock)?, &id, scope);
-        let lock = lock.map_err(|error: HostError| AgentError::Host(error))?;
+        let lock = lock.map_err(AgentError::Taken)?;
         self.node.locked = Some(id.clone());
         self.engine = Some((id, lock));
         Ok(())

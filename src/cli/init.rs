@@ -133,7 +133,9 @@ fn explain(error: &InitError) -> CommandError {
             "git config --global gpg.format ssh && \
              git config --global user.signingkey ~/.ssh/id_ed25519.pub, or use --keys DIR",
         ),
-        InitError::NotEmpty(_) => failed.hint("name a directory that is not there yet"),
+        InitError::NotEmpty(_) => failed.hint(
+            "name a directory that is not there yet, or remove this one if an interrupted `init` left it",
+        ),
         _ => failed,
     }
 }

@@ -283,7 +283,7 @@ pub fn agent_error(error: &AgentError) -> CommandError {
                 failed.hint("is the engine running? `[engine] socket` says where it is looked for")
             }
         },
-        AgentError::Host(HostError::Locked { .. }) => {
+        AgentError::Taken(HostError::Locked { .. }) => {
             failed.hint("stop the other agent, or give each its environment with --scope")
         }
         AgentError::Lock(LockError::Taken { .. }) => {

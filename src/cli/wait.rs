@@ -4,6 +4,7 @@ use std::io::Write;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::agent::answer::troubles;
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
 use crate::cli::output::{Format, write_json};
@@ -98,7 +99,7 @@ fn too_late(file: &StatusFile) -> CommandError {
                 let reason = if s.reason.is_empty() { "" } else { ": " };
                 format!("{name} is {} and {}{reason}{}", s.sync, s.health, s.reason)
             });
-            let lines = lines.collect::<Vec<_>>().join("; ");
+            let lines = lines.chain(troubles(&status)).collect::<Vec<_>>().join("; ");
             let lines = status.waits.iter().fold(lines, |lines, waiting| {
                 let stop = if lines.is_empty() { "" } else { "; " };
                 format!(
@@ -141,7 +142,9 @@ fn is_met(args: &WaitArgs, status: &Status) -> Result<bool, CommandError> {
         .services
         .iter()
         .filter(|(name, _)| args.services.is_empty() || args.services.contains(name));
+    // What runs may be as an older revision wants it, while the newest cannot be used.
     Ok(status.engine.is_none()
+        && (status.configuration.is_none() || args.condition == Awaited::Healthy)
         && waited.all(|(_, service)| match args.condition {
             Awaited::Healthy => service.health == Health::Healthy,
             _ => service.sync == Sync::Synced && service.health == Health::Healthy,

@@ -178,6 +178,7 @@ async fn a_full_disk_is_said_and_nothing_is_lost() {
     let said =
         matches!(error, GitError::Refused { kind: FailureKind::Storage, .. } | GitError::Host(_));
     assert!(said, "{error:?}");
+    assert!(!error.to_string().contains("the remote cannot be read"), "{error}");
     let _full = fs::write(disk.join("more"), vec![0; 300_000]);
     store.save(&Memory::default()).unwrap_err();
     assert_eq!(store.load(), (memory, Vec::new()));

@@ -27,7 +27,12 @@ impl Failure {
 
     /// A failure while talking to the remote.
     pub(crate) fn remote(error: &Error) -> Self {
-        Self::new(kind(error), format!("the remote cannot be read: {}", error.message()))
+        let kind = kind(error);
+        let what = match kind {
+            FailureKind::Storage => "this node cannot keep what it fetches",
+            _ => "the remote cannot be read",
+        };
+        Self::new(kind, format!("{what}: {}", error.message()))
     }
 }
 
