@@ -6,6 +6,7 @@ mod hub;
 mod manual;
 mod node;
 mod pin;
+mod systemd;
 mod real;
 pub(crate) mod support;
 mod usage;

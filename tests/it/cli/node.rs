@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::cli::support::run;
 
 /// A repository that begins signed, and a node's configuration with an engine that is not there.
-fn node(dir: &Path) {
+pub(crate) fn node(dir: &Path) {
     let made =
         run(dir, ["init", "--keys", "people", "--environments", "dev", "repo", "-o", "json"]);
     assert_eq!(made.code, 0, "{}", made.err);
@@ -72,6 +72,9 @@ fn a_node_that_the_revision_does_not_know_is_told_so_and_is_not_in_sync() {
     assert_eq!(status.code, 2, "{}", status.out);
     let why = "environments/dev/nodes/dev9.toml: it is not there, so this node keeps what runs";
     assert!(status.out.contains(why), "{}", status.out);
+    let late = run(dir.path(), ["wait", "--timeout", "10ms", "--config", "agent.toml"]);
+    assert_eq!(late.code, 4, "{}", late.err);
+    assert!(late.err.contains(why), "{}", late.err);
 }
 
 #[test]
@@ -122,6 +125,38 @@ fn what_was_taken_unjudged_is_judged_once_signatures_are_demanded() {
     assert_eq!(checkpoint.code, 1, "an unjudged commit is no anchor: {}", checkpoint.out);
     let strict = run(dir.path(), ["apply", "--config", "agent.toml"]);
     assert_eq!(strict.code, 3, "{}", strict.err);
+}
+
+#[test]
+fn a_branch_that_was_set_back_on_purpose_is_followed_after_a_reset_with_its_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    node(dir.path());
+    let git = |args: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command.current_dir(dir.path().join("repo")).args(["-c", "user.name=alice"]);
+        let key = format!("user.signingkey={}", dir.path().join("people/alice").display());
+        command.args(["-c", "user.email=alice@example.org", "-c", "gpg.format=ssh", "-c", &key]);
+        assert!(command.args(args).status().unwrap().success());
+    };
+    let config = ["--config", "agent.toml"];
+    let pass = || run(dir.path(), ["agent", "--once"].iter().chain(&config)).err;
+    let refused = || {
+        let status = run(dir.path(), ["status", "-o", "json"].iter().chain(&config)).out;
+        serde_json::from_str::<serde_json::Value>(&status).unwrap()["refused"].clone()
+    };
+    git(&["commit", "--quiet", "-S", "--allow-empty", "--message", "signed"]);
+    pass();
+    assert!(refused().is_null(), "{}", refused());
+    git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    pass();
+    assert!(refused().is_object(), "what was verified must be on the chain");
+    assert_eq!(run(dir.path(), ["trust", "reset"].iter().chain(&config)).code, 64, "why?");
+    let reset = ["trust", "reset", "--reason", "the release was withdrawn"];
+    assert_eq!(run(dir.path(), reset.iter().chain(&config)).code, 0);
+    pass();
+    assert!(refused().is_null(), "{}", refused());
+    let history = run(dir.path(), ["history", "--verify"].iter().chain(&config));
+    assert!(history.out.contains("the release was withdrawn"), "{}", history.out);
 }
 
 #[test]
