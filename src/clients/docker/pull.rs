@@ -30,6 +30,10 @@ pub(crate) const PULL_IDLE_MAX: Duration = Duration::from_secs(120);
 /// Time a pull may take altogether.
 pub(crate) const PULL_TOTAL_MAX: Duration = Duration::from_secs(3600);
 
+/// What says that a registry lets nobody in, or not this one; newer engines tell a bare status.
+const REFUSALS: [&str; 6] =
+    ["unauthorized", "denied", "authentication required", "no basic auth", ": 401 ", ": 403 "];
+
 /// Characters of an engine's message that are kept.
 const MESSAGE_CHARS_MAX: usize = 600;
 
@@ -103,7 +107,7 @@ fn judge(call: &Call<'_>, message: &str) -> DockerError {
     let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let kind = if says(&["no space left", "read-only file system"]) {
         DockerErrorKind::Engine
-    } else if says(&["unauthorized", "denied", "authentication required", "no basic auth"]) {
+    } else if says(&REFUSALS) {
         DockerErrorKind::Unauthorized
     } else if says(&["manifest unknown", "not found", "name unknown", "no matching manifest"]) {
         DockerErrorKind::ImageMissing
@@ -158,6 +162,10 @@ mod tests {
             ("Head: no basic auth credentials", DockerErrorKind::Unauthorized),
             ("unauthorized: authentication required", DockerErrorKind::Unauthorized),
             ("pull access denied for x", DockerErrorKind::Unauthorized),
+            (
+                "unexpected status from HEAD request to http://h/v2/x/manifests/sha256:0: 403 X",
+                DockerErrorKind::Unauthorized,
+            ),
             ("write /layer: no space left on device", DockerErrorKind::Engine),
             ("unexpected EOF", DockerErrorKind::Registry),
             ("dial tcp 127.0.0.1:5: connect: connection refused", DockerErrorKind::Registry),
