@@ -155,7 +155,7 @@ impl Question {
         environment: Option<&EnvironmentName>,
         ctx: &Context,
     ) -> Result<Option<Self>, CommandError> {
-        let clone = clone_here().filter(|_| !ctx.config.exists());
+        let clone = clone_here().filter(|_| !is_node(ctx));
         let (Some(path), Some(environment)) = (clone, environment) else { return Ok(None) };
         let Some(anchor) = pinned_in(&path, environment)? else { return Ok(None) };
         let (remote, environment) = remote(args, &path.to_string_lossy(), Some(environment))?;
@@ -174,7 +174,7 @@ impl Question {
         let text = match (&args.repository, args.anchor) {
             (Some(text), _) => text.clone(),
             // On a node its own environment is the topmost, whichever is asked about.
-            (None, None) if ctx.config.exists() => return Self::of_node(args, None, ctx),
+            (None, None) if is_node(ctx) => return Self::of_node(args, None, ctx),
             (None, _) => clone_here()
                 .ok_or_else(|| {
                     CommandError::usage("this is neither a node nor a clone")
@@ -311,6 +311,11 @@ impl Question {
         let tip = tip.ok_or_else(|| CommandError::usage("nothing was fetched"))?;
         Ok(Opened { objects, tip, place: Location::Fetched { tips, dir: dir.to_owned() } })
     }
+}
+
+/// Whether this machine is a node; what may not be looked at is there.
+fn is_node(ctx: &Context) -> bool {
+    !matches!(ctx.config.try_exists(), Ok(false))
 }
 
 /// The repository that `text` names, and how it lets us in.
