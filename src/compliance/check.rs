@@ -107,15 +107,13 @@ fn contradictions(all: &mut [(&Rule, Checked)]) {
         }
     }
     for (thing, places) in by_thing {
-        let kinds = |at: &usize| all.get(*at).map(|(rule, _)| &rule.kind);
-        let first = places.first().and_then(kinds);
-        let Some(other) = places.iter().find(|at| kinds(at) != first) else { continue };
-        let other = all.get(*other).map(|(rule, _)| rule.id.to_string()).unwrap_or_default();
-        let first = places.first().and_then(|at| all.get(*at)).map(|(rule, _)| rule.id.to_string());
-        let reason = format!(
-            "{thing} is wanted differently by rules {} and {other}",
-            first.unwrap_or_default()
-        );
+        let rules = || places.iter().filter_map(|at| all.get(*at)).map(|(rule, _)| *rule);
+        let pair = rules().find_map(|one| {
+            let other = rules().find(|other| one.kind.contradicts(&other.kind))?;
+            Some((one.id.to_string(), other.id.to_string()))
+        });
+        let Some((one, other)) = pair else { continue };
+        let reason = format!("{thing} is wanted differently by rules {one} and {other}");
         for at in places {
             if let Some((_, checked)) = all.get_mut(at) {
                 checked.verdict.status = VerdictStatus::Error;

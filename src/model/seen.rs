@@ -22,9 +22,11 @@ pub struct ProcessSeen {
 impl ProcessSeen {
     /// Whether it is a process of this program.
     pub fn is_of(&self, program: &str) -> bool {
-        let short: String = program.chars().take(15).collect();
         let own = self.args.first().and_then(|path| path.rsplit('/').next());
-        self.name == short || own == Some(program)
+        // The kernel keeps fifteen characters, which may be another program's as well.
+        let is_cut =
+            self.args.is_empty() && self.name.len() == 15 && program.starts_with(&self.name);
+        own == Some(program) || self.name == program || is_cut
     }
 }
 
@@ -84,7 +86,26 @@ pub struct CertificateSeen {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::seen::Listener;
+    use crate::model::seen::{Listener, ProcessSeen};
+
+    #[test]
+    fn a_process_is_its_programs_and_no_other_of_fifteen_letters_alike() {
+        let process = |name: &str, args: &[&str]| ProcessSeen {
+            pid: 1,
+            uid: 0,
+            name: name.to_owned(),
+            args: args.iter().map(ToString::to_string).collect(),
+        };
+        let networkd = process("systemd-network", &["/lib/systemd/systemd-networkd"]);
+        assert!(networkd.is_of("systemd-networkd"));
+        assert!(!networkd.is_of("systemd-network-generator"));
+        assert!(process("fail2ban-server", &["/usr/bin/python3"]).is_of("fail2ban-server"));
+        assert!(
+            process("systemd-network", &[]).is_of("systemd-networkd"),
+            "it ended its arguments"
+        );
+        assert!(!process("ssh", &[]).is_of("sshd"));
+    }
 
     #[test]
     fn what_listens_is_read_from_the_kernels_table() {

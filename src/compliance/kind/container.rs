@@ -179,9 +179,12 @@ fn rights(rule: &ContainerRule, row: &Row) -> Result<Vec<String>, NotShown> {
             found.push(if root { format!("runs as {user}") } else { "runs as root".to_owned() });
         }
     }
-    if !rule.users.is_empty() && !rule.users.iter().any(|pattern| like(pattern, row.text("user"))) {
+    if !rule.users.is_empty() {
         let user = text(row, "user")?;
-        found.push(format!("runs as {}", if user.is_empty() { "root" } else { user }));
+        let user = if user.is_empty() { "root" } else { user };
+        if !rule.users.iter().any(|pattern| like(pattern, user)) {
+            found.push(format!("runs as {user}"));
+        }
     }
     if let Some(allowed) = &rule.cap_add {
         let given = text(row, "cap_add")?.split(',').filter(|name| !name.is_empty());

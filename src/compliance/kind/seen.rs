@@ -148,7 +148,7 @@ pub(crate) fn judge_certificate(
     if rule.issuer.as_ref().is_some_and(|issuer| !like(issuer, &seen.issuer)) {
         wrong.push(format!("issued by {}", seen.issuer));
     }
-    let lacks = |name: &&String| !seen.names.iter().any(|own| own.eq_ignore_ascii_case(name));
+    let lacks = |name: &&String| !seen.names.iter().any(|own| is_for(own, name));
     let missing: Vec<&str> = rule.names.iter().filter(lacks).map(String::as_str).collect();
     if !missing.is_empty() {
         wrong.push(format!("not for {}", missing.join(", ")));
@@ -157,6 +157,14 @@ pub(crate) fn judge_certificate(
         return Judgement::Ok { expected: format!("{expected}; it is until {}", day(seen.to)) };
     }
     Judgement::NotOk { expected, actual: wrong.join(", "), fix: Err(reason) }
+}
+
+/// Whether a certificate's name covers another: `*` stands for one label (RFC 6125, section 6.4.3).
+fn is_for(own: &str, name: &str) -> bool {
+    let below = own.strip_prefix("*.").zip(name.split_once('.'));
+    own.eq_ignore_ascii_case(name)
+        || below
+            .is_some_and(|(own, (label, rest))| !label.is_empty() && own.eq_ignore_ascii_case(rest))
 }
 
 /// Judges `command`. What a program said may be secret: it is in no verdict.
@@ -194,4 +202,19 @@ pub(crate) fn judge_command(rule: &CommandRule, answer: &Answer) -> Judgement {
     }
     let reason = "Tidegate does not know what would mend it: a command only looks".to_owned();
     Judgement::NotOk { expected, actual: wrong.join(" and "), fix: Err(reason) }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::compliance::kind::seen::is_for;
+
+    #[test]
+    fn a_star_in_a_certificate_stands_for_one_label() {
+        assert!(
+            is_for("*.example.org", "WWW.example.org") && is_for("a.example.org", "a.Example.org")
+        );
+        assert!(!is_for("*.example.org", "example.org"));
+        assert!(!is_for("*.example.org", "a.b.example.org"));
+        assert!(!is_for("*.example.org", ".example.org"));
+    }
 }

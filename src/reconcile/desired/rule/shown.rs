@@ -169,19 +169,16 @@ fn shows(ruleset: &Ruleset, service: Option<&DesiredService>, subject: &Subject<
 
 /// Two rules that want one thing differently would undo each other's work for ever.
 fn conflicts(rules: &[(Rule, Place)], findings: &mut Findings) {
-    let mut wanted: BTreeMap<String, &Rule> = BTreeMap::new();
+    let mut wanted: BTreeMap<String, Vec<&Rule>> = BTreeMap::new();
     for (rule, at) in rules.iter().filter(|(rule, _)| rule.condition.is_always()) {
         let thing = rule.kind.thing();
-        match wanted.get(&thing) {
-            Some(other) if other.kind != rule.kind => {
-                let message =
-                    format!("{thing} is wanted differently by rules {} and {}", other.id, rule.id);
-                let help =
-                    "narrow a `match`, or give the inner ruleset's rule the outer one's name";
-                findings.error_help(*at, message, help);
-            }
-            Some(_) => {}
-            None => drop(wanted.insert(thing, rule)),
+        let others = wanted.entry(thing.clone()).or_default();
+        if let Some(other) = others.iter().find(|other| other.kind.contradicts(&rule.kind)) {
+            let message =
+                format!("{thing} is wanted differently by rules {} and {}", other.id, rule.id);
+            let help = "narrow a `match`, or give the inner ruleset's rule the outer one's name";
+            findings.error_help(*at, message, help);
         }
+        others.push(rule);
     }
 }

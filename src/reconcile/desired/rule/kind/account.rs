@@ -9,6 +9,7 @@ use crate::reconcile::desired::document::kind::Keys;
 use crate::reconcile::desired::document::kind::Kind;
 use crate::reconcile::desired::document::kind::TEXT_OR_INTEGER;
 use crate::reconcile::desired::document::node::Table;
+use crate::reconcile::desired::rule::kind::differ;
 use crate::reconcile::desired::rule::kind::owner::Principal;
 use crate::reconcile::desired::rule::kind::owner::is_name;
 use crate::reconcile::desired::rule::kind::owner::principal;
@@ -65,6 +66,20 @@ pub struct UserRule {
     pub user: String,
     /// What is wanted; none if there must be no such user.
     pub wish: Option<UserWish>,
+}
+
+impl UserRule {
+    /// Whether both cannot be so.
+    pub(crate) fn contradicts(&self, other: &Self) -> bool {
+        let (Some(one), Some(other)) = (&self.wish, &other.wish) else {
+            return self.wish.is_some() != other.wish.is_some();
+        };
+        differ(one.uid.as_ref(), other.uid.as_ref())
+            || differ(one.group.as_ref(), other.group.as_ref())
+            || differ(one.comment.as_ref(), other.comment.as_ref())
+            || differ(one.home.as_ref(), other.home.as_ref())
+            || differ(one.shell.as_ref(), other.shell.as_ref())
+    }
 }
 
 /// What is wanted of a user; what is none is left as it is.

@@ -196,7 +196,18 @@ impl RuleKind {
         }
     }
 
-    /// The thing of the host that it is about; two rules about one thing must want the same.
+    /// Whether both cannot be so. Asked of two rules about one [`thing`](Self::thing).
+    pub fn contradicts(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Time(one), Self::Time(other)) => one.contradicts(other),
+            (Self::SystemdUnit(one), Self::SystemdUnit(other)) => one.contradicts(other),
+            (Self::User(one), Self::User(other)) => one.contradicts(other),
+            (Self::ListeningPort(one), Self::ListeningPort(other)) => one.contradicts(other),
+            _ => self != other,
+        }
+    }
+
+    /// The thing of the host that it is about; two rules about one thing must agree.
     pub fn thing(&self) -> String {
         match self {
             Self::File(rule) => rule.path.to_string(),
@@ -231,6 +242,11 @@ impl RuleKind {
             Self::Command(rule) => format!("{rule:?}"),
         }
     }
+}
+
+/// Whether two want one thing differently; who leaves it open agrees with everybody.
+pub(crate) fn differ<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| one != other)
 }
 
 /// Reads the parameters of a checked table; none after an error was noted.

@@ -106,6 +106,14 @@ pub struct ListeningPortRule {
     pub state: Presence,
 }
 
+impl ListeningPortRule {
+    /// Whether both cannot be so.
+    pub(crate) fn contradicts(&self, other: &Self) -> bool {
+        let both = !self.addresses.is_empty() && !other.addresses.is_empty();
+        self.state != other.state || (both && self.addresses != other.addresses)
+    }
+}
+
 /// What ports are of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -7,6 +7,7 @@ use crate::reconcile::desired::document::kind::Key;
 use crate::reconcile::desired::document::kind::Keys;
 use crate::reconcile::desired::document::kind::Kind;
 use crate::reconcile::desired::document::node::Table;
+use crate::reconcile::desired::rule::kind::differ;
 
 /// Keys of `kind = "systemd_unit"`.
 pub(crate) static KEYS: Keys = Keys {
@@ -37,6 +38,19 @@ pub struct SystemdUnitRule {
     pub masked: Option<bool>,
 }
 
+impl SystemdUnitRule {
+    /// Whether both cannot be so.
+    pub(crate) fn contradicts(&self, other: &Self) -> bool {
+        let is_up = |rule: &Self| rule.enabled == Some(true) || rule.active == Some(true);
+        let is_masked = |rule: &Self| rule.masked == Some(true);
+        differ(self.enabled.as_ref(), other.enabled.as_ref())
+            || differ(self.active.as_ref(), other.active.as_ref())
+            || differ(self.masked.as_ref(), other.masked.as_ref())
+            || (is_masked(self) && is_up(other))
+            || (is_masked(other) && is_up(self))
+    }
+}
+
 /// Reads it.
 pub(crate) fn read(table: &Table, reader: &mut Reader<'_>) -> Option<SystemdUnitRule> {
     let node = table.get("unit")?;
@@ -64,4 +78,21 @@ fn name(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err(format!("`{text}` is no unit: write its whole name, for example `ssh.service`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::reconcile::desired::rule::kind::systemd_unit::SystemdUnitRule;
+
+    #[test]
+    fn what_another_rule_leaves_open_contradicts_nothing() {
+        let none =
+            SystemdUnitRule { unit: "x.service".into(), enabled: None, active: None, masked: None };
+        let enabled = SystemdUnitRule { enabled: Some(true), ..none.clone() };
+        let disabled = SystemdUnitRule { enabled: Some(false), ..none.clone() };
+        let active = SystemdUnitRule { active: Some(true), ..none.clone() };
+        let masked = SystemdUnitRule { masked: Some(true), ..none };
+        assert!(!enabled.contradicts(&active) && !disabled.contradicts(&masked));
+        assert!(enabled.contradicts(&disabled) && masked.contradicts(&active));
+    }
 }

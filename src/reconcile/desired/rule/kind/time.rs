@@ -8,6 +8,7 @@ use crate::reconcile::desired::document::kind::Key;
 use crate::reconcile::desired::document::kind::Keys;
 use crate::reconcile::desired::document::kind::Kind;
 use crate::reconcile::desired::document::node::Table;
+use crate::reconcile::desired::rule::kind::differ;
 
 /// Keys of `kind = "time"`.
 pub(crate) static KEYS: Keys = Keys {
@@ -26,6 +27,14 @@ pub struct TimeRule {
     pub zone: Option<String>,
     /// Whether a time service is enabled.
     pub ntp: Option<bool>,
+}
+
+impl TimeRule {
+    /// Whether both cannot be so.
+    pub(crate) fn contradicts(&self, other: &Self) -> bool {
+        differ(self.zone.as_ref(), other.zone.as_ref())
+            || differ(self.ntp.as_ref(), other.ntp.as_ref())
+    }
 }
 
 /// Reads it.
