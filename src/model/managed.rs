@@ -37,6 +37,15 @@ impl PackageManager {
     }
 }
 
+/// What repositories have of a package.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// What the manager itself would install, where it has a preference.
+    pub candidate: Option<String>,
+    /// Versions that this host's settings do not keep from being installed.
+    pub versions: Vec<String>,
+}
+
 /// A thing that programs of the host look after.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

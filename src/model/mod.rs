@@ -31,7 +31,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use digest::{Digest, ImageId};
 pub use host_path::HostPath;
 pub use image::{Hub, ImageReference, RepositoryPath};
-pub use managed::{Attributes, Move, PackageManager, Thing};
+pub use managed::{Attributes, Move, Offer, PackageManager, Thing};
 pub use mode::Mode;
 pub use names::{
     AppName, ConfigName, ContainerName, EnvironmentName, Instance, NetworkName, NodeName, RuleName,

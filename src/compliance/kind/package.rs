@@ -6,7 +6,7 @@ use crate::compliance::change::Change;
 use crate::compliance::facts::FactValue;
 use crate::compliance::kind::Judgement;
 use crate::compliance::matching::fits;
-use crate::model::{Move, PackageManager, Thing};
+use crate::model::{Move, Offer, PackageManager, Thing};
 use crate::reconcile::desired::rule::Test;
 use crate::reconcile::desired::rule::kind::{PackageRule, PackageVulnerableRule, PackageWish};
 
@@ -64,7 +64,7 @@ pub fn order_vulnerable(
     PackageOrder::Nothing
 }
 
-/// The newest version on offer that will do.
+/// What the manager itself would install if that will do, else the newest version on offer that does.
 ///
 /// # Errors
 /// When there is none, for people.
@@ -72,21 +72,23 @@ pub fn choose(
     order: &PackageOrder,
     manager: PackageManager,
     package: &str,
-    on_offer: &[String],
+    offer: &Offer,
 ) -> Result<Option<String>, String> {
     let PackageOrder::Newest { versions, but } = order else { return Ok(None) };
     let will_do = |version: &&String| {
         (versions.is_empty() || is(manager, version, versions)) && !is(manager, version, but)
     };
     let compare = |a: &&String, b: &&String| -> Ordering { manager.order().compare(a, b) };
-    if let Some(best) = on_offer.iter().filter(will_do).max_by(compare) {
+    let candidate = offer.candidate.iter().find(will_do);
+    if let Some(best) = candidate.or_else(|| offer.versions.iter().filter(will_do).max_by(compare))
+    {
         return Ok(Some(best.clone()));
     }
     let refresh = match manager {
         PackageManager::Dpkg => "; `apt-get update` reads them anew",
         PackageManager::Rpm => "",
     };
-    match on_offer.iter().max_by(compare) {
+    match offer.versions.iter().chain(&offer.candidate).max_by(compare) {
         None => Err(format!("no repository of this node has {package}{refresh}")),
         Some(newest) => Err(format!(
             "no repository of this node has a version of {package} that will do; \
@@ -177,7 +179,7 @@ mod tests {
     use crate::compliance::kind::Judgement;
     use crate::compliance::kind::package::{PackageOrder, PackageSight, choose, judge};
     use crate::model::managed::attributes;
-    use crate::model::{Move, PackageManager, Thing};
+    use crate::model::{Move, Offer, PackageManager, Thing};
     use crate::reconcile::desired::rule::kind::{PackageRule, PackageWish};
 
     fn gone(name: &str) -> Move {
@@ -210,10 +212,14 @@ mod tests {
     #[test]
     fn without_a_version_on_offer_it_says_what_there_is() {
         let order = PackageOrder::Newest { versions: Vec::new(), but: Vec::new() };
-        let offer = ["1.9".to_owned(), "1.10".to_owned()];
+        let versions = vec!["1.9".to_owned(), "1.10".to_owned()];
+        let mut offer = Offer { candidate: None, versions };
         let chosen = choose(&order, PackageManager::Rpm, "a", &offer);
         assert_eq!(chosen, Ok(Some("1.10".to_owned())));
-        let none = choose(&order, PackageManager::Rpm, "a", &[]);
+        offer.candidate = Some("1.8".to_owned());
+        let pinned = choose(&order, PackageManager::Rpm, "a", &offer);
+        assert_eq!(pinned, Ok(Some("1.8".to_owned())), "the host's own settings count");
+        let none = choose(&order, PackageManager::Rpm, "a", &Offer::default());
         assert_eq!(none, Err("no repository of this node has a".to_owned()));
     }
 }

@@ -45,8 +45,8 @@ impl Eyes<'_> {
         let version = match order {
             PackageOrder::Nothing | PackageOrder::Removal => None,
             PackageOrder::Newest { .. } => {
-                let on_offer = self.input.host.package_versions(manager, name).map_err(said)?;
-                kind::choose(order, manager, name, &on_offer)?
+                let offer = self.input.host.package_offer(manager, name).map_err(said)?;
+                kind::choose(order, manager, name, &offer)?
             }
         };
         self.input.host.plan_package(manager, name, version.as_deref()).map_err(said)

@@ -194,6 +194,21 @@ fn packages_do_all_seven_with_apt_on_a_real_debian() {
 }
 
 #[test]
+fn what_apts_pins_forbid_is_not_installed() {
+    let pins = "Package: tg-hello\nPin: version 2.*\nPin-Priority: -1\n";
+    let host = debian_with_repository().with("/etc/apt/preferences.d/tg", pins);
+    for version in ["version = \">=2\"", "version = \">2.0-1\""] {
+        let error = host.fix(&rule("package", &format!("package = \"tg-hello\"\n{version}")));
+        assert!(error.is_err() || error.unwrap().result != FixResult::Fixed, "{version}");
+    }
+    let record = host.fix(&rule("package", "package = \"tg-hello\"")).unwrap();
+    assert_eq!(record.result, FixResult::Fixed);
+    let installed = host.text("/var/lib/dpkg/status");
+    assert!(installed.contains("Package: tg-hello\n"), "{installed}");
+    assert!(installed.contains("Version: 1.0-1\n"), "{installed}");
+}
+
+#[test]
 fn packages_do_all_seven_with_dnf_on_a_root_of_rpm() {
     let host = rpm_root();
     all_seven(&host, FROM_NOTHING);

@@ -2,6 +2,7 @@
 
 use crate::clients::host::managed::package::{Wish, Would};
 use crate::clients::host::{HostRoot, ProcessError, Program};
+use crate::model::Offer;
 
 /// What apt is told each time: somebody else's run is waited for, configuration files stay.
 const APT: [&str; 7] = [
@@ -14,11 +15,13 @@ const APT: [&str; 7] = [
     "-oDpkg::Options::=--force-confold",
 ];
 
+/// What apt gives a version that nobody said anything about.
+const PRIORITY: i32 = 500;
+
 impl HostRoot {
-    pub(super) fn apt_versions(&self, name: &str) -> Result<Vec<String>, ProcessError> {
-        let ran = self.run_well(Program::looking(&["apt-cache", "madison", "--", name]))?;
-        let version = |line: &str| line.split('|').nth(1).map(|version| version.trim().to_owned());
-        Ok(ran.out().lines().filter_map(version).collect())
+    pub(super) fn apt_offer(&self, name: &str) -> Result<Offer, ProcessError> {
+        let ran = self.run_well(Program::looking(&["apt-cache", "policy", "--", name]))?;
+        Ok(offer(ran.out(), name))
     }
 
     pub(super) fn apt_would(&self, wishes: &[Wish<'_>]) -> Result<Would, ProcessError> {
@@ -35,6 +38,31 @@ impl HostRoot {
         let argv = [&APT[..], &["install", "--"], &wishes].concat();
         self.run_well(Program::changing(&argv)).map(drop)
     }
+}
+
+/// What `apt-cache policy` says of one package; it knows no sources. Versions below the usual
+/// priority are there on demand alone (backports), installed already, or forbidden.
+fn offer(text: &str, name: &str) -> Offer {
+    let bare = name.split_once(':').map_or(name, |(bare, _arch)| bare);
+    // apt leaves out its own architecture. Another package is there when none has this name.
+    let is_it = |line: &&str| line.strip_suffix(':').is_some_and(|n| n == name || n == bare);
+    let of_it = text.lines().skip_while(|line| !is_it(line)).skip(1);
+    let mut offer = Offer::default();
+    for line in of_it.take_while(|line| line.starts_with(' ')) {
+        if let Some(candidate) = line.strip_prefix("  Candidate: ") {
+            offer.candidate = Some(candidate.to_owned()).filter(|version| version != "(none)");
+        }
+        let row = line.strip_prefix("     ").or_else(|| line.strip_prefix(" *** "));
+        // What begins further in is a version's source.
+        let Some(row) = row.filter(|row| !row.starts_with(' ')) else { continue };
+        let mut words = row.split_whitespace();
+        if let (Some(version), Some(priority)) = (words.next(), words.next())
+            && priority.parse::<i32>().is_ok_and(|priority| priority >= PRIORITY)
+        {
+            offer.versions.push(version.to_owned());
+        }
+    }
+    offer
 }
 
 /// `hello=1.0` installs, `hello-` removes.
@@ -62,7 +90,42 @@ fn simulated(line: &str) -> Option<(String, Option<String>)> {
 
 #[cfg(test)]
 mod tests {
-    use crate::clients::host::managed::apt::simulated;
+    use crate::clients::host::managed::apt::{offer, simulated};
+
+    #[test]
+    fn what_apt_has_leaves_out_what_it_would_not_install_by_itself() {
+        let text = "\
+tg-hellos:
+  Installed: (none)
+  Candidate: 9
+  Version table:
+     9 500
+        500 http://localhost ./ Packages
+tg-hello:
+  Installed: 1.0-1
+  Candidate: 1.1-1
+  Package pin: 1.1-1
+  Version table:
+     3.0-1~bpo12+1 100
+        100 http://localhost bookworm-backports/main amd64 Packages
+     2.0-1 -1
+        500 http://localhost sid/main amd64 Packages
+     1.2-1 500 (phased 10%)
+        500 http://localhost bookworm/main amd64 Packages
+     1.1-1 990
+        500 http://localhost bookworm/main amd64 Packages
+ *** 1.0-1 100
+        100 /var/lib/dpkg/status
+";
+        for name in ["tg-hello", "tg-hello:amd64"] {
+            let offer = offer(text, name);
+            assert_eq!(offer.candidate.as_deref(), Some("1.1-1"));
+            assert_eq!(offer.versions, ["1.2-1", "1.1-1"]);
+        }
+        assert_eq!(offer(text, "tg-nowhere"), crate::model::Offer::default());
+        let forbidden = "a:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n";
+        assert_eq!(offer(forbidden, "a").candidate, None);
+    }
 
     #[test]
     fn what_apt_would_do_is_read_from_its_simulation() {

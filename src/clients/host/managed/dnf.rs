@@ -2,16 +2,18 @@
 
 use crate::clients::host::managed::package::{Wish, Would};
 use crate::clients::host::{HostRoot, ProcessError, Program, Ran};
+use crate::model::Offer;
 
 /// What dnf says when it was told to ask and to take "no" for an answer.
 const ABORTED: &str = "Operation aborted";
 
 impl HostRoot {
-    pub(super) fn dnf_versions(&self, name: &str) -> Result<Vec<String>, ProcessError> {
+    pub(super) fn dnf_offer(&self, name: &str) -> Result<Offer, ProcessError> {
         let query = ["--quiet", "repoquery", "--showduplicates", "--qf=%{evr}", "--", name];
         let ran = self.dnf(&query)?.well()?;
         let versions = ran.out().lines().map(|line| line.trim().to_owned());
-        Ok(versions.filter(|version| !version.is_empty()).collect())
+        let versions = versions.filter(|version| !version.is_empty()).collect();
+        Ok(Offer { candidate: None, versions })
     }
 
     pub(super) fn dnf_would(&self, wishes: &[Wish<'_>]) -> Result<Would, ProcessError> {
@@ -59,11 +61,13 @@ fn steps(wishes: &[Wish<'_>]) -> Vec<(&'static str, Vec<String>)> {
     steps.into_iter().filter(|(_, names)| !names.is_empty()).collect()
 }
 
-/// dnf's table of what it would do. Long names go on in the next line, which begins further in.
+/// dnf's table of what it would do. Long names go on in the next line, which begins further in; so
+/// does what a package replaces.
 fn transaction(text: &str) -> Would {
     let mut would = Would::new();
     let mut installs = None;
     let mut words: Vec<&str> = Vec::new();
+    let mut replaces = Vec::new();
     let mut note = |installs: Option<bool>, words: &[&str]| {
         if let (Some(installs), [name, _arch, version, ..]) = (installs, words) {
             would.insert((*name).to_owned(), installs.then(|| (*version).to_owned()));
@@ -72,7 +76,10 @@ fn transaction(text: &str) -> Would {
     for line in text.lines() {
         let depth = line.len() - line.trim_start().len();
         if depth > 1 && !words.is_empty() {
-            words.extend(line.split_whitespace());
+            match replaced(line) {
+                Some(gone) => replaces.push(gone.to_owned()),
+                None => words.extend(line.split_whitespace()),
+            }
             continue;
         }
         note(installs, &words);
@@ -92,7 +99,19 @@ fn transaction(text: &str) -> Would {
         }
     }
     note(installs, &words);
+    // What has a row of its own stays in that version.
+    for gone in replaces {
+        would.entry(gone).or_insert(None);
+    }
     would
+}
+
+/// The name in `replacing  hello-old.noarch 0.9-1`: what this package makes obsolete is removed.
+fn replaced(line: &str) -> Option<&str> {
+    let mut words = line.split_whitespace();
+    words.next().filter(|word| *word == "replacing")?;
+    let package = words.next()?;
+    Some(package.rsplit_once('.').map_or(package, |(name, _arch)| name))
 }
 
 #[cfg(test)]
@@ -131,6 +150,7 @@ Operation aborted.
             shown,
             [
                 "a-name-that-is-so-long-that-the-table-does-not-hold-it 2.0-1.el9",
+                "tg-old -",
                 "tg-other -",
                 "tg-user 1:1.0-1"
             ]

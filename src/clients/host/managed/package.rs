@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::clients::host::managed::cannot;
 use crate::clients::host::{HostError, HostRoot, ProcessError, Program, Stamp};
 use crate::model::managed::attributes;
-use crate::model::{Attributes, Move, PackageManager, Thing};
+use crate::model::{Attributes, Move, Offer, PackageManager, Thing};
 
 /// A large installation's list is some 10 MiB.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -79,16 +79,12 @@ impl HostRoot {
     ///
     /// # Errors
     /// When they cannot be asked.
-    pub fn package_versions(
-        &self,
-        manager: PackageManager,
-        name: &str,
-    ) -> Result<Vec<String>, HostError> {
-        let versions = match manager {
-            PackageManager::Dpkg => self.apt_versions(name),
-            PackageManager::Rpm => self.dnf_versions(name),
+    pub fn package_offer(&self, manager: PackageManager, name: &str) -> Result<Offer, HostError> {
+        let offer = match manager {
+            PackageManager::Dpkg => self.apt_offer(name),
+            PackageManager::Rpm => self.dnf_offer(name),
         };
-        versions.map_err(cannot(format!("finding versions of package {name}")))
+        offer.map_err(cannot(format!("finding versions of package {name}")))
     }
 
     /// What the package manager would do for this wish, all that comes along or goes included; the
