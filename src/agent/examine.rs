@@ -85,6 +85,15 @@ async fn look(
     observe(&docker, viewer, Look::Everything, &mut ObservedCache::default()).await.map_err(said)
 }
 
+/// How mending one rule ended.
+#[derive(Debug)]
+pub enum Mended {
+    /// It was tried.
+    Tried(FixRecord),
+    /// Nothing was begun: what was found just before says why.
+    Left(Option<Checked>),
+}
+
 /// What rules are checked against, collected once.
 #[derive(Debug)]
 pub struct Examined {
@@ -150,15 +159,17 @@ impl Examined {
     ///
     /// # Errors
     /// When nothing was begun.
-    pub fn mend(&self, rule: &Rule, mender: &Mender<'_>) -> Result<Option<FixRecord>, FixError> {
-        let fresh = self.check([rule], Purpose::Mend);
-        let Some(fresh) = fresh.first().filter(|c| c.verdict.fixable) else { return Ok(None) };
+    pub fn mend(&self, rule: &Rule, mender: &Mender<'_>) -> Result<Mended, FixError> {
+        let fresh = match self.check([rule], Purpose::Mend).pop() {
+            Some(fresh) if fresh.verdict.fixable => fresh,
+            other => return Ok(Mended::Left(other)),
+        };
         let recheck = || {
             let again = self.check([rule], Purpose::Judge);
             let verdict = again.first().map(|checked| &checked.verdict)?;
             (verdict.status != VerdictStatus::Ok).then(|| message(verdict))
         };
-        mender.fix(fresh, recheck, Timestamp::now()).map(Some)
+        mender.fix(&fresh, recheck, Timestamp::now()).map(Mended::Tried)
     }
 
     /// Who undoes what was mended of a rule, for people: what the audit log tells, or what would make

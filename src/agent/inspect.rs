@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentError;
 use crate::agent::belief::Origin;
-use crate::agent::examine::Examined;
+use crate::agent::examine::{Examined, Mended};
 use crate::agent::lock::StateLock;
 use crate::agent::node::Node;
 use crate::clients::host::create_private_dir;
@@ -140,8 +140,14 @@ fn mend(
             continue;
         }
         match examined.mend(rule, &mender) {
-            Ok(Some(record)) => said.push(line(&record)),
-            Ok(None) => {}
+            Ok(Mended::Tried(record)) => said.push(line(&record)),
+            Ok(Mended::Left(found)) => {
+                // Only this look asked whether it can be mended.
+                if let Some(found) = found {
+                    *checked = found;
+                }
+                continue;
+            }
             Err(error) => said.push(format!("{} ({target}): {}", rule.id, Chain(&error))),
         }
         if let Some(fresh) = examined.check([rule], Purpose::Judge).pop() {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 
+use crate::agent::examine::Mended;
 use crate::agent::lock::StateLock;
 use crate::cli::check::{Choice, examine};
 use crate::cli::context::Context;
@@ -115,8 +116,10 @@ fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, C
     let _lock = lock(settings)?;
     let mut done = Vec::new();
     for (rule, _) in &ready {
-        let record = examined.mend(rule, &mender).map_err(|error| fix_error(&error, ctx))?;
-        done.extend(record);
+        let mended = examined.mend(rule, &mender).map_err(|error| fix_error(&error, ctx))?;
+        if let Mended::Tried(record) = mended {
+            done.push(record);
+        }
     }
     say(&done, ctx, out)
 }

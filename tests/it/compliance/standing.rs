@@ -93,6 +93,19 @@ fn what_does_not_stay_mended_is_fought_over_and_left_and_the_audit_log_tells_who
 }
 
 #[test]
+fn what_the_agent_cannot_mend_is_not_called_fixable_and_says_why() {
+    let auto = "[[rules]]\nname = \"a\"\nkind = \"package\"\npackage = \"a\"\nfix = \"auto\"\n";
+    let stage = believed("[policy]\nfixes = [\"package\"]\n", auto);
+    let dpkg = stage.dir.path().join("root/var/lib/dpkg");
+    fs::create_dir_all(&dpkg).unwrap();
+    fs::write(dpkg.join("status"), "").unwrap();
+    stage.run(&["check", "--keep", "schedule"]);
+    let verdict = last(&stage)["verdicts"][0].clone();
+    assert_eq!((&verdict["status"], &verdict["fixable"]), (&"not_ok".into(), &false.into()));
+    assert!(verdict["reason"].as_str().unwrap().contains("apt-cache"), "{verdict}");
+}
+
+#[test]
 fn report_mode_and_the_nodes_policy_keep_the_agent_from_mending() {
     for (policy, mode, why) in [
         ("", "", "policy does not allow"),
