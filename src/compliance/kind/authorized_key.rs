@@ -8,19 +8,24 @@ use crate::reconcile::desired::rule::kind::{AuthorizedKeyRule, Presence};
 /// What sshd reads keys from, and only if nobody else may write it.
 const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
+/// What parts the words of a line.
+const BLANK: [char; 2] = [' ', '\t'];
 
 /// What a rule sees of a user's keys.
 #[derive(Debug)]
 pub struct KeysSight<'a> {
     /// The user; none if there is none.
     pub user: Option<&'a UserEntry>,
-    /// The file, where a user has a home that can have one.
-    pub file: Option<(HostPath, Sight<'a>)>,
+    /// The files that sshd reads, the usual one first; none where a user has no home for them.
+    pub files: Vec<(HostPath, Sight<'a>)>,
 }
 
-/// Where a user's keys stand; none for a home that is no path.
-pub fn keys_path(user: &UserEntry) -> Option<HostPath> {
-    format!("{}/.ssh/authorized_keys", user.home.trim_end_matches('/')).parse().ok()
+/// Where a user's keys stand, as sshd looks for them if nothing else is configured; none for a home
+/// that is no path.
+pub fn keys_paths(user: &UserEntry) -> Vec<HostPath> {
+    let home = user.home.trim_end_matches('/');
+    let paths = ["authorized_keys", "authorized_keys2"].map(|name| format!("{home}/.ssh/{name}"));
+    paths.iter().filter_map(|path| path.parse().ok()).collect()
 }
 
 /// Judges it.
@@ -42,30 +47,46 @@ pub(crate) fn judge(rule: &AuthorizedKeyRule, sight: &KeysSight<'_>) -> Judgemen
         let reason = format!("a rule of kind `user` makes user {user}");
         return stuck(format!("there is no user {user}"), reason);
     };
-    let Some((path, seen)) = &sight.file else {
+    if sight.files.is_empty() {
         return stuck(format!("{user} has no home"), "give the user one".to_owned());
-    };
-    let (text, owned) = match &seen.state {
-        PathState::Absent => ("", None),
-        PathState::File { content, owned } => match std::str::from_utf8(content) {
-            Ok(text) => (text, Some(*owned)),
-            Err(_) => return Judgement::Error { reason: format!("{path} is not UTF-8 text") },
-        },
-        other => return Judgement::Error { reason: format!("{path} is {}", other.noun()) },
-    };
-    let (new, found) = edited(text, rule);
-    let writable = owned.is_some_and(|owned| owned.mode & 0o022 != 0);
-    if new == text && !(writable && *state == Presence::Present) {
-        return Judgement::Ok { expected };
     }
-    let actual = match (found, state) {
-        (_, Presence::Absent) => format!("{user} may log in with it"),
-        (Found::Nothing, _) => format!("{user} has no such key"),
-        (Found::Otherwise, _) => format!("{user} has it more than once, or with other options"),
-        (Found::AsWanted, _) => format!("others may write to {path}, so sshd does not read it"),
-    };
-    let fix = changes(path, seen, entry, new, owned);
-    Judgement::NotOk { expected, actual, fix }
+    // In further files it would give what the options of the first one keep.
+    let nowhere = AuthorizedKeyRule { state: Presence::Absent, ..rule.clone() };
+    let rules = std::iter::once(rule).chain(std::iter::repeat(&nowhere));
+    let (mut actual, mut fix) = (None, Ok(Vec::new()));
+    for ((path, seen), rule) in sight.files.iter().zip(rules) {
+        let (text, owned) = match &seen.state {
+            PathState::Absent => ("", None),
+            PathState::File { content, owned } => match std::str::from_utf8(content) {
+                Ok(text) => (text, Some(*owned)),
+                Err(_) => return Judgement::Error { reason: format!("{path} is not UTF-8 text") },
+            },
+            other => return Judgement::Error { reason: format!("{path} is {}", other.noun()) },
+        };
+        let (new, found) = edited(text, rule);
+        let writable = owned.is_some_and(|owned| owned.mode & 0o022 != 0);
+        if new == text && !(writable && rule.state == Presence::Present) {
+            continue;
+        }
+        let what = match (found, state, rule.state) {
+            (_, Presence::Absent, _) => format!("{user} may log in with it"),
+            (_, _, Presence::Absent) => format!("{user} has it in {path} too"),
+            (Found::Nothing, ..) => format!("{user} has no such key"),
+            (Found::Otherwise, ..) => {
+                format!("{user} has it more than once, or with other options")
+            }
+            (Found::AsWanted, ..) => {
+                format!("others may write to {path}, so sshd does not read it")
+            }
+        };
+        actual.get_or_insert(what);
+        let more = changes(path, seen, entry, new, owned);
+        fix = fix.and_then(|fix: Vec<Change>| Ok([fix, more?].concat()));
+    }
+    match actual {
+        None => Judgement::Ok { expected },
+        Some(actual) => Judgement::NotOk { expected, actual, fix },
+    }
 }
 
 /// What of the key stands in a file.
@@ -83,13 +104,13 @@ fn edited(text: &str, rule: &AuthorizedKeyRule) -> (String, Found) {
     let wanted = rule.state == Presence::Present;
     let (mut new, mut hits, mut right) = (String::new(), 0, false);
     for old in text.split_inclusive('\n') {
-        let Some(options) = options_of(old, &rule.key) else {
+        let Some((options, reads)) = options_of(old, &rule.key) else {
             new.push_str(old);
             continue;
         };
         hits += 1;
         if wanted && hits == 1 {
-            right = options == rule.options;
+            right = reads && options == rule.options;
             let kept = if right { old.trim_end_matches('\n') } else { &line };
             new.push_str(kept);
             if !right || old.ends_with('\n') {
@@ -112,17 +133,43 @@ fn edited(text: &str, rule: &AuthorizedKeyRule) -> (String, Found) {
     (new, found)
 }
 
-/// What stands before the key in a line; none if the key is not in it.
-fn options_of<'a>(line: &'a str, key: &str) -> Option<&'a str> {
-    let trimmed = line.trim();
-    if trimmed.starts_with('#') {
+/// What stands before the key in a line, and whether its type is written as in the rule; none if
+/// the key is not in it. sshd takes a line for a key, or else for options and a key; of the type it
+/// takes several spellings, while the key itself says which it is.
+fn options_of<'a>(line: &'a str, key: &str) -> Option<(&'a str, bool)> {
+    let (wanted_type, wanted) = key.split_once(' ')?;
+    // sshd reads no further than a zero byte.
+    let line = line.split('\0').next().unwrap_or_default().trim_start_matches(BLANK).trim_end();
+    if line.starts_with('#') {
         return None;
     }
-    let at = trimmed.find(key)?;
-    let after = &trimmed[at + key.len()..];
-    let (before, alone) = (&trimmed[..at], after.is_empty() || after.starts_with([' ', '\t']));
-    let parted = before.is_empty() || before.ends_with([' ', '\t']);
-    (alone && parted).then(|| before.trim())
+    let reads = |text: &str| {
+        let (kind, rest) = text.split_once(BLANK)?;
+        let blob = rest.trim_start_matches(BLANK).split(BLANK).next()?;
+        // What decodes base64 skips these.
+        let is_it = blob.chars().filter(|c| !c.is_whitespace()).eq(wanted.chars());
+        let is_type = kind.chars().all(|c| c.is_ascii_alphanumeric() || "-@.".contains(c));
+        (is_it && is_type).then_some(kind == wanted_type)
+    };
+    if let Some(exact) = reads(line) {
+        return Some(("", exact));
+    }
+    let (options, rest) = line.split_at(options_end(line));
+    reads(rest.trim_start_matches(BLANK)).map(|exact| (options, exact))
+}
+
+/// Where options end: at the first blank outside quotes.
+fn options_end(line: &str) -> usize {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, c) in line.char_indices() {
+        match c {
+            '"' if !escaped => quoted = !quoted,
+            ' ' | '\t' if !quoted => return at,
+            _ => {}
+        }
+        escaped = c == '\\';
+    }
+    line.len()
 }
 
 /// Folder and file, which are the user's own.
@@ -185,6 +232,19 @@ mod tests {
                 Found::Otherwise,
             ),
             ("", "no-pty", "no-pty ssh-ed25519 AAAA laptop\n", Found::Nothing),
+            ("nonsense AAAA\n", "", "ssh-ed25519 AAAA laptop\n", Found::Otherwise),
+            (
+                "ssh-ed25519\tAAAA x\n",
+                "no-pty",
+                "no-pty ssh-ed25519 AAAA laptop\n",
+                Found::Otherwise,
+            ),
+            (
+                "command=\"ssh-ed25519 AAAA x\" ssh-rsa AAAAC\n",
+                "",
+                "command=\"ssh-ed25519 AAAA x\" ssh-rsa AAAAC\nssh-ed25519 AAAA laptop\n",
+                Found::Nothing,
+            ),
         ] {
             let rule = rule(options, Presence::Present);
             let (new, was) = edited(&format!("{other}{text}"), &rule);
@@ -194,5 +254,26 @@ mod tests {
         let gone =
             edited(&format!("no-pty ssh-ed25519 AAAA x\n{other}"), &rule("", Presence::Absent));
         assert_eq!(gone.0, other);
+    }
+
+    #[test]
+    fn a_key_that_sshd_reads_is_found_however_it_is_written() {
+        for line in [
+            "ssh-ed25519  AAAA x",
+            "ssh-ed25519\tAAAA\tx",
+            " \t ssh-ed25519 \t AAAA\r",
+            "ED25519 AAAA",
+            "command=\"ssh-ed25519 AAAA x\" ssh-ed25519 AAAA c",
+            "command=\"echo \\\"a b\\\"\",no-pty\t ssh-ed25519 AAAA",
+            "ssh-ed25519 AAAA\0x",
+        ] {
+            let gone = edited(&format!("{line}\n# x\n"), &rule("", Presence::Absent));
+            assert_eq!(gone.0, "# x\n", "{line}");
+        }
+        for line in ["command=\"ssh-ed25519 AAAA x\"", "a b ssh-ed25519 AAAA", "ssh-ed25519 AAAAB"]
+        {
+            let stays = edited(line, &rule("", Presence::Absent));
+            assert_eq!(stays, (line.to_owned(), Found::Nothing));
+        }
     }
 }

@@ -33,7 +33,7 @@ use jiff::Timestamp;
 
 use crate::compliance::change::Change;
 use crate::compliance::facts::{Accounts, Facts, Known, Row};
-pub use crate::compliance::kind::authorized_key::{KeysSight, keys_path};
+pub use crate::compliance::kind::authorized_key::{KeysSight, keys_paths};
 pub use crate::compliance::kind::dropin::SudoersSight;
 pub use crate::compliance::kind::hub_login::{ACCEPTED, NO_ANSWER};
 pub use crate::compliance::kind::package::{

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::clients::host::{ProcessError, Program, certificate};
 use crate::compliance::kind::{
-    Answer, KeysSight, SudoersSight, TIME_SERVICES, TimeSight, View, keys_path, zone_path,
+    Answer, KeysSight, SudoersSight, TIME_SERVICES, TimeSight, View, keys_paths, zone_path,
 };
 use crate::compliance::see::{Eyes, FILE_BYTES_MAX, creator, once, said};
 use crate::model::{HostPath, PathState};
@@ -17,14 +17,10 @@ use crate::telemetry::Chain;
 impl Eyes<'_> {
     pub(super) fn keys<'b>(&'b self, user: &str, id: &'b RuleId) -> Result<KeysSight<'b>, String> {
         let user = self.tables()?.user(user);
-        let file = match user.and_then(keys_path) {
-            None => None,
-            Some(path) => {
-                let sight = self.sight(&path, id)?;
-                Some((path, sight))
-            }
-        };
-        Ok(KeysSight { user, file })
+        let paths = user.map(keys_paths).unwrap_or_default();
+        let look = |path: HostPath| self.sight(&path, id).map(|sight| (path, sight));
+        let files = paths.into_iter().map(look).collect::<Result<_, _>>()?;
+        Ok(KeysSight { user, files })
     }
 
     pub(super) fn sudoers<'b>(

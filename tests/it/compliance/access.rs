@@ -89,6 +89,27 @@ fn what_is_made_for_a_user_is_the_users_own_and_nobody_elses() {
 }
 
 #[test]
+fn a_key_in_the_second_file_that_sshd_reads_is_taken_out() {
+    let two = "/home/alice/.ssh/authorized_keys2";
+    let (present, absent) = (
+        rule("ssh_authorized_key", &format!("{LINES}\noptions = \"no-pty\"")),
+        rule("ssh_authorized_key", &format!("{LINES}\nstate = \"absent\"")),
+    );
+    let host = with_keys(&format!("no-pty {KEY}\n"), 0o600);
+    assert_eq!(only(host.check(&present)).verdict.status, VerdictStatus::Ok);
+    for (rules, actual) in
+        [(&present, "in /home/alice/.ssh/authorized_keys2 too"), (&absent, "may log in")]
+    {
+        let host = with_keys(&format!("no-pty {KEY}\n"), 0o600).with(two, &format!("# a\n{KEY}\n"));
+        chown(host.path(two), Some(1000), Some(1000)).unwrap();
+        let verdict = only(host.check(rules)).verdict;
+        assert!(verdict.actual.contains(actual), "{verdict:#?}");
+        assert_eq!(host.fix(rules).unwrap().result, FixResult::Fixed);
+        assert_eq!(host.text(two), "# a\n");
+    }
+}
+
+#[test]
 fn a_user_cannot_send_a_key_elsewhere_with_a_link() {
     let host = with_home();
     symlink("/root", host.path("/home/alice/.ssh")).unwrap();
