@@ -116,8 +116,8 @@ fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, C
     let _lock = lock(settings)?;
     let mut done = Vec::new();
     for (rule, _) in &ready {
-        let mended = examined.mend(rule, &mender).map_err(|error| fix_error(&error, ctx))?;
-        if let Mended::Tried(record) = mended {
+        let tried = examined.mend(rule, &mender).map_err(|error| fix_error(&error, ctx))?;
+        if let Mended::Tried(record) = tried {
             done.push(record);
         }
     }
