@@ -6,15 +6,17 @@
 //! nothing that a check does can harm them.
 //!
 //! # Guarantees
-//! * At most one check runs; it ends with the agent, or after [`TIME_MAX`].
+//! * At most one check runs; it is asked to end when the agent ends, or after [`TIME_MAX`]. A fix
+//!   under way is waited for, up to [`FIX_TIME_MAX`].
 //! * Events cause at most one check in [`EVENTS_SPACING`], changes of files and ends of rollouts one
 //!   in [`SOON_SPACING`]; an idle node checks by schedule alone.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
@@ -30,6 +32,8 @@ use crate::reconcile::desired::DesiredState;
 const PROGRAM: &str = "/proc/self/exe";
 /// A check that takes longer hangs.
 const TIME_MAX: Duration = Duration::from_secs(600);
+/// More than all programs of one fix may take together.
+pub const FIX_TIME_MAX: Duration = Duration::from_secs(1800);
 /// What a check says is a page.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Let a pass end before what it did is checked.
@@ -64,7 +68,39 @@ struct Running {
     child: Child,
     said: Vec<u8>,
     until: Instant,
+    is_late: bool,
     trigger: String,
+}
+
+impl Running {
+    /// Asks it to end, which it does between fixes: a package manager that loses what reads it would
+    /// break off half done.
+    fn terminate(&self) {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(id) = id {
+            let _gone = kill_process(id, Signal::TERM);
+        }
+    }
+
+    /// Waits for its end; may be dropped at any time.
+    async fn whole(&mut self) -> std::io::Result<ExitStatus> {
+        if let Some(stdout) = &mut self.child.stdout {
+            let mut part = [0; 4096];
+            // Standard output ends with the child.
+            while let Ok(n @ 1..) = stdout.read(&mut part).await {
+                if self.said.len() < ANSWER_BYTES_MAX {
+                    self.said.extend_from_slice(&part[..n]);
+                }
+            }
+        }
+        self.child.wait().await
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.terminate();
+    }
 }
 
 /// Waits until then; for ever if there is no such time.
@@ -176,34 +212,50 @@ impl Checker {
             .args(["check", "--keep", &trigger, "--output", "json"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .kill_on_drop(true);
+            // Ctrl-C is for the agent, which asks it to end.
+            .process_group(0);
         self.last = Some(Instant::now());
         match command.spawn() {
             Ok(child) => {
                 let until = Instant::now() + TIME_MAX;
-                self.running = Some(Running { child, said: Vec::new(), until, trigger });
+                self.running =
+                    Some(Running { child, said: Vec::new(), until, is_late: false, trigger });
             }
             Err(error) => warn!("rules could not be checked: {error}"),
         }
     }
 
+    /// Whether a check runs.
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Ends a check that runs, after the fix that it makes.
+    pub async fn stop(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        running.terminate();
+        if tokio::time::timeout(FIX_TIME_MAX, running.whole()).await.is_err() {
+            warn!("a fix took longer than {} s and is left alone", FIX_TIME_MAX.as_secs());
+        }
+        self.running = None;
+    }
+
     async fn end(&mut self) -> (Option<Inspected>, String) {
         let Some(running) = &mut self.running else { return std::future::pending().await };
-        let Running { child, said, until, .. } = running;
-        let whole = async {
-            if let Some(stdout) = &mut child.stdout {
-                let mut part = [0; 4096];
-                // Standard output ends with the child.
-                while let Ok(n @ 1..) = stdout.read(&mut part).await {
-                    if said.len() < ANSWER_BYTES_MAX {
-                        said.extend_from_slice(&part[..n]);
-                    }
+        let status = loop {
+            match tokio::time::timeout_at(running.until, running.whole()).await {
+                Err(_) if !running.is_late => {
+                    running.is_late = true;
+                    running.until += FIX_TIME_MAX;
+                    running.terminate();
                 }
+                status => break status,
             }
-            child.wait().await
         };
-        let status = tokio::time::timeout_at(*until, whole).await;
-        let said = serde_json::from_slice(said);
+        if status.is_err() {
+            let _gone = running.child.start_kill();
+        }
+        let said = serde_json::from_slice(&running.said);
         let trigger = std::mem::take(&mut running.trigger);
         self.running = None;
         self.last = Some(Instant::now());
@@ -222,5 +274,35 @@ impl Checker {
                 (None, trigger)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process::Stdio;
+
+    use tokio::io::AsyncReadExt as _;
+    use tokio::process::Command;
+    use tokio::time::Instant;
+
+    use crate::agent::checker::{Checker, FIX_TIME_MAX, Running};
+
+    #[tokio::test]
+    async fn a_stop_waits_for_the_fix_that_is_under_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let mended = dir.path().join("mended");
+        let script = "trap 'sleep 1; echo > \"$0\"; exit' TERM; echo; while :; do sleep 0.1; done";
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).arg(&mended).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It listens now.
+        child.stdout.as_mut().unwrap().read_u8().await.unwrap();
+        let until = Instant::now() + FIX_TIME_MAX;
+        let (said, trigger) = (Vec::new(), String::new());
+        let mut checker = Checker::new(Path::new("/"), Path::new("/"));
+        checker.running = Some(Running { child, said, until, is_late: false, trigger });
+        checker.stop().await;
+        assert!(mended.exists() && !checker.is_running());
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentError;
 use crate::agent::belief::Origin;
+use crate::agent::brake::Brake;
 use crate::agent::examine::{Examined, Mended};
 use crate::agent::lock::StateLock;
 use crate::agent::node::Node;
@@ -52,7 +53,7 @@ pub fn share(node: &NodeName) -> Share {
     Share::of(u32::from_str_radix(&digest[..8], 16).unwrap_or_default())
 }
 
-/// Checks once and keeps what was found.
+/// Checks once and keeps what was found; mends as long as `brake` lets it.
 ///
 /// # Errors
 /// When this machine's own files do not work, or another check is under way. None if no revision is
@@ -60,6 +61,7 @@ pub fn share(node: &NodeName) -> Share {
 pub async fn inspect(
     settings: Settings,
     trigger: &str,
+    brake: &Brake,
 ) -> Result<Option<(Inspected, Standing)>, AgentError> {
     let shelf = Shelf::below(&settings.state_dir);
     let folder = shelf.folder().map_err(AgentError::Host)?;
@@ -67,7 +69,7 @@ pub async fn inspect(
     let origin = Origin::repository(&settings)?;
     let node = Node::open(settings, origin)?;
     let Some(examined) = Examined::of_believed(&node).await? else { return Ok(None) };
-    let (verdicts, fixes) = look(&node, &examined)?;
+    let (verdicts, fixes) = look(&node, &examined, brake)?;
     let desired = &examined.desired;
     let at = Timestamp::now();
     let before = shelf.standing().unwrap_or_else(|error| {
@@ -93,10 +95,14 @@ pub async fn inspect(
 }
 
 /// Every verdict, after what the agent may mend is mended.
-fn look(node: &Node, examined: &Examined) -> Result<(Vec<Verdict>, Vec<String>), AgentError> {
+fn look(
+    node: &Node,
+    examined: &Examined,
+    brake: &Brake,
+) -> Result<(Vec<Verdict>, Vec<String>), AgentError> {
     let desired = &examined.desired;
     let mut checked = examined.check(&desired.rules, Purpose::Judge);
-    let fixes = mend(node, examined, &mut checked)?;
+    let fixes = mend(node, examined, &mut checked, brake)?;
     let mut verdicts: Vec<Verdict> = checked.into_iter().map(|c| c.verdict).collect();
     verdicts.extend(match examined.images() {
         Ok(images) => images,
@@ -109,6 +115,7 @@ fn mend(
     node: &Node,
     examined: &Examined,
     checked: &mut [Checked],
+    brake: &Brake,
 ) -> Result<Vec<String>, AgentError> {
     let rules = &examined.desired.rules;
     let due = |(rule, checked): &(&Rule, &mut Checked)| {
@@ -139,7 +146,16 @@ fn mend(
             checked.verdict.reason = Some(reason);
             continue;
         }
-        match examined.mend(rule, &mender) {
+        let leave = match brake.leave() {
+            Ok(leave) => leave,
+            Err(reason) => {
+                checked.verdict.reason = Some(reason.to_owned());
+                continue;
+            }
+        };
+        let ended = examined.mend(rule, &mender);
+        drop(leave);
+        match ended {
             Ok(Mended::Tried(record)) => said.push(line(&record)),
             Ok(Mended::Left(found)) => {
                 // Only this look asked whether it can be mended.

@@ -30,6 +30,7 @@ pub mod record;
 pub mod node;
 mod login;
 pub mod examine;
+pub mod brake;
 pub mod inspect;
 mod say;
 pub mod answer;

@@ -16,6 +16,11 @@ pub fn stopping() {
     send(&[NotifyState::Stopping]);
 }
 
+/// Tells systemd that ending may take so long.
+pub fn extend(time: Duration) {
+    send(&[NotifyState::ExtendTimeoutUsec(u32::try_from(time.as_micros()).unwrap_or(u32::MAX))]);
+}
+
 /// One line that `systemctl status` shows.
 pub fn status(line: &str) {
     send(&[NotifyState::Status(line)]);

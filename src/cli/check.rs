@@ -1,17 +1,20 @@
 //! `tidegate check`, and what `fix` shares with it.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 
 use crate::agent::belief::Origin;
+use crate::agent::brake::{Brake, MENDING_TIME_MAX};
 use crate::agent::examine::Examined;
 use crate::agent::inspect::inspect;
 use crate::agent::node::Node;
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
+use crate::cli::interrupt::end_between_fixes;
 use crate::cli::operate::{agent_error, warn_unverified};
 use crate::cli::output::{Cell, Format, Table, Tone, write_json};
 use crate::cli::status::ago;
@@ -251,8 +254,11 @@ fn keep(trigger: &str, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, Co
     // Containers come first; where this is not allowed, it is as it was.
     let _as_it_was = rustix::process::nice(10);
     let settings = ctx.settings()?;
-    let found =
-        block_on(async { inspect(settings, trigger).await.map_err(|error| agent_error(&error)) })?;
+    let brake = Arc::new(Brake::new(MENDING_TIME_MAX));
+    end_between_fixes(Arc::clone(&brake));
+    let found = block_on(async {
+        inspect(settings, trigger, &brake).await.map_err(|error| agent_error(&error))
+    })?;
     let Some((said, standing)) = found else {
         return Err(CommandError::new(ErrorKind::Failed, "no revision is believed here yet"));
     };

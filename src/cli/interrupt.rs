@@ -1,6 +1,6 @@
-//! Ctrl-C: at once where nothing is under way, else after what is.
+//! Ctrl-C, and SIGTERM of a check: at once where nothing is under way, else after what is.
 //!
-//! In: SIGINT. Out: a flag, or the end of the process with the exit code 130. Effect: a thread that
+//! In: SIGINT, SIGTERM. Out: a flag, or the end of the process with the exit code 130. Effect: a thread that
 //! waits for the signal.
 
 use std::io::Write as _;
@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use crate::agent::brake::Brake;
 use crate::cli::context::{Context, Verbosity, block_on};
 use crate::cli::error::{CommandError, ErrorKind};
 
@@ -80,6 +82,18 @@ impl Interrupts {
         CommandError::new(ErrorKind::Interrupted, "interrupted")
             .hint("run it again: it goes on where it was")
     }
+}
+
+/// SIGTERM ends this process as soon as no fix is under way.
+pub fn end_between_fixes(brake: Arc<Brake>) {
+    // It ends with the process.
+    std::thread::spawn(move || block_on(ended_between_fixes(brake)));
+}
+
+async fn ended_between_fixes(brake: Arc<Brake>) -> Result<(), CommandError> {
+    signal(SignalKind::terminate())?.recv().await;
+    brake.stop();
+    end()
 }
 
 /// Nothing is under way that returning through main would save.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -103,6 +104,55 @@ fn what_the_agent_cannot_mend_is_not_called_fixable_and_says_why() {
     let verdict = last(&stage)["verdicts"][0].clone();
     assert_eq!((&verdict["status"], &verdict["fixable"]), (&"not_ok".into(), &false.into()));
     assert!(verdict["reason"].as_str().unwrap().contains("apt-cache"), "{verdict}");
+}
+
+const POLICY: &str = "#!/bin/busybox sh\nfor name; do :; done\n\
+    echo \"$name:\"; echo '  Candidate: 1'; echo '  Version table:'; echo '     1 500'\n";
+/// Installs when it may.
+const APT: &str = "#!/bin/busybox sh\nfor wish; do :; done\nname=${wish%=*}\n\
+    case \"$*\" in *--simulate*) echo \"Inst $name (1 x [all])\"; exit;; esac\n\
+    echo > /begun-$name\nuntil [ -e /go ]; do /bin/busybox usleep 100000; done\necho said\n\
+    printf 'Package: %s\\nStatus: install ok installed\\nVersion: 1\\n\\n' $name >> /var/lib/dpkg/status\n";
+
+#[test]
+fn a_check_that_is_ended_ends_its_fix_and_begins_no_other() {
+    let auto = |name: &str| {
+        format!(
+            "[[rules]]\nname = \"{name}\"\nkind = \"package\"\npackage = \"{name}\"\nfix = \"auto\"\n"
+        )
+    };
+    let stage =
+        believed("[policy]\nfixes = [\"package\"]\n", &format!("{}{}", auto("aa"), auto("bb")));
+    let root = stage.dir.path().join("root");
+    for folder in ["var/lib/dpkg", "bin", "usr/bin"] {
+        fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    fs::write(root.join("var/lib/dpkg/status"), "").unwrap();
+    let found = ["/bin/busybox", "/usr/bin/busybox"].iter().find(|path| fs::exists(path).unwrap());
+    fs::copy(found.unwrap(), root.join("bin/busybox")).unwrap();
+    for (name, script) in [("apt-cache", POLICY), ("apt-get", APT)] {
+        let path = root.join("usr/bin").join(name);
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut check = tidegate(stage.dir.path());
+    check.args(["check", "--keep", "schedule", "--config", "agent.toml"]).stdout(Stdio::null());
+    let mut check = Agent(check.spawn().unwrap());
+    let until = Instant::now() + Duration::from_secs(60);
+    while !root.join("begun-aa").exists() {
+        assert!(Instant::now() < until && check.0.try_wait().unwrap().is_none(), "not begun");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    let id = rustix::process::Pid::from_child(&check.0);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    // It has heard it by then.
+    std::thread::park_timeout(Duration::from_millis(500));
+    fs::write(root.join("go"), "").unwrap();
+    check.0.wait().unwrap();
+    let status = fs::read_to_string(root.join("var/lib/dpkg/status")).unwrap();
+    assert!(status.contains("aa") && !root.join("begun-bb").exists(), "{status}");
+    let listed = stage.run(&["fix", "list"]).out;
+    assert!(listed.contains("fixed") && !listed.contains("bb"), "{listed}");
 }
 
 #[test]
