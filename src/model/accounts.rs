@@ -69,6 +69,12 @@ impl AccountTables {
         self.groups.iter().find(|group| group.gid == gid).map(|group| group.name.as_str())
     }
 
+    /// Whether there is a group of this name that nobody is in.
+    pub fn is_unused(&self, group: &str) -> bool {
+        let first = |gid: u32| self.users.iter().any(|user| user.gid == gid);
+        self.group(group).is_some_and(|group| group.members.is_empty() && !first(group.gid))
+    }
+
     /// Groups that a user is a member of besides the first one.
     pub fn groups_of(&self, user: &str) -> Vec<&str> {
         let mut names: Vec<&str> = self

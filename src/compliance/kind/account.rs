@@ -14,6 +14,8 @@ use crate::reconcile::desired::rule::kind::{
 const PEOPLE: std::ops::Range<u32> = 1_000..60_000;
 /// Numbers that programs get, from the end.
 const PROGRAMS: std::ops::Range<u32> = 100..1_000;
+/// Debian's adduser gives programs numbers from the start; those from here on are from the end.
+const FROM_END: u32 = 500;
 
 /// Judges `user`.
 pub(crate) fn judge_user(rule: &UserRule, tables: &AccountTables) -> Judgement {
@@ -207,21 +209,30 @@ fn new_user(
     ]))
 }
 
-/// The next free number: upwards for people, downwards for programs.
+/// The next number beyond those in use: upwards for people, downwards for programs. One who is gone
+/// may have left files, so that gaps are filled only where nothing else is free.
 fn free(range: IdRange, used: &BTreeSet<u32>) -> Result<u32, String> {
     let is_free = |number: &u32| !used.contains(number);
     let found = match range {
-        IdRange::Person => PEOPLE.clone().find(is_free),
-        IdRange::System => PROGRAMS.clone().rev().find(is_free),
+        IdRange::Person => {
+            let next = used.range(PEOPLE).next_back().map_or(PEOPLE.start, |last| last + 1);
+            (next..PEOPLE.end).next().or_else(|| PEOPLE.clone().find(is_free))
+        }
+        IdRange::System => {
+            let end = used.range(FROM_END..PROGRAMS.end).next().copied().unwrap_or(PROGRAMS.end);
+            (FROM_END..end).next_back().or_else(|| PROGRAMS.clone().rev().find(is_free))
+        }
     };
     found.ok_or_else(|| "no number is free".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use crate::compliance::change::Change;
     use crate::compliance::kind::Judgement;
-    use crate::compliance::kind::account::{judge_membership, judge_user};
+    use crate::compliance::kind::account::{PEOPLE, free, judge_membership, judge_user};
     use crate::model::AccountTables;
     use crate::reconcile::desired::rule::kind::{
         IdRange, MembershipRule, Presence, UserRule, UserWish,
@@ -253,6 +264,20 @@ mod tests {
         assert_eq!(numbers(&bob(Some(1001), IdRange::Person)), pair("1001", "1002"));
         let Judgement::NotOk { fix, .. } = bob(Some(1000), IdRange::Person) else { panic!("held") };
         assert_eq!(fix, Err("another user has the number 1000".to_owned()));
+    }
+
+    #[test]
+    fn a_number_that_was_given_before_is_given_again_only_when_nothing_else_is_free() {
+        let used = |numbers: &[u32]| numbers.iter().copied().collect::<BTreeSet<u32>>();
+        for (range, numbers, next) in [
+            (IdRange::Person, used(&[0, 1000, 1002, 65534]), 1003),
+            (IdRange::Person, used(&[1000, 1002, 59_999]), 1001),
+            (IdRange::System, used(&[0, 100, 999, 997]), 996),
+            (IdRange::System, used(&[100, 500, 999]), 998),
+        ] {
+            assert_eq!(free(range, &numbers), Ok(next), "{numbers:?}");
+        }
+        assert!(free(IdRange::Person, &PEOPLE.collect()).is_err());
     }
 
     #[test]

@@ -134,10 +134,9 @@ fn judge_clock(ntp: bool, services: &[(&'static str, Attributes)]) -> Option<(St
     };
     let runs =
         |unit: &Attributes| matches!(says(unit, "active").as_str(), "" | "active" | "activating");
-    let on: Vec<_> = services
-        .iter()
-        .filter(|(_, unit)| matches!(says(unit, "enabled").as_str(), "enabled" | "alias"))
-        .collect();
+    // An alias comes and goes with its unit, which is among them too.
+    let on: Vec<_> =
+        services.iter().filter(|(_, unit)| says(unit, "enabled") == "enabled").collect();
     let turned = |name: &str, unit: &Attributes, enabled: &str, active: &str| {
         let mut after = unit.clone();
         after.insert("enabled".to_owned(), enabled.to_owned());

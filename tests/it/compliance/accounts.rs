@@ -112,6 +112,18 @@ fn groups_and_members_do_all_seven_on_a_real_debian() {
 }
 
 #[test]
+fn a_users_group_that_others_are_in_stays() {
+    let host = with_alice();
+    run(&host, &["groupadd", "-g", "2000", "www"]);
+    run(&host, &["useradd", "-N", "-u", "2000", "-g", "2000", "www"]);
+    run(&host, &["gpasswd", "--add", "alice", "www"]);
+    let record = host.fix(&rule("user", "user = \"www\"\nstate = \"absent\"")).unwrap();
+    assert_eq!(record.result, FixResult::Fixed);
+    assert!(host.text("/etc/group").contains("www:x:2000:alice\n"));
+    assert_eq!(host.restore(&record), FixResult::Fixed);
+}
+
+#[test]
 fn no_password_is_in_a_record_and_one_who_is_brought_back_has_none() {
     let host = with_alice();
     run(&host, &["usermod", "-p", "canary-hash", "alice"]);

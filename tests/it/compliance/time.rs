@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
 
 use crate::compliance::debian;
@@ -47,6 +48,19 @@ fn time_does_all_seven_on_a_real_debian() {
             fix: Fix::Plan(&["-enabled = enabled", "+enabled = disabled"]),
         }],
     );
+}
+
+#[test]
+fn a_time_service_with_an_alias_is_turned_off_once() {
+    let service = format!("{SERVICE}Alias=chronyd.service\n");
+    let host = debian::host().with("/lib/systemd/system/chrony.service", &service);
+    assert_eq!(host.fix(&rule("time", "ntp = true")).unwrap().result, FixResult::Fixed);
+    let off = rule("time", "ntp = false");
+    assert_eq!(only(host.check(&off)).verdict.actual, "chrony.service is enabled");
+    let record = host.fix(&off).unwrap();
+    assert_eq!(record.result, FixResult::Fixed);
+    assert_eq!(host.restore(&record), FixResult::Fixed);
+    assert_eq!(only(host.check(&off)).verdict.actual, "chrony.service is enabled");
 }
 
 #[test]

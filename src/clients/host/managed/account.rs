@@ -57,9 +57,9 @@ impl HostRoot {
             }
             (Some(before), None) => {
                 self.tell(&["userdel", name])?;
-                // Where userdel leaves a user's own group, it goes too.
+                // Where userdel leaves a user's own group, it goes too, unless others are in it.
                 let own = before.get("group").is_some_and(|group| group == name);
-                if own && groups(before).is_none() {
+                if own && self.account_tables().is_ok_and(|tables| tables.is_unused(name)) {
                     self.tell(&["groupdel", name])?;
                 }
                 Ok(())
