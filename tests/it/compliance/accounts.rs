@@ -42,7 +42,7 @@ fn users_do_all_seven_on_a_real_debian() {
                 lines: "user = \"app1\"\nsystem = true\ngroup = \"www-data\"\nhome = \"/srv/app1\"",
                 expected: "a user app1",
                 actual: "there is no user app1",
-                fix: Fix::Plan(&["+uid = 999", "+gid = 33", "+shell = /usr/sbin/nologin"]),
+                fix: Fix::Plan(&["+uid = 997", "+gid = 33", "+shell = /usr/sbin/nologin"]),
             },
             Row {
                 kind: "user",
