@@ -71,6 +71,15 @@ pub enum HostError {
         #[source]
         source: ProcessError,
     },
+    /// It failed half-way, and what was done cannot be taken back.
+    #[error("a change was left half done, as taking it back failed ({reason})")]
+    HalfDone {
+        /// Why not.
+        reason: String,
+        /// What failed first.
+        #[source]
+        source: Box<HostError>,
+    },
     /// Another agent has the engine.
     #[error("another agent has this engine: {holder} (lock {})", path.display())]
     Locked {

@@ -24,7 +24,7 @@ pub(crate) fn judge(rule: &SystemdUnitRule, sight: &UnitSight) -> Judgement {
     let before = unit.as_ref().unwrap_or(&none);
     let says = |key: &str| before.get(key).map(String::as_str);
     let state = says("enabled");
-    let (enabled, masked) = (is_enabled(state), is_masked(state));
+    let (enabled, masked) = (is_enabled(state), is_masked(state, rule.masked));
     let runs = says("active").map(|active| ["active", "activating", "reloading"].contains(&active));
     if rule.active.is_some() && unit.is_some() && runs.is_none() {
         let reason = "systemd does not run here, so that nobody knows what does".to_owned();
@@ -42,8 +42,12 @@ pub(crate) fn judge(rule: &SystemdUnitRule, sight: &UnitSight) -> Judgement {
         wish != is
     };
     if compare(rule.masked, masked, ["masked", "not masked"]) {
-        let word = if rule.masked == Some(true) { "masked" } else { "disabled" };
-        after.insert("enabled".to_owned(), word.to_owned());
+        // What is below a mask is seen only without it, and stays unless the rule says so.
+        match (rule.masked, rule.enabled) {
+            (Some(true), _) => after.insert("enabled".to_owned(), "masked".to_owned()),
+            (_, Some(false)) => after.insert("enabled".to_owned(), "disabled".to_owned()),
+            _ => after.remove("enabled"),
+        };
     }
     if compare(rule.enabled, enabled, ["enabled", "not enabled"]) {
         let word = if rule.enabled == Some(true) { "enabled" } else { "disabled" };
@@ -74,8 +78,9 @@ fn is_enabled(state: Option<&str>) -> bool {
     matches!(state, Some("enabled" | "alias" | "generated"))
 }
 
-fn is_masked(state: Option<&str>) -> bool {
-    matches!(state, Some("masked" | "masked-runtime"))
+/// `masked-runtime` is gone after the next boot, and a mask until then.
+fn is_masked(state: Option<&str>, wish: Option<bool>) -> bool {
+    state == Some("masked") || state == Some("masked-runtime") && wish != Some(true)
 }
 
 /// Whether systemctl can do it.
@@ -98,12 +103,16 @@ fn possible(
         Some(state @ ("generated" | "alias" | "transient")) if rule.enabled == Some(false) => {
             Err(format!("{name} is {state}: systemctl cannot disable it"))
         }
+        Some("alias") if rule.masked == Some(true) => {
+            Err(format!("{name} is an alias: name the unit itself"))
+        }
         _ => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::compliance::change::Change;
     use crate::compliance::kind::Judgement;
     use crate::compliance::kind::systemd_unit::{UnitSight, judge};
     use crate::model::managed::attributes;
@@ -115,10 +124,30 @@ mod tests {
     }
 
     #[test]
+    fn unmasking_says_nothing_of_what_is_below_and_a_mask_until_the_next_boot_is_none_to_rely_on() {
+        for (enabled, masked, state, wanted) in [
+            (None, false, "masked", None),
+            (None, false, "masked-runtime", None),
+            (Some(false), false, "masked", Some("disabled")),
+            (Some(true), false, "masked", Some("enabled")),
+            (None, true, "masked-runtime", Some("masked")),
+        ] {
+            let Judgement::NotOk { fix: Ok(changes), .. } = judged(enabled, Some(masked), state)
+            else {
+                panic!("{state} cannot be mended");
+            };
+            let [Change::Managed(moves)] = &changes[..] else { panic!("another change") };
+            let after = moves[0].after.as_ref().unwrap();
+            assert_eq!(after.get("enabled").map(String::as_str), wanted, "{state}");
+        }
+    }
+
+    #[test]
     fn what_systemctl_cannot_do_is_said_and_not_tried() {
         for (enabled, masked, state, reason) in [
             (Some(true), None, "static", "is static: it has no section [Install]"),
             (Some(true), None, "masked", "is masked; `masked = false` unmasks it"),
+            (None, Some(true), "alias", "is an alias: name the unit itself"),
             (Some(false), None, "generated", "is generated: systemctl cannot disable it"),
         ] {
             let Judgement::NotOk { fix: Err(said), .. } = judged(enabled, masked, state) else {

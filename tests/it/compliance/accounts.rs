@@ -124,6 +124,21 @@ fn a_users_group_that_others_are_in_stays() {
 }
 
 #[test]
+fn what_fails_half_way_leaves_nothing() {
+    let host = with_alice();
+    let record = host.fix(&rule("group", "group = \"users\"\nstate = \"absent\"")).unwrap();
+    let (groups, users) = (host.text("/etc/group"), host.text("/etc/passwd"));
+    // The second program of each is not there.
+    std::fs::remove_file(host.path("/usr/bin/gpasswd")).unwrap();
+    std::fs::remove_file(host.path("/usr/sbin/useradd")).unwrap();
+    let FixResult::Failed { reason } = host.restore(&record) else { panic!("restored") };
+    assert!(reason.contains("`gpasswd` is not installed"), "{reason}");
+    let bob = host.fix(&rule("user", "user = \"bob\"")).unwrap();
+    assert!(matches!(bob.result, FixResult::Failed { .. }), "{:?}", bob.result);
+    assert_eq!((host.text("/etc/group"), host.text("/etc/passwd")), (groups, users));
+}
+
+#[test]
 fn no_password_is_in_a_record_and_one_who_is_brought_back_has_none() {
     let host = with_alice();
     run(&host, &["usermod", "-p", "canary-hash", "alice"]);

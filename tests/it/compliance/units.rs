@@ -56,6 +56,34 @@ fn what_was_masked_by_hand_is_enabled_and_goes_back_to_masked() {
 }
 
 #[test]
+fn unmasking_keeps_what_is_below_the_mask() {
+    let host = debian::host();
+    host.fix(&rule("systemd_unit", "unit = \"cron.service\"\nmasked = true")).unwrap();
+    let record =
+        host.fix(&rule("systemd_unit", "unit = \"cron.service\"\nmasked = false")).unwrap();
+    assert_eq!(record.result, FixResult::Fixed);
+    let enabled = rule("systemd_unit", "unit = \"cron.service\"\nenabled = true");
+    assert_eq!(only(host.check(&enabled)).verdict.status, VerdictStatus::Ok);
+    assert_eq!(host.restore(&record), FixResult::Fixed);
+    let masked = rule("systemd_unit", "unit = \"cron.service\"\nmasked = true");
+    assert_eq!(only(host.check(&masked)).verdict.status, VerdictStatus::Ok);
+}
+
+#[test]
+fn a_unit_that_cannot_be_enabled_is_masked_again() {
+    let unit = "[Service]\nExecStart=/bin/true\n[Install]\nAlias=b.service\n";
+    let host = debian::host()
+        .with("/lib/systemd/system/a.service", unit)
+        .with("/etc/systemd/system/b.service", unit);
+    let masked = rule("systemd_unit", "unit = \"a.service\"\nmasked = true");
+    host.fix(&masked).unwrap();
+    let wanted = rule("systemd_unit", "unit = \"a.service\"\nmasked = false\nenabled = true");
+    let record = host.fix(&wanted).unwrap();
+    assert!(matches!(record.result, FixResult::Failed { .. }), "{:?}", record.result);
+    assert_eq!(only(host.check(&masked)).verdict.status, VerdictStatus::Ok);
+}
+
+#[test]
 fn what_runs_is_not_guessed_where_systemd_does_not_run() {
     let host = debian::host();
     let verdict = only(host.check(&rule("systemd_unit", "unit = \"cron.service\"\nactive = true")));

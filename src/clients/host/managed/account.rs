@@ -42,13 +42,19 @@ impl HostRoot {
         };
         match (&change.before, &change.after) {
             (None, Some(after)) => {
-                if let (Some(group), Some(gid)) = (groups(after), after.get("gid")) {
-                    self.tell(&["groupadd", "--gid", gid, &group])?;
+                let own = groups(after);
+                if let (Some(group), Some(gid)) = (&own, after.get("gid")) {
+                    self.tell(&["groupadd", "--gid", gid, group])?;
                 }
                 let options = user_options(None, after);
                 let options: Vec<&str> = options.iter().map(String::as_str).collect();
                 let made = ["useradd", "--no-create-home", "--no-user-group"];
-                self.tell(&[&made[..], &options, &[name]].concat())
+                self.tell(&[&made[..], &options, &[name]].concat()).map_err(|error| {
+                    let Some(group) = own else { return error };
+                    let Err(back) = self.tell(&["groupdel", &group]) else { return error };
+                    let words = format!("{error}; and group {group} was left: {back}");
+                    ProcessError::Failed { program: "useradd".to_owned(), words }
+                })
             }
             (Some(before), Some(after)) => {
                 let options = user_options(Some(before), after);

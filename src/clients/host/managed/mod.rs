@@ -4,6 +4,7 @@
 //!
 //! # Guarantees
 //! * What is no longer as it was when a change was decided is not changed.
+//! * What fails half-way goes back to what it was, or the error says that it did not.
 //! * Nothing but what was decided is changed: a program that would do more is not run.
 
 mod package;
@@ -17,6 +18,7 @@ pub use unit::Units;
 
 use crate::clients::host::{HostError, HostRoot, ProcessError};
 use crate::model::{Attributes, Move, Thing};
+use crate::telemetry::Chain;
 
 impl HostRoot {
     /// Makes things of one sort what they should be, all at once where their program can.
@@ -24,36 +26,76 @@ impl HostRoot {
     /// # Errors
     /// When one of them is not as it was, or the program fails.
     pub fn manage(&self, moves: &[Move]) -> Result<(), HostError> {
-        let Some(first) = moves.first() else { return Ok(()) };
-        match &first.thing {
+        for (change, now) in moves.iter().zip(self.now(moves)?) {
+            self.still(change, now.as_ref())?;
+        }
+        self.make(moves).map_err(|error| self.back(moves, error))
+    }
+
+    /// What is so of each; they are of one sort.
+    fn now(&self, moves: &[Move]) -> Result<Vec<Option<Attributes>>, HostError> {
+        let Some(first) = moves.first() else { return Ok(Vec::new()) };
+        let things = moves.iter().map(|change| &change.thing);
+        Ok(match &first.thing {
             Thing::Package { manager, .. } => {
                 let installed = self.packages(*manager)?;
-                for change in moves {
-                    self.still(change, package::package(&installed, change.thing.name()).as_ref())?;
-                }
-                self.move_packages(*manager, moves)
+                things.map(|thing| package::package(&installed, thing.name())).collect()
             }
-            Thing::Unit { .. } => moves.iter().try_for_each(|change| {
-                self.still(change, self.unit(change.thing.name())?.as_ref())?;
-                self.move_unit(change)
-            }),
+            Thing::Unit { .. } => {
+                return things.map(|thing| self.unit(thing.name())).collect();
+            }
             Thing::User { .. } | Thing::Group { .. } | Thing::Member { .. } => {
-                moves.iter().try_for_each(|change| {
-                    let tables = self.account_tables()?;
-                    self.still(change, account::account(&tables, &change.thing).as_ref())?;
-                    self.move_account(change)
-                })
+                let tables = self.account_tables()?;
+                things.map(|thing| account::account(&tables, thing)).collect()
+            }
+        })
+    }
+
+    fn make(&self, moves: &[Move]) -> Result<(), HostError> {
+        let Some(first) = moves.first() else { return Ok(()) };
+        match &first.thing {
+            Thing::Package { manager, .. } => self.move_packages(*manager, moves),
+            Thing::Unit { .. } => moves.iter().try_for_each(|change| self.move_unit(change)),
+            Thing::User { .. } | Thing::Group { .. } | Thing::Member { .. } => {
+                moves.iter().try_for_each(|change| self.move_account(change))
+            }
+        }
+    }
+
+    /// After a failure: what was changed before it goes back to what it was.
+    fn back(&self, moves: &[Move], error: HostError) -> HostError {
+        let back = self.now(moves).and_then(|now| {
+            let changed = moves.iter().zip(now).rev();
+            let changed = changed.filter(|(change, now)| !fits(change, now.as_ref()));
+            let back = |(change, now): (&Move, Option<Attributes>)| Move {
+                thing: change.thing.clone(),
+                before: now,
+                after: change.before.clone(),
+            };
+            self.make(&changed.map(back).collect::<Vec<_>>())
+        });
+        match back {
+            Ok(()) => error,
+            Err(back) => {
+                HostError::HalfDone { reason: Chain(&back).to_string(), source: error.into() }
             }
         }
     }
 
     /// Refuses what is no longer as it was.
     fn still(&self, change: &Move, now: Option<&Attributes>) -> Result<(), HostError> {
-        if now == change.before.as_ref() {
+        if fits(change, now) {
             return Ok(());
         }
         let reason = format!("{} is no longer as it was when this was decided", change.thing);
         Err(HostError::unfit(self.folder(), reason))
+    }
+}
+
+fn fits(change: &Move, now: Option<&Attributes>) -> bool {
+    match change.thing {
+        Thing::Unit { .. } => unit::fits(change.before.as_ref(), now),
+        _ => now == change.before.as_ref(),
     }
 }
 

@@ -61,7 +61,14 @@ impl HostRoot {
     /// # Errors
     /// When systemctl cannot say.
     pub fn unit_of(&self, units: &Units, name: &str) -> Result<Option<Attributes>, HostError> {
-        let own = units.0.get(name).cloned();
+        let mut own = units.0.get(name).cloned();
+        // Lists of what runs have a unit's main name only.
+        if let Some(unit) = own.as_mut().filter(|unit| is_running_alias(unit)) {
+            let argv = ["systemctl", "show", "--property=ActiveState", "--value", "--", name];
+            let ran = self.run_well(Program::looking(&argv));
+            let ran = ran.map_err(cannot(format!("`systemctl show {name}`")))?;
+            unit.insert("active".to_owned(), ran.out().trim().to_owned());
+        }
         let template = || {
             let (prefix, rest) = name.split_once('@')?;
             let (instance, suffix) = rest.rsplit_once('.')?;
@@ -92,7 +99,11 @@ impl HostRoot {
         let (before, after) =
             (change.before.as_ref().unwrap_or(&none), change.after.as_ref().unwrap_or(&none));
         for verb in verbs(before, after) {
-            let argv = ["systemctl", verb, "--", change.thing.name()];
+            let argv: Vec<&str> = ["systemctl"]
+                .into_iter()
+                .chain(verb.split(' '))
+                .chain(["--", change.thing.name()])
+                .collect();
             self.run_well(Program::changing(&argv))
                 .map_err(cannot(format!("`systemctl {verb} {}`", change.thing.name())))?;
         }
@@ -105,6 +116,21 @@ impl HostRoot {
     }
 }
 
+/// Whether an alias's state was filled in rather than seen.
+fn is_running_alias(unit: &Attributes) -> bool {
+    unit.get("enabled").is_some_and(|state| state == "alias") && unit.contains_key("active")
+}
+
+/// Whether a unit is still what was decided about. What only unmasks does not say what is below the
+/// mask, and what cannot be enabled is as good as disabled.
+pub(super) fn fits(before: Option<&Attributes>, now: Option<&Attributes>) -> bool {
+    let (Some(before), Some(now)) = (before, now) else { return before == now };
+    before.iter().all(|(key, was)| match now.get(key).map(String::as_str) {
+        Some("static" | "indirect") if key == "enabled" && was == "disabled" => true,
+        is => is == Some(was.as_str()),
+    })
+}
+
 /// What systemctl is told: what is masked is stopped first, and what was masked is unmasked first.
 fn verbs(before: &Attributes, after: &Attributes) -> Vec<&'static str> {
     let of = |side: &Attributes, key: &str| side.get(key).cloned().unwrap_or_default();
@@ -115,11 +141,14 @@ fn verbs(before: &Attributes, after: &Attributes) -> Vec<&'static str> {
         verbs.push("stop");
     }
     if was != is {
-        if was == "masked" {
-            verbs.push("unmask");
+        match (was.as_str(), is.as_str()) {
+            ("masked", _) => verbs.push("unmask"),
+            ("masked-runtime", to) if to != "masked" => verbs.push("unmask --runtime"),
+            _ => {}
         }
         match is.as_str() {
             "masked" => verbs.push("mask"),
+            "masked-runtime" => verbs.push("mask --runtime"),
             "enabled" => verbs.push("enable"),
             "disabled" => verbs.push("disable"),
             _ => {}
@@ -133,7 +162,7 @@ fn verbs(before: &Attributes, after: &Attributes) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use crate::clients::host::managed::unit::verbs;
+    use crate::clients::host::managed::unit::{fits, is_running_alias, verbs};
     use crate::model::managed::attributes;
 
     #[test]
@@ -143,10 +172,34 @@ mod tests {
             (("enabled", "active"), ("masked", "inactive"), &["stop", "mask"][..]),
             (("masked", "inactive"), ("enabled", "active"), &["unmask", "enable", "start"]),
             (("masked", "inactive"), ("static", "inactive"), &["unmask"]),
+            (("masked", "inactive"), ("", "inactive"), &["unmask"]),
+            (("", "inactive"), ("masked", "inactive"), &["mask"]),
+            (("masked-runtime", "inactive"), ("", "inactive"), &["unmask --runtime"]),
+            (("masked-runtime", "inactive"), ("masked", "inactive"), &["mask"]),
+            (("masked", "inactive"), ("masked-runtime", "inactive"), &["unmask", "mask --runtime"]),
             (("disabled", "failed"), ("enabled", "active"), &["enable", "start"]),
             (("enabled", "active"), ("enabled", "active"), &[]),
         ] {
             assert_eq!(verbs(&state(before.0, before.1), &state(after.0, after.1)), wanted);
         }
+    }
+
+    #[test]
+    fn a_unit_below_its_mask_may_be_anything_and_a_static_one_counts_as_disabled() {
+        let disabled = attributes([("enabled", "disabled")]);
+        let state = |enabled| attributes([("enabled", enabled), ("active", "inactive")]);
+        let unmasked = attributes([("active", "inactive")]);
+        assert!(fits(Some(&unmasked), Some(&state("enabled"))));
+        assert!(fits(Some(&disabled), Some(&state("static"))));
+        assert!(!fits(Some(&disabled), Some(&state("enabled"))));
+        assert!(!fits(Some(&attributes([("active", "active")])), Some(&state("static"))));
+        assert!(!fits(Some(&disabled), None) && !fits(None, Some(&disabled)));
+    }
+
+    #[test]
+    fn an_alias_is_asked_about_where_systemd_runs() {
+        assert!(is_running_alias(&attributes([("enabled", "alias"), ("active", "inactive")])));
+        assert!(!is_running_alias(&attributes([("enabled", "enabled"), ("active", "inactive")])));
+        assert!(!is_running_alias(&attributes([("enabled", "alias")])));
     }
 }
