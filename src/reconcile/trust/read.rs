@@ -67,6 +67,8 @@ impl<O: Objects> Walk<'_, O> {
         let clock = self.clock.take();
         let revoked = std::mem::replace(&mut self.judge.revoked, RevokedKeys::NONE);
         let sources = std::mem::take(&mut self.sources);
+        // What is only read was not judged: whether it waits is for whoever goes back to it to ask.
+        let line = std::mem::take(&mut self.line);
         let n_accepted = self.accepted.len();
         self.ledger = Some(Ledger::default());
         let mut last = None;
@@ -82,6 +84,7 @@ impl<O: Objects> Walk<'_, O> {
             }
         }
         self.accepted.truncate(n_accepted);
+        self.line = line;
         self.sources = sources;
         self.judge.revoked = revoked;
         self.clock = clock;

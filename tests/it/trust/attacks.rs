@@ -454,7 +454,7 @@ fn squashed_or_octopus_promotion() {
     let (mut h, first, dev) = changed();
     h.restore(dev);
     h.commit_as("bob", "promote", "");
-    h.assert_refused(Rule::Structure, "1 parents", h.anchor);
+    h.assert_refused(Rule::Structure, "1 parent;", h.anchor);
     let tree = h.tree();
     h.tip =
         h.make(&tree, &[h.anchor, dev, first], By::Ssh("bob"), "Promote\n\nTidegate: promote tst");

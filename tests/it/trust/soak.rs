@@ -135,6 +135,27 @@ fn a_rollback_of_everything_passes_and_a_hotfix_after_it() {
 }
 
 #[test]
+fn a_promotion_that_a_button_landed_is_not_brought_back_before_its_soak() {
+    let mut h = soaking();
+    let source = h.develop(APP1, "app = \"app1\" # 2\n");
+    let mut node = Node::at(h.clock.checked_add(1.hour()).unwrap());
+    h.on("tst");
+    let before = h.tip;
+    let promoted = h.promote("bob", source);
+    let tree = h.tree();
+    h.tip = h.make(&tree, &[before, promoted], By::Nobody, "Merge pull request #1");
+    let back = h.rollback("bob", before);
+    node.adopts(&h, back, None);
+    let again = h.rollback("bob", promoted);
+    for remembered in [Remembered::Verified(back), Remembered::Nothing] {
+        node.remembered = remembered;
+        let verdict = node.judges(&h);
+        assert_eq!((verdict.verified_id(), verdict.refused), (Some(back), None), "{again}");
+        assert!(verdict.waits.unwrap().reason.contains("which waits"));
+    }
+}
+
+#[test]
 fn what_was_adopted_waits_no_more_when_all_is_judged_again() {
     let mut h = soaking();
     let source = h.develop(APP1, "app = \"app1\" # 2\n");
