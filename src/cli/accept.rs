@@ -13,7 +13,7 @@ use crate::cli::interrupt::Interrupts;
 use crate::cli::land::{
     Bring, Images, LandArgs, acceptable, explain, land, verified_tip, write_review, write_trust,
 };
-use crate::cli::output::{Format, Tone, write_json};
+use crate::cli::output::{Format, Tone, one_line, write_json};
 use crate::clients::git::{Pushed, Replace};
 use crate::model::CommitId;
 use crate::model::duration::parse_duration;
@@ -131,8 +131,8 @@ impl Seen {
         let (proposal, tip) = (&self.proposal, &self.tip);
         let subject = proposal.commit.message.text().lines().next().unwrap_or_default();
         let title = format!("{subject} (a {} on {})", proposal.kind, tip.revision());
-        writeln!(out, "{}", ctx.paint.tone(Tone::Strong, &title))?;
-        writeln!(out, "  proposed by {}", proposal.commit.author.who)?;
+        writeln!(out, "{}", ctx.paint.tone(Tone::Strong, &one_line(&title)))?;
+        writeln!(out, "  proposed by {}", one_line(&proposal.commit.author.who))?;
         write_review(&review, &differing(&tip.listing, &new), ctx, out)?;
         let objects = self.desk.objects().map_err(|error| explain(&error))?;
         write_trust(&objects, tip, &new, ctx, out)

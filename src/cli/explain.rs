@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, Outcome};
-use crate::cli::output::{Format, Paint, Tone, write_json};
+use crate::cli::output::{Format, Paint, Tone, one_line, write_json};
 use crate::cli::place::Place;
 use crate::clients::git::line_commits;
 use crate::model::diagnostic::line_and_column;
@@ -220,9 +220,4 @@ fn write_key(told: &Told, paint: Paint, out: &mut dyn Write) -> Result<(), Comma
         writeln!(out, "  {word}  {place:wide$}  {commit:7}  {written}")?;
     }
     Ok(())
-}
-
-/// Control characters would break the line, or the reader's terminal.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -143,7 +143,7 @@ impl<T: Into<String>> From<T> for Cell {
 }
 
 /// Control characters would break the table, or the reader's terminal.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -10,7 +10,7 @@ use crate::cli::error::{CommandError, Outcome};
 use crate::cli::land::holds::source;
 use crate::cli::land::images::Images;
 use crate::cli::land::{Done, Landing, Prepared};
-use crate::cli::output::{Format, Tone, write_json};
+use crate::cli::output::{Format, Tone, one_line, write_json};
 use crate::model::{CommitId, EnvironmentName};
 use crate::promote::act::Draft;
 use crate::promote::compose::Listing;
@@ -87,15 +87,17 @@ pub fn write_review(
     for service in &review.services {
         write_service(service, ctx, out)?;
     }
-    if review.services.is_empty() {
-        writeln!(out, "no service changes; these files do:")?;
-        for file in files.iter().take(FILES_SHOWN_MAX) {
-            writeln!(out, "  {file}")?;
-        }
-        let rest = files.len().saturating_sub(FILES_SHOWN_MAX);
-        if rest > 0 {
-            writeln!(out, "  and {rest} more")?;
-        }
+    // Rules and files of rulesets are no service's, and whoever agrees must know of them.
+    let nothing = review.services.is_empty();
+    let head =
+        if nothing { "no service changes; these files do:" } else { "  these files change:" };
+    writeln!(out, "{head}")?;
+    for file in files.iter().take(FILES_SHOWN_MAX) {
+        writeln!(out, "    {}", one_line(file))?;
+    }
+    let rest = files.len().saturating_sub(FILES_SHOWN_MAX);
+    if rest > 0 {
+        writeln!(out, "    and {rest} more")?;
     }
     Ok(())
 }
@@ -147,11 +149,12 @@ fn write_service(
     let head = ctx.paint.tone(tone, &format!("{sign} {}", service.service));
     writeln!(out, "{head}  on {}", nodes.join(", "))?;
     for image in &service.images {
-        writeln!(out, "    {}", image_line(image))?;
+        writeln!(out, "    {}", one_line(&image_line(image)))?;
     }
     for value in &service.values {
         let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".to_owned());
-        writeln!(out, "    {}: {} → {}", value.key, text(&value.old), text(&value.new))?;
+        let line = format!("{}: {} → {}", value.key, text(&value.old), text(&value.new));
+        writeln!(out, "    {}", one_line(&line))?;
     }
     Ok(())
 }
