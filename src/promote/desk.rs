@@ -19,7 +19,7 @@ use crate::promote::act::{Draft, Origin};
 use crate::promote::commit::{CommitDraft, Identity};
 use crate::promote::compose::{ComposeError, Listing, listing};
 use crate::promote::sign::{SignError, Signer};
-use crate::promote::tip::{Tip, TipError, find_anchor, good, judge};
+use crate::promote::tip::{Tip, TipError, find_anchor};
 use crate::reconcile::trust::ObjectsError;
 use crate::reconcile::trust::history::header;
 use crate::reconcile::trust::message::MessageError;
@@ -266,9 +266,8 @@ impl Desk {
     /// With what they would say.
     pub fn verify(&self, tip: &Tip, commit: CommitId) -> Result<Accepted, DeskError> {
         let objects = self.objects()?;
-        let verdict = judge(&objects, &tip.environment, tip.anchor, commit, self.now);
-        let verdict = good(&tip.environment, verdict).map_err(DeskError::Refused)?;
-        verdict.accepted.into_iter().last().ok_or(DeskError::NoCommit(commit.to_string()))
+        let accepted = tip.carries(&objects, commit, self.now).map_err(DeskError::Refused)?;
+        accepted.ok_or(DeskError::NoCommit(commit.to_string()))
     }
 
     /// Carries a line on with a commit that was verified.

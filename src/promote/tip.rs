@@ -15,12 +15,12 @@ use crate::reconcile::desired::Reading;
 use crate::reconcile::source::Snapshot;
 use crate::reconcile::trust::commit::Commit;
 use crate::reconcile::trust::history::header;
-use crate::reconcile::trust::kind::{Declared, PathClass};
+use crate::reconcile::trust::kind::{CommitKind, Declared, PathClass};
 use crate::reconcile::trust::policy::{POLICY_BYTES_MAX, PolicyError, TrustPolicy};
 use crate::reconcile::trust::tree::FILE_BYTES_MAX;
 use crate::reconcile::trust::{
-    Objects, ObjectsError, Refusal, Remembered, RevokedKeys, Sightings, Verdict, VerifyRequest,
-    Wait, verify,
+    Accepted, Objects, ObjectsError, Refusal, Remembered, RevokedKeys, Sightings, Verdict,
+    VerifyRequest, Wait, verify,
 };
 
 /// Commits looked at for an anchor: as long as a chain may be.
@@ -149,20 +149,32 @@ pub fn judge(
     )
 }
 
-/// A verdict that is good, or why not.
+/// A verdict that is good now, or why not.
 pub fn good(environment: &EnvironmentName, verdict: Verdict) -> Result<Verdict, TipError> {
-    let environment = environment.clone();
-    match (&verdict.refused, &verdict.waits) {
-        (Some(refusal), _) => {
-            Err(TipError::Refused { environment, refusal: Box::new(refusal.clone()) })
-        }
-        (_, Some(wait)) => Err(TipError::Waits { environment, wait: Box::new(wait.clone()) }),
-        (None, None) => Ok(verdict),
+    let verdict = good_in_time(environment, verdict)?;
+    match &verdict.waits {
+        Some(wait) => Err(waits(environment, wait)),
+        None => Ok(verdict),
     }
 }
 
+/// A verdict that is good, were it not for clocks, or why not.
+fn good_in_time(environment: &EnvironmentName, verdict: Verdict) -> Result<Verdict, TipError> {
+    match &verdict.refused {
+        Some(refusal) => {
+            let (environment, refusal) = (environment.clone(), Box::new(refusal.clone()));
+            Err(TipError::Refused { environment, refusal })
+        }
+        None => Ok(verdict),
+    }
+}
+
+fn waits(environment: &EnvironmentName, wait: &Wait) -> TipError {
+    TipError::Waits { environment: environment.clone(), wait: Box::new(wait.clone()) }
+}
+
 impl Tip {
-    /// Reads and verifies a line's tip.
+    /// Reads and verifies a line's tip. One that waits is a tip: who would undo it must not wait, too.
     pub fn read(
         objects: &impl Objects,
         environment: &EnvironmentName,
@@ -170,7 +182,8 @@ impl Tip {
         commit: CommitId,
         now: Timestamp,
     ) -> Result<Self, TipError> {
-        let verdict = good(environment, judge(objects, environment, anchor, commit, now))?;
+        let verdict = judge(objects, environment, anchor, commit, now);
+        let verdict = good_in_time(environment, verdict)?;
         let owned = environment.clone();
         let failed = |source| TipError::Objects { environment: owned, source };
         let tree = header(objects, commit).map_err(failed)?.tree;
@@ -179,6 +192,31 @@ impl Tip {
         let policy = policy(objects, environment, &listing, commit)?;
         let environment = environment.clone();
         Ok(Self { environment, commit, anchor, tree, listing, policy, verdict })
+    }
+
+    /// Judges `commit` on this tip as a node would. What waits with the tip alone is good; a promotion
+    /// is not: it can be made when the other is through.
+    ///
+    /// # Errors
+    /// When it is refused, or waits by itself.
+    pub fn carries(
+        &self,
+        objects: &impl Objects,
+        commit: CommitId,
+        now: Timestamp,
+    ) -> Result<Option<Accepted>, TipError> {
+        let verdict = judge(objects, &self.environment, self.anchor, commit, now);
+        let verdict = good_in_time(&self.environment, verdict)?;
+        let accepted = verdict.accepted.into_iter().last();
+        let promotes = |a: &Accepted| matches!(a.kind, CommitKind::Promote | CommitKind::Pick);
+        match verdict.waits {
+            Some(wait)
+                if self.verdict.waits.is_none() || accepted.as_ref().is_some_and(promotes) =>
+            {
+                Err(waits(&self.environment, &wait))
+            }
+            _ => Ok(accepted),
+        }
     }
 
     /// The line as a node would call it.

@@ -17,7 +17,8 @@ use crate::model::{CommitId, Digest, EnvironmentName, Hub, RepositoryPath};
 /// Show which images the verified commits want, and whether the hubs hold them
 ///
 /// Every environment of the line, from the topmost down, or one. SHARED are bytes that other wanted
-/// images of the same hub need as well. Exits 2 when an image is missing or not whole.
+/// images of the same hub need as well. Exits 2 when an image, or a manifest that it
+/// names, is missing; blobs are not asked for: `hub copy --recheck` does.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  tidegate hub status\n  \
     tidegate hub status --env prd --repository . \\\n    \

@@ -164,6 +164,10 @@ impl<'a> Landing<'a> {
             let images = self.bring_images(&prepared, Go::Copy)?;
             let commit = self.desk.make(&prepared.tip, &prepared.draft).map_err(|e| explain(&e))?;
             self.desk.verify(&prepared.tip, commit).map_err(|error| explain(&error))?;
+            if let Some(wait) = &prepared.tip.verdict.waits {
+                let what = "a rollback of everything goes past it, anything else waits, too";
+                self.ctx.notice(&format!("nodes wait: {}; {what}", wait.reason));
+            }
             match land(&self.desk, &prepared.tip, commit, &self.interrupts)? {
                 Pushed::Landed => {
                     self.follow(&prepared, commit);

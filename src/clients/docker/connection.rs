@@ -24,8 +24,8 @@ use tokio::sync::Semaphore;
 /// Short calls at the same time: enough to hide latency, few enough not to burden the engine.
 const CALLS_MAX: usize = 8;
 
-/// Connections that are kept while nobody waits for one: an idle look needs one, each holds buffers of
-/// some 40 KiB, and a new one on a local socket costs next to nothing.
+/// Connections that are kept while nobody waits for one: an idle look needs one, each holds buffers
+/// of some 40 KiB, and a new one on a local socket costs next to nothing.
 const IDLE_CONNECTIONS_MAX: usize = 2;
 
 /// Why no answer came.

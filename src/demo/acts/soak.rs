@@ -9,9 +9,7 @@ use crate::demo::repository::{By, set};
 use crate::demo::story::Stage;
 
 /// How long: enough for a busy machine to see it held, and over while other acts are told.
-const SOAK: &str = "12s";
-/// The same.
-const SOAK_TIME: Duration = Duration::from_secs(12);
+const SOAK_SECS: u64 = 12;
 /// What comes.
 const VERSION: &str = "1.5.0";
 /// Refused by trust or policy.
@@ -46,7 +44,7 @@ pub(crate) async fn begin(stage: &mut Stage<'_>) -> Result<(), DemoError> {
     })
     .await?;
     let Some(held) = held else {
-        let rested = begun.elapsed() >= SOAK_TIME;
+        let rested = begun.elapsed() >= Duration::from_secs(SOAK_SECS);
         return stage
             .check(rested, "so busy a machine that the soak was over before tst's node looked");
     };
@@ -63,8 +61,8 @@ fn demand(stage: &mut Stage<'_>) -> Result<(), DemoError> {
     let person = stage.repository.person("tst", "admin")?;
     stage.repository.switch("tst")?;
     let file = "environments/tst/trust.toml";
-    set(&stage.repository.root, file, &["promotion", "soak"], SOAK)?;
-    let message = format!("tst: sources rest for {SOAK}");
+    set(&stage.repository.root, file, &["promotion", "soak"], format!("{SOAK_SECS}s"))?;
+    let message = format!("tst: sources rest for {SOAK_SECS}s");
     let full = format!("{message}\n\nTidegate: admin tst");
     stage.repository.commit(By::Signed(&person), &full)?;
     let trailer = "--trailer 'Tidegate: admin tst'";

@@ -50,11 +50,17 @@ pub async fn survey(
             Ok(tree) => trees.push(tree),
             Err(Failure::Target(error)) => return Err(error),
             Err(Failure::Source(error)) => {
-                // It may have come to the target in another way, a hotfix's for example.
+                // It may have come to the target in another way, a hotfix's for example. Whoever looks
+                // closer, or cannot ask the source, does not know that it is whole.
                 let reference = ManifestReference::Digest(image.digest);
-                match target.manifest_digest(&image.repository, &reference).await? {
-                    Some(_) => drop(survey.present.insert(image.clone())),
-                    None => drop(survey.lacking.insert(image.clone(), error)),
+                let may_be_elsewhere = error.kind == RegistryErrorKind::NotFound
+                    && request.scrutiny != Scrutiny::Everything;
+                if may_be_elsewhere
+                    && target.manifest_digest(&image.repository, &reference).await?.is_some()
+                {
+                    survey.present.insert(image.clone());
+                } else {
+                    survey.lacking.insert(image.clone(), error);
                 }
             }
         }

@@ -87,6 +87,26 @@ async fn soak_and_demanded_trailers_are_checked_before_anything_is_signed() {
 }
 
 #[tokio::test]
+async fn past_a_promotion_that_soaks_emergencies_go_and_promotions_do_not() {
+    let stage = Stage::with("soak = \"1h\"\n", "").await;
+    stage.change("alice", "dev", PINS, &stage.pins("app1", 1), "app1 1.1.0");
+    let before = stage.tip("tst");
+    // A forge's merge button knows nothing of soaks.
+    stage.ok("bob", &["promote", "--to", "tst", "--propose"]);
+    stage.git("bob", &["fetch", "--quiet"]);
+    stage.git("bob", &["push", "--quiet", "origin", "origin/promote/tst/1:tst"]);
+    let soaking = stage.tip("tst");
+    stage.change("alice", "dev", "README.md", "x\n", "readme");
+    refused(&stage, "bob", &["promote", "--to", "tst"], 3, "too early");
+    stage.ok("alice", &["trust", "add", "carol", "--env", "tst", "--role", "promote"]);
+    let said = stage.run("bob", &["rollback", "--env", "tst", "--to", &before[..10]]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.err.contains("nodes wait"), "{}", said.err);
+    assert_ne!(stage.tip("tst"), soaking);
+    stage.verify("tst");
+}
+
+#[tokio::test]
 async fn what_no_node_could_use_and_what_no_hub_has_is_not_promoted() {
     let stage = Stage::new().await;
     stage.change("alice", "dev", "services/app1.toml", "app = \"app1\"\n", "no container");
