@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::agent::inspect::{Inspected, share};
+use crate::agent::systemd;
 use crate::agent::trigger::{Trigger, Wake};
 use crate::agent::vigil::Vigil;
 use crate::model::{CheckSchedule, CommitId, Share};
@@ -33,7 +34,7 @@ const PROGRAM: &str = "/proc/self/exe";
 /// A check that takes longer hangs.
 const TIME_MAX: Duration = Duration::from_secs(600);
 /// More than all programs of one fix may take together.
-pub const FIX_TIME_MAX: Duration = Duration::from_secs(1800);
+const FIX_TIME_MAX: Duration = Duration::from_secs(1800);
 /// What a check says is a page.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Let a pass end before what it did is checked.
@@ -225,14 +226,11 @@ impl Checker {
         }
     }
 
-    /// Whether a check runs.
-    pub fn is_running(&self) -> bool {
-        self.running.is_some()
-    }
-
     /// Ends a check that runs, after the fix that it makes.
     pub async fn stop(&mut self) {
         let Some(running) = &mut self.running else { return };
+        // What systemd finds after the agent is killed: also a package manager.
+        systemd::extend(FIX_TIME_MAX);
         running.terminate();
         if tokio::time::timeout(FIX_TIME_MAX, running.whole()).await.is_err() {
             warn!("a fix took longer than {} s and is left alone", FIX_TIME_MAX.as_secs());
@@ -303,6 +301,6 @@ mod tests {
         let mut checker = Checker::new(Path::new("/"), Path::new("/"));
         checker.running = Some(Running { child, said, until, is_late: false, trigger });
         checker.stop().await;
-        assert!(mended.exists() && !checker.is_running());
+        assert!(mended.exists() && checker.running.is_none());
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::agent::belief::Origin;
-use crate::agent::checker::{Checker, FIX_TIME_MAX};
+use crate::agent::checker::Checker;
 use crate::agent::desk::{self, Desk};
 use crate::agent::effects::chance;
 use crate::agent::inbox::Inbox;
@@ -73,10 +73,6 @@ pub async fn run(settings: Settings, options: &Options) -> Result<(), AgentError
         local.spawn_local(systemd::watchdog());
         let next = local.run_until(agent.work(&mut inbox)).await;
         if !matches!(next, Ok(Some(_))) {
-            // What systemd finds after the agent is killed: also a package manager.
-            if agent.checker.is_running() {
-                systemd::extend(FIX_TIME_MAX);
-            }
             local.run_until(agent.checker.stop()).await;
         }
         let next = next?;

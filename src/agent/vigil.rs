@@ -20,8 +20,12 @@ use crate::reconcile::desired::rule::Rule;
 const FOLDERS_MAX: usize = 128;
 /// More paths than this are left to the schedule: their names are kept.
 const PATHS_MAX: usize = 2_000;
-/// Folders in which something is written all the time.
+/// Folders in and below which something is written all the time.
 const BUSY: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/tmp", "/var/log"];
+
+fn is_busy(path: &str) -> bool {
+    BUSY.iter().any(|folder| Path::new(path).starts_with(folder))
+}
 
 /// Watches that last as long as this lives.
 #[derive(Debug)]
@@ -37,8 +41,6 @@ impl Vigil {
             Need::Path(path) => Some(path.as_str()),
             _ => None,
         });
-        let is_busy =
-            |path: &str| path.rsplit_once('/').is_some_and(|(folder, _)| BUSY.contains(&folder));
         let paths: BTreeSet<PathBuf> = wanted
             .filter(|path| !is_busy(path))
             .map(|path| root.join(path.trim_start_matches('/')))
@@ -50,8 +52,11 @@ impl Vigil {
         let (to, changed) = mpsc::channel(1);
         let tell = move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
-            let found = event.paths.into_iter().find(|path| paths.contains(path));
-            if let Some(path) = found.filter(|_| !matches!(event.kind, EventKind::Access(_))) {
+            // Whoever opens any file of the folder comes by here.
+            if matches!(event.kind, EventKind::Access(_)) {
+                return;
+            }
+            if let Some(path) = event.paths.into_iter().find(|path| paths.contains(path)) {
                 drop(to.try_send(path));
             }
         };
@@ -72,6 +77,21 @@ impl Vigil {
                 None => std::future::pending().await,
             },
             None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::agent::vigil::is_busy;
+
+    #[test]
+    fn what_lies_anywhere_below_a_busy_folder_is_left_to_the_schedule() {
+        for busy in ["/tmp/a", "/var/log/nginx/access.log", "/run/x/y/z"] {
+            assert!(is_busy(busy), "{busy}");
+        }
+        for calm in ["/etc/motd", "/var/lib/x", "/tmpfiles/a", "/etc/tmp/a"] {
+            assert!(!is_busy(calm), "{calm}");
         }
     }
 }

@@ -155,8 +155,8 @@ impl Question {
         environment: Option<&EnvironmentName>,
         ctx: &Context,
     ) -> Result<Option<Self>, CommandError> {
-        let clone = clone_here().filter(|_| !is_node(ctx));
-        let (Some(path), Some(environment)) = (clone, environment) else { return Ok(None) };
+        let Some(environment) = environment.filter(|_| !is_node(ctx)) else { return Ok(None) };
+        let Some(path) = clone_here() else { return Ok(None) };
         let Some(anchor) = pinned_in(&path, environment)? else { return Ok(None) };
         let (remote, environment) = remote(args, &path.to_string_lossy(), Some(environment))?;
         Self::at(args, remote, environment, anchor).map(Some)

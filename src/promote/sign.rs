@@ -109,7 +109,8 @@ impl Signer {
         let program = |name: &str, usual: &str| config(name).unwrap_or_else(|| usual.to_owned());
         match (format.as_str(), named_key(&format, &config)?) {
             ("ssh", Some(key)) => {
-                let program = program("gpg.ssh.program", "ssh-keygen");
+                let own_program = config("gpg.ssh.program");
+                let program = own_program.clone().unwrap_or_else(|| "ssh-keygen".to_owned());
                 let literal = key.strip_prefix("key::").unwrap_or(&key);
                 if literal.parse::<ssh_key::PublicKey>().is_ok() {
                     return Ok(Self::Agent { program, key: literal.to_owned() });
@@ -118,7 +119,6 @@ impl Signer {
                 let private = path.with_extension("");
                 let is_public = path.extension().is_some_and(|e| e == "pub");
                 let file = if is_public && private.exists() { &private } else { &path };
-                let own_program = config("gpg.ssh.program");
                 match Self::from_file(file) {
                     Ok(Self::Key(key)) if is_whole(&key) && own_program.is_none() => {
                         Ok(Self::Key(key))

@@ -4,8 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::clients::docker::EngineInfo;
-use crate::clients::docker::is_blank;
+use crate::clients::docker::{EngineInfo, is_blank};
 use crate::reconcile::plan::fields::Facts;
 use crate::reconcile::plan::fields::normal::{environment, security, ulimits};
 
