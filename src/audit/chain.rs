@@ -21,8 +21,11 @@ pub struct Chain<'a, O> {
     pub anchor: CommitId,
     /// What was judged.
     pub verdict: Verdict,
-    /// The anchor, and every commit that counts; oldest first.
+    /// The anchor, and every commit that was judged good; oldest first.
     pub moments: Vec<Moment>,
+    /// Those that count at some time: without promotions that were rolled back before their soak
+    /// was over. Oldest first, and none counts earlier than the one before it.
+    pub in_force: Vec<Moment>,
     now: Timestamp,
 }
 
@@ -35,8 +38,10 @@ impl<'a, O: Objects> Chain<'a, O> {
         let verdict = verify(objects, request);
         let environment = request.environment.clone();
         let moments = Past::new(objects, &environment).moments(request.anchor, &verdict)?;
+        let in_force = moments.iter().filter(|moment| moment.counts_from.is_some());
+        let in_force = in_force.cloned().collect();
         let (anchor, now) = (request.anchor, request.now);
-        Ok(Self { objects, environment, anchor, verdict, moments, now })
+        Ok(Self { objects, environment, anchor, verdict, moments, in_force, now })
     }
 
     /// A reader of its commits.
@@ -63,17 +68,22 @@ impl<'a, O: Objects> Chain<'a, O> {
     pub fn place(&self, commit: CommitId) -> Option<usize> {
         self.moments
             .iter()
-            .position(|moment| moment.commit == commit || moment.landed_by == Some(commit))
+            .rposition(|moment| moment.commit == commit || moment.landed_by == Some(commit))
     }
 
-    /// The commit at `place`, for a report.
-    pub fn step(&self, place: usize) -> Step {
-        Step::of(self.objects, &self.environment, &self.moments[place])
+    /// A commit for a report.
+    pub fn step(&self, moment: &Moment) -> Step {
+        Step::of(self.objects, &self.environment, moment)
     }
 
-    /// How many moments are not later than `time`.
-    pub fn until(&self, time: Timestamp) -> usize {
-        self.moments.partition_point(|moment| moment.time <= time)
+    /// Those that count at `time` or earlier.
+    pub fn in_force_until(&self, time: Timestamp) -> &[Moment] {
+        &self.in_force[..self.in_force.partition_point(|moment| moment.since() <= time)]
+    }
+
+    /// What is now: a commit that counts may be a little ahead of the clock.
+    pub fn now(&self) -> Timestamp {
+        self.moments.iter().map(|moment| moment.time).fold(self.now, Timestamp::max)
     }
 
     /// What every report says first.
@@ -86,7 +96,7 @@ impl<'a, O: Objects> Chain<'a, O> {
             anchor: self.anchor,
             tip: self.verdict.tip,
             verified,
-            n_commits: self.moments.len().saturating_sub(1),
+            n_commits: verified.and_then(|id| self.place(id)).unwrap_or(0),
             begins_at: self.moments.first().map(|moment| moment.time),
             refused: self.verdict.refused.clone(),
             waits: self.verdict.waits.clone(),

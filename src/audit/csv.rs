@@ -25,6 +25,7 @@ pub struct CsvError(#[source] Box<dyn std::error::Error + Send + Sync>);
 #[derive(Debug, Clone, Default, Serialize)]
 struct LogRow {
     at: String,
+    counts_from: String,
     environment: String,
     commit: String,
     kind: String,
@@ -126,6 +127,7 @@ fn of_commit(head: &Head, step: &Step) -> LogRow {
         .flat_map(|(key, values)| values.iter().map(move |value| format!("{key}: {value}")));
     LogRow {
         at: time(step.at),
+        counts_from: step.counts_from.map(time).unwrap_or_default(),
         environment: head.environment.to_string(),
         commit: step.commit.to_string(),
         kind: step.kind.clone(),
@@ -233,7 +235,7 @@ fn of_stay(head: &Head, stay: &Stay) -> ImageRow {
         digest,
         image_id,
         nodes: nodes(&stay.nodes),
-        since: commit.at,
+        since: time(stay.since.since()),
         since_commit: commit.commit,
         since_kind: commit.kind,
         signed_by: commit.signed_by,
@@ -243,7 +245,7 @@ fn of_stay(head: &Head, stay: &Stay) -> ImageRow {
         reason: commit.reason,
         last_commit: stay.last.commit.to_string(),
         last_at: time(stay.last.at),
-        until: stay.until.as_ref().map(|until| time(until.at)).unwrap_or_default(),
+        until: stay.until.as_ref().map(|until| time(until.since())).unwrap_or_default(),
         until_commit: stay.until.as_ref().map(|u| u.commit.to_string()).unwrap_or_default(),
         ..of_head(head)
     }

@@ -13,7 +13,7 @@ use crate::audit::observed::Observed;
 use crate::audit::step::Step;
 use crate::audit::wanted::{Fault, Image};
 use crate::model::{AppName, CommitId, ContainerName, EnvironmentName, NodeName, ServiceName};
-use crate::reconcile::trust::{Objects, ReadError};
+use crate::reconcile::trust::{Moment, Objects, ReadError};
 
 /// What time is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -97,12 +97,12 @@ pub struct Stay {
     pub until: Option<Step>,
 }
 
-/// A commit and its time.
+/// A commit, and since when it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct At {
     /// The commit.
     pub commit: CommitId,
-    /// Its time.
+    /// Since when.
     pub at: Timestamp,
 }
 
@@ -131,14 +131,15 @@ pub struct Unusable {
 /// # Errors
 /// When a commit's files cannot be read.
 pub fn images<O: Objects>(chain: &Chain<'_, O>, period: Period) -> Result<ImagesReport, ReadError> {
-    let n_moments = chain.until(period.last());
-    let found = intervals(chain, n_moments, &BTreeSet::new())?;
-    let time = |place: usize| chain.moments[place].time;
-    let meets = |interval: &&Interval| period.meets(time(interval.first), interval.ended.map(time));
+    let moments = chain.in_force_until(period.last());
+    let found = intervals(chain, moments, &BTreeSet::new())?;
+    let since = |place: usize| moments[place].since();
+    let meets =
+        |interval: &&Interval| period.meets(since(interval.first), interval.ended.map(since));
     let mut steps = BTreeMap::new();
     let images = found.all.iter().filter(meets);
-    let images = images.map(|interval| stay(chain, interval, n_moments, &mut steps)).collect();
-    let idle = n_moments.checked_sub(1).map(|last| at(chain, last));
+    let images = images.map(|interval| stay(chain, moments, interval, &mut steps)).collect();
+    let idle = moments.last().map(at);
     let idle = idle.into_iter().flat_map(|at| {
         found.idle.iter().map(move |(service, app)| Idle {
             service: service.clone(),
@@ -153,27 +154,28 @@ pub fn images<O: Objects>(chain: &Chain<'_, O>, period: Period) -> Result<Images
         basis: "git",
         images,
         idle: idle.collect(),
-        unusable: unusable(chain, &found, period),
+        unusable: unusable(moments, &found, period),
         registries: found.hubs.iter().map(ToString::to_string).collect(),
         observed: None,
     })
 }
 
-/// A commit of the chain with its time.
-pub fn at<O: Objects>(chain: &Chain<'_, O>, place: usize) -> At {
-    let moment = &chain.moments[place];
-    At { commit: moment.commit, at: moment.time }
+/// A commit, and since when it counts.
+pub fn at(moment: &Moment) -> At {
+    At { commit: moment.commit, at: moment.since() }
 }
 
-/// An interval with the commits that it lies between; `steps` keeps those that were read.
+/// An interval of `moments` with the commits that it lies between; `steps` keeps those that were
+/// read.
 pub fn stay<O: Objects>(
     chain: &Chain<'_, O>,
+    moments: &[Moment],
     interval: &Interval,
-    n_moments: usize,
     steps: &mut BTreeMap<usize, Step>,
 ) -> Stay {
-    let mut step = |place: usize| steps.entry(place).or_insert_with(|| chain.step(place)).clone();
-    let last = interval.ended.unwrap_or(n_moments).saturating_sub(1);
+    let read = |place: usize| chain.step(&moments[place]);
+    let mut step = |place: usize| steps.entry(place).or_insert_with(|| read(place)).clone();
+    let last = interval.ended.unwrap_or(moments.len()).saturating_sub(1);
     Stay {
         environment: chain.environment.clone(),
         service: interval.wanted.service.clone(),
@@ -182,23 +184,19 @@ pub fn stay<O: Objects>(
         image: interval.wanted.image.clone(),
         nodes: interval.nodes.clone(),
         since: step(interval.first),
-        last: at(chain, last),
+        last: at(&moments[last]),
         until: interval.ended.map(step),
     }
 }
 
-fn unusable<O: Objects>(chain: &Chain<'_, O>, found: &Intervals, period: Period) -> Vec<Unusable> {
-    let n_faults = found.faults.len();
-    let within = |index: usize| {
-        let (place, _) = &found.faults[index];
-        let ended = chain.moments.get(place + 1).map(|moment| moment.time);
-        period.meets(chain.moments[*place].time, ended)
+fn unusable(moments: &[Moment], found: &Intervals, period: Period) -> Vec<Unusable> {
+    let within = |(place, _): &&(usize, Fault)| {
+        let ended = moments.get(place + 1).map(Moment::since);
+        period.meets(moments[*place].since(), ended)
     };
-    (0..n_faults)
-        .filter(|index| within(*index))
-        .map(|index| {
-            let (place, fault) = &found.faults[index];
-            Unusable { at: at(chain, *place), fault: fault.clone() }
-        })
-        .collect()
+    let unusable = |(place, fault): &(usize, Fault)| Unusable {
+        at: at(&moments[*place]),
+        fault: fault.clone(),
+    };
+    found.faults.iter().filter(within).map(unusable).collect()
 }

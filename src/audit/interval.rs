@@ -1,6 +1,6 @@
 //! From when to when each image was wanted, on which nodes.
 //!
-//! In: the states of a chain. Out: [`Interval`]s. Pure.
+//! In: the states of a row of commits. Out: [`Interval`]s. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use crate::audit::chain::Chain;
 use crate::audit::replay::{Change, replay};
 use crate::audit::wanted::{Fault, NodeWanted, Use};
 use crate::model::{AppName, Hub, NodeName, ServiceName};
-use crate::reconcile::trust::{Objects, ReadError};
+use crate::reconcile::trust::{Moment, Objects, ReadError};
 
 /// A use of an image, over an unbroken row of commits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Interval {
     /// The use.
     pub wanted: Arc<Use>,
-    /// The first commit that wanted it, by its place in the chain.
+    /// The first commit that wanted it, by its place in the row.
     pub first: usize,
     /// The first one after it that did not; none if it is still wanted.
     pub ended: Option<usize>,
@@ -44,18 +44,17 @@ pub struct Intervals {
 type Open = BTreeMap<NodeName, BTreeMap<Arc<Use>, usize>>;
 type Closed = BTreeMap<(Arc<Use>, usize, Option<usize>), BTreeSet<NodeName>>;
 
-/// Goes through the first `n_moments` of a chain. What the commits at `keep` wanted is kept.
+/// Goes through `moments` of a chain. What the commits at `keep` wanted is kept.
 ///
 /// # Errors
 /// When a commit's files cannot be read.
 pub fn intervals<O: Objects>(
     chain: &Chain<'_, O>,
-    n_moments: usize,
+    moments: &[Moment],
     keep: &BTreeSet<usize>,
 ) -> Result<Intervals, ReadError> {
     let (mut open, mut closed) = (Open::new(), Closed::new());
     let mut found = Intervals::default();
-    let moments = &chain.moments[..n_moments];
     replay(&mut chain.past(), &chain.environment, moments, 0, |change| {
         let Change { place, before, state, .. } = change;
         for node in before.nodes.keys().chain(state.nodes.keys()) {
@@ -76,7 +75,7 @@ pub fn intervals<O: Objects>(
         if keep.contains(&place) {
             found.kept.insert(place, state.nodes.clone());
         }
-        if place + 1 == n_moments {
+        if place + 1 == moments.len() {
             found.idle.clone_from(&state.idle);
         }
     })?;

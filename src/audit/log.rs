@@ -15,7 +15,7 @@ use crate::audit::step::Step;
 use crate::audit::wanted::{Fault, Image};
 use crate::model::{AppName, ContainerName, NodeName, ServiceName};
 use crate::reconcile::desired::DesiredService;
-use crate::reconcile::trust::{Objects, ReadError};
+use crate::reconcile::trust::{Moment, Objects, ReadError};
 
 /// What is asked for.
 #[derive(Debug, Clone, Default)]
@@ -109,11 +109,19 @@ pub struct ImageChange {
 /// # Errors
 /// When a commit's files cannot be read.
 pub fn log<O: Objects>(chain: &Chain<'_, O>, request: &LogRequest) -> Result<LogReport, ReadError> {
-    let first = request.from.map_or(0, |from| chain.moments.partition_point(|m| m.time < from));
-    let end = request.to.map_or(chain.moments.len(), |to| chain.until(to)).max(first);
+    // A commit after a merge may be earlier than what that landed.
+    let is_asked = |time: Timestamp| {
+        request.from.is_none_or(|from| from <= time) && request.to.is_none_or(|to| time <= to)
+    };
+    let asked = |moment: &Moment| is_asked(moment.time);
+    let end = chain.moments.iter().rposition(asked).map_or(0, |last| last + 1);
+    let first = chain.moments.iter().position(asked).unwrap_or(end);
     let mut found = Vec::new();
     let moments = &chain.moments[..end];
     replay(&mut chain.past(), &chain.environment, moments, first, |commit| {
+        if !asked(&moments[commit.place]) {
+            return;
+        }
         let mut services = compare(commit.before, commit.state);
         if !request.apps.is_empty() {
             services.retain(|service| request.apps.contains(&service.app));
@@ -133,7 +141,13 @@ pub fn log<O: Objects>(chain: &Chain<'_, O>, request: &LogRequest) -> Result<Log
             policy_changes(chain.objects, &chain.environment, before, after)
         });
         let trust = trust.unwrap_or_default();
-        commits.push(LogEntry { step: chain.step(place), services, trust, files, unusable });
+        commits.push(LogEntry {
+            step: chain.step(&moments[place]),
+            services,
+            trust,
+            files,
+            unusable,
+        });
     }
     Ok(LogReport {
         schema: "tidegate.audit.log/1",

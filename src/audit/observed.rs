@@ -116,7 +116,7 @@ pub fn observe<O: Objects>(
         .collect();
     let named = journals.iter().flat_map(Journal::commits);
     let keep: BTreeSet<usize> = named.filter_map(|id| places.get(&id).copied()).collect();
-    let history = intervals(chain, chain.moments.len(), &keep)?;
+    let history = intervals(chain, &chain.moments, &keep)?;
     check(&mut journals, &chain.environment, &history.report_keys);
     let (mut runs, mut failures) = (Vec::new(), Vec::new());
     for journal in &journals {

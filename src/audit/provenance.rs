@@ -72,14 +72,14 @@ pub fn provenance<O: Objects>(
     let mut images = BTreeSet::new();
     let mut lines = Vec::new();
     for Looked { chain, is_last_source } in chains {
-        let n_moments = chain.moments.len();
-        let found = intervals(chain, n_moments, &BTreeSet::new())?;
+        let moments = chain.in_force_until(chain.now());
+        let found = intervals(chain, moments, &BTreeSet::new())?;
         let mut named: Vec<_> =
             found.all.iter().filter(|interval| interval.wanted.image.is_named(digest)).collect();
         named.sort_by_key(|interval| (interval.first, &interval.wanted));
         images.extend(named.iter().map(|interval| without_version(&interval.wanted.image)));
         let mut steps = BTreeMap::new();
-        let stays = named.into_iter().map(|named| stay(chain, named, n_moments, &mut steps));
+        let stays = named.into_iter().map(|named| stay(chain, moments, named, &mut steps));
         let stays = stays.collect();
         lines.push(Line { history: chain.head(), is_last_source: *is_last_source, stays });
     }

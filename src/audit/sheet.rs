@@ -77,6 +77,12 @@ pub fn time(at: Timestamp) -> String {
     format!("{at:.0}")
 }
 
+/// Since when a commit counts, and how old it is if that is not the same.
+pub fn since(step: &Step) -> Cell {
+    let signed = (step.since() > step.at).then(|| format!("signed {}", time(step.at)));
+    Cell::from(time(step.since())).words(signed)
+}
+
 /// A commit as people quote it, whole on paper.
 pub fn commit(environment: &EnvironmentName, id: CommitId) -> Cell {
     Cell::from(format!("{environment}@sha1:{}", id.short())).ids([id.to_string()])
@@ -123,8 +129,10 @@ pub fn begin(sheet: &mut Sheet, head: &Head) {
         ));
     }
     if let Some(wait) = &head.waits {
-        let (commit, reason) = (wait.commit, &wait.reason);
-        sheet.alerts.push(format!("NOT YET: commit {commit} does not count yet: {reason}"));
+        let (commit, until, reason) = (wait.commit, time(wait.until), &wait.reason);
+        sheet
+            .alerts
+            .push(format!("NOT YET: commit {commit} does not count before {until}: {reason}"));
     }
     let shown = |id: Option<CommitId>| id.map_or("none".to_owned(), |id| id.to_string());
     let begun = head.begins_at.map(|at| format!(", {}", time(at))).unwrap_or_default();

@@ -49,6 +49,9 @@ pub struct Step {
     pub commit: CommitId,
     /// Its time (TRUST.md, "Time").
     pub at: Timestamp,
+    /// From when it counts: later than `at` where it waited for its soak; none if a later commit
+    /// counted before it would have.
+    pub counts_from: Option<Timestamp>,
     /// `promote`, `pick`, `hotfix`, `rollback`, `local`, `admin`, `change`, or `anchor`.
     pub kind: String,
     /// Who signed it; nobody was asked for an anchor.
@@ -92,6 +95,7 @@ impl Step {
         let mut step = Self {
             commit: moment.commit,
             at: moment.time,
+            counts_from: moment.counts_from,
             kind: "anchor".to_owned(),
             signed_by: None,
             approved_by: Vec::new(),
@@ -128,6 +132,11 @@ impl Step {
         }
         self.reason.clone_from(&claim.reason);
         self.supersedes.clone_from(&claim.supersedes);
+    }
+
+    /// Since when it counts.
+    pub fn since(&self) -> Timestamp {
+        self.counts_from.unwrap_or(self.at)
     }
 
     /// Who signed, for people.

@@ -3,7 +3,9 @@
 use crate::audit::images::{ImagesReport, Period, Stay};
 use crate::audit::journals::Journal;
 use crate::audit::observed::Observed;
-use crate::audit::sheet::{Cell, Part, Sheet, begin, commit, image_ids, signer, source, time};
+use crate::audit::sheet::{
+    Cell, Part, Sheet, begin, commit, image_ids, signer, since, source, time,
+};
 use crate::audit::view::log::unusable;
 use crate::model::{EnvironmentName, NodeName, Revision};
 
@@ -98,7 +100,7 @@ fn list<'n>(nodes: impl IntoIterator<Item = &'n NodeName>) -> String {
 
 fn row(environment: &EnvironmentName, stay: &Stay) -> Vec<Cell> {
     let until = match &stay.until {
-        Some(until) => Cell::from(time(until.at))
+        Some(until) => Cell::from(time(until.since()))
             .words([format!("{} by {}", until.kind, until.signer())])
             .ids([until.commit.to_string()]),
         None => Cell::default(),
@@ -113,7 +115,7 @@ fn row(environment: &EnvironmentName, stay: &Stay) -> Vec<Cell> {
         stay.image.version.clone().unwrap_or_default().into(),
         Cell::from(stay.image.short()).ids(image_ids(&stay.image)),
         list(&stay.nodes).into(),
-        time(stay.since.at).into(),
+        since(&stay.since),
         commit(environment, stay.since.commit).words([stay.since.subject.clone()]),
         stay.since.kind.clone().into(),
         signer(&stay.since).words([approved]),

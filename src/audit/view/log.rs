@@ -6,6 +6,7 @@ use crate::audit::log::{Change, ImageChange, LogEntry, LogReport, ServiceChange}
 use crate::audit::sheet::{
     Cell, Part, Sheet, begin, commit, image_ids, people, signer, source, time,
 };
+use crate::audit::step::Step;
 use crate::audit::wanted::Fault;
 use crate::model::{EnvironmentName, NodeName};
 
@@ -23,7 +24,8 @@ pub fn log(report: &LogReport) -> Sheet {
         lead:
             "Every commit that counts, oldest first: signed by people whom the branch's own policy \
             let do this kind of change at that time. What it changed is what Git wanted before and \
-            after it, not what ran. Times are the commits' own, in UTC."
+            after it, not what ran. Times are the commits' own, in UTC; a promotion counts once its source \
+            has rested as long as the policy asks."
                 .to_owned(),
         ..Sheet::default()
     };
@@ -82,6 +84,7 @@ fn rows(environment: &EnvironmentName, entry: &LogEntry) -> Vec<Vec<Cell>> {
         entry.trust.iter().map(|line| row(Cell::default(), format!("trust: {line}").into())),
     );
     rows.extend(entry.unusable.iter().map(|fault| row(Cell::default(), unusable(fault))));
+    rows.extend(waited(step).map(|words| row(Cell::default(), words.into())));
     if rows.is_empty() {
         rows.push(row(Cell::default(), nothing(entry)));
     }
@@ -135,6 +138,14 @@ fn image(word: &str, change: &ImageChange) -> Cell {
     let repository = change.to.as_ref().or(change.from.as_ref()).map(|i| i.repository.to_string());
     let (old, new) = (ids("was", &change.from), ids("now", &change.to));
     Cell::from(text).words(repository).ids(old.into_iter().chain(new))
+}
+
+/// When a commit counts, where that is not at once.
+fn waited(step: &Step) -> Option<String> {
+    match step.counts_from {
+        Some(from) => (from > step.at).then(|| format!("counts from {}", time(from))),
+        None => Some("never counted: a later commit counts since before its soak ended".to_owned()),
+    }
 }
 
 /// Mistakes, and for whom.

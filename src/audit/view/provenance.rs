@@ -3,7 +3,7 @@
 use crate::audit::images::Stay;
 use crate::audit::provenance::{Line, ProvenanceReport};
 use crate::audit::sheet::{
-    Cell, Part, Sheet, begin, commit, image_ids, people, signer, source, time,
+    Cell, Part, Sheet, begin, commit, image_ids, people, signer, since, source, time,
 };
 use crate::model::NodeName;
 
@@ -73,7 +73,7 @@ fn row(stay: &Stay) -> Vec<Cell> {
         None => ("still wanted".into(), Cell::default()),
         Some(until) => {
             let by = format!("{} by {}", until.kind, until.signer());
-            (Cell::from(time(until.at)), commit(environment, until.commit).words([by]))
+            (Cell::from(time(until.since())), commit(environment, until.commit).words([by]))
         }
     };
     vec![
@@ -82,7 +82,7 @@ fn row(stay: &Stay) -> Vec<Cell> {
         stay.container.as_str().into(),
         stay.image.version.clone().unwrap_or_default().into(),
         Cell::from(stay.image.short()).ids(image_ids(&stay.image)),
-        time(stay.since.at).into(),
+        since(&stay.since),
         commit(environment, stay.since.commit).words([stay.since.subject.clone()]),
         stay.since.kind.clone().into(),
         signer(&stay.since),

@@ -148,12 +148,9 @@ fn run_images(
     out: &mut dyn Write,
 ) -> Result<Outcome, CommandError> {
     in_order(args.from, args.to)?;
-    let now = Timestamp::now();
     let files = observed::read(&args.observed)?;
     with_chain(&args.place, ctx, |chain| {
-        // A commit that counts may be a little ahead of this clock.
-        let end = chain.moments.last().map_or(now, |moment| moment.time.max(now));
-        let period = period(args, end)?;
+        let period = period(args, chain.now())?;
         let failed = |error| CommandError::failed(&error);
         let mut report = images(chain, period).map_err(failed)?;
         if !files.is_empty() {

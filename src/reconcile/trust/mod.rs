@@ -13,6 +13,7 @@ pub mod chain;
 pub mod claim;
 pub mod commit;
 pub mod draft;
+mod due;
 pub mod explain;
 pub mod facts;
 pub mod history;

@@ -6,16 +6,19 @@
 //! # Guarantees
 //! * Only commits that were judged good, and the anchor that they were judged from, have a moment.
 //! * Files that two commits in a row share are read once; of a commit after another one, only what
-//!   differs is looked at.
+//!   differs is looked at, once.
+//! * From when a commit counts is found from history alone: everybody finds the same.
 
 use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
 use jiff::Timestamp;
 
 use crate::model::{CommitId, EnvironmentName, ObjectId, Revision};
 use crate::reconcile::source::Snapshot;
+use crate::reconcile::trust::due::settle;
 use crate::reconcile::trust::facts::FactsReader;
-use crate::reconcile::trust::history::{header, time};
+use crate::reconcile::trust::history::{CHAIN_COMMITS_MAX, WalkError, first_parents, header, time};
 use crate::reconcile::trust::snapshot::Reader;
 use crate::reconcile::trust::tree::Trees;
 use crate::reconcile::trust::verdict::{Accepted, Verdict};
@@ -28,11 +31,21 @@ pub struct Moment {
     pub commit: CommitId,
     /// Its time (TRUST.md, "Time").
     pub time: Timestamp,
+    /// From when it counts: later than its time where it waited for its soak, or where one before
+    /// it has a later time; none if a later commit counted before it would have.
+    pub counts_from: Option<Timestamp>,
     /// What was judged; none for the anchor, which is trusted as it is.
     pub accepted: Option<Accepted>,
     /// The merge that landed it on the branch, if it came in a wrapper.
     pub landed_by: Option<CommitId>,
     tree: ObjectId,
+}
+
+/// The paths that differ between two trees.
+struct Difference {
+    old: ObjectId,
+    new: ObjectId,
+    paths: Rc<[String]>,
 }
 
 /// Reads one environment's history.
@@ -43,13 +56,22 @@ pub struct Past<'a, O> {
     reader: Reader<'a, O>,
     /// The tree whose files the reader holds.
     last: Option<ObjectId>,
+    /// What was compared last: who asks what differs reads the files next.
+    compared: Option<Difference>,
 }
 
 impl<'a, O: Objects> Past<'a, O> {
     /// A reader that has read nothing yet.
     pub fn new(objects: &'a O, environment: &EnvironmentName) -> Self {
         let (trees, reader) = (Trees::new(objects), Reader::new(objects));
-        Self { objects, environment: environment.clone(), trees, reader, last: None }
+        Self {
+            objects,
+            environment: environment.clone(),
+            trees,
+            reader,
+            last: None,
+            compared: None,
+        }
     }
 
     /// The anchor and every commit that was judged good from it on, oldest first; none when the
@@ -68,37 +90,47 @@ impl<'a, O: Objects> Past<'a, O> {
         let begun = begun.map_err(ReadError::Objects)?;
         let moment = |commit, time, accepted| {
             let tree = tree(commit)?;
-            Ok(Moment { commit, time, accepted, landed_by: None, tree })
+            Ok(Moment { commit, time, counts_from: None, accepted, landed_by: None, tree })
         };
         let mut moments = vec![moment(anchor, begun, None)?];
         for accepted in &verdict.accepted {
             moments.push(moment(accepted.commit, accepted.time, Some(accepted.clone()))?);
         }
-        self.name_wrappers(&mut moments, verdict.verified_id())?;
+        self.name_wrappers(&mut moments, verdict.tip)?;
+        settle(&mut moments);
         Ok(moments)
     }
 
-    /// Commits of the branch itself that were not judged are wrappers: each lands its second parent.
-    fn name_wrappers(
-        &self,
-        moments: &mut [Moment],
-        tip: Option<CommitId>,
-    ) -> Result<(), ReadError> {
+    /// Commits of the branch itself that were not judged are wrappers: each lands those up to its
+    /// second parent that no commit before it brought.
+    fn name_wrappers(&self, moments: &mut [Moment], tip: CommitId) -> Result<(), ReadError> {
         let places = moments.iter().enumerate().map(|(place, moment)| (moment.commit, place));
         let places: HashMap<CommitId, usize> = places.collect();
         let header = |id| header(self.objects, id).map_err(ReadError::Objects);
-        let mut at = tip;
-        while let Some(id) = at.filter(|id| places.get(id) != Some(&0)) {
-            let parents = header(id)?.parents;
-            at = parents.first().copied();
-            let mut landed = parents.get(1).copied().filter(|_| !places.contains_key(&id));
-            while let Some(second) = landed {
-                if let Some(place) = places.get(&second) {
-                    moments[*place].landed_by = Some(id);
-                    break;
-                }
-                landed = header(second)?.parents.get(1).copied();
+        let anchor = moments[0].commit;
+        let branch = match first_parents(self.objects, tip, anchor, CHAIN_COMMITS_MAX) {
+            Ok(branch) => branch,
+            Err(WalkError::Incomplete { error, .. }) => return Err(ReadError::Objects(error)),
+            // A tip that strayed: what counts was verified earlier.
+            Err(WalkError::NotOnChain { .. }) => return Ok(()),
+        };
+        let mut n_named = 1;
+        for id in branch.into_iter().rev() {
+            if n_named == moments.len() {
+                break;
             }
+            let mut landed = Some(id);
+            while let Some(at) = landed.filter(|at| !places.contains_key(at)) {
+                landed = header(at)?.parents.get(1).copied();
+            }
+            let Some(end) = landed.and_then(|at| places.get(&at)).filter(|end| **end >= n_named)
+            else {
+                continue;
+            };
+            for moment in &mut moments[n_named..=*end] {
+                moment.landed_by = Some(id).filter(|id| *id != moment.commit);
+            }
+            n_named = end + 1;
         }
         Ok(())
     }
@@ -114,7 +146,7 @@ impl<'a, O: Objects> Past<'a, O> {
         }
         let last = self.last.take().filter(|_| moment.accepted.is_some());
         let paths = match last {
-            Some(tree) => Some(self.trees.differences(tree, moment.tree).map_err(ReadError::Tree)?),
+            Some(tree) => Some(self.compare(tree, moment.tree)?),
             None => None,
         };
         match paths {
@@ -135,10 +167,28 @@ impl<'a, O: Objects> Past<'a, O> {
     ///
     /// # Errors
     /// When a tree cannot be read.
-    pub fn differences(&self, old: &Moment, new: &Moment) -> Result<Vec<String>, ReadError> {
-        let mut paths = self.trees.differences(old.tree, new.tree).map_err(ReadError::Tree)?;
+    pub fn differences(&mut self, old: &Moment, new: &Moment) -> Result<Vec<String>, ReadError> {
         let own = format!("environments/{}/", self.environment);
-        paths.retain(|path| !path.starts_with("environments/") || path.starts_with(&own));
+        let paths = self.compare(old.tree, new.tree)?;
+        let paths = paths.iter().filter(|p| !p.starts_with("environments/") || p.starts_with(&own));
+        Ok(paths.cloned().collect())
+    }
+
+    fn compare(&mut self, old: ObjectId, new: ObjectId) -> Result<Rc<[String]>, ReadError> {
+        let known = self.compared.as_ref().filter(|known| (known.old, known.new) == (old, new));
+        if let Some(known) = known {
+            return Ok(Rc::clone(&known.paths));
+        }
+        let paths = self.trees.differences(old, new).map_err(ReadError::Tree)?;
+        let paths: Rc<[String]> = paths.into();
+        self.compared = Some(Difference { old, new, paths: Rc::clone(&paths) });
         Ok(paths)
+    }
+}
+
+impl Moment {
+    /// Since when it counts.
+    pub fn since(&self) -> Timestamp {
+        self.counts_from.unwrap_or(self.time)
     }
 }

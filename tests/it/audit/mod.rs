@@ -3,6 +3,7 @@
 pub(crate) mod formats;
 mod journals;
 mod lines;
+mod soak;
 mod story;
 
 use std::process::Command;

@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, ToSpan as _};
 use tidegate::model::CommitId;
-use tidegate::reconcile::trust::{Remembered, Sightings, Verdict, verify};
+use tidegate::reconcile::trust::{Moment, Past, Remembered, Sightings, Verdict, verify};
 
 use crate::trust::history::{By, History};
 use crate::trust::line::{LATER, promotion};
@@ -170,4 +170,63 @@ fn what_was_adopted_waits_no_more_when_all_is_judged_again() {
     let verdict = node.judges(&h);
     assert_eq!(verdict.verified_id(), Some(promoted));
     assert!(verdict.waits.is_some());
+}
+
+/// What counts at `now`, as history alone has it.
+fn counts(moments: &[Moment], now: Timestamp) -> Option<CommitId> {
+    let due = |moment: &&Moment| moment.counts_from.is_some_and(|from| from <= now);
+    moments.iter().rev().find(due).map(|moment| moment.landed_by.unwrap_or(moment.commit))
+}
+
+/// At each hour of three days, and for each tip, a node that saw nothing of dev adopts that commit.
+#[track_caller]
+fn agrees_with_nodes(h: &mut History) {
+    let (tip, end) = (h.tip, h.clock);
+    let ids = h.git(&["rev-list", "--first-parent", &format!("{}..{tip}", h.anchor)]);
+    for id in ids.lines() {
+        h.tip = id.parse().unwrap();
+        let mut node = Node::at(end);
+        let past = Past::new(&h.objects(), &h.environment).moments(h.anchor, &node.judges(h));
+        let past = past.unwrap();
+        for hour in 0..72 {
+            node.now = end.checked_add(hour.hours()).unwrap();
+            let verdict = node.judges(h);
+            assert_eq!(verdict.refused, None);
+            assert_eq!(counts(&past, node.now), verdict.verified_id(), "{id} at {}", node.now);
+        }
+    }
+    h.tip = tip;
+}
+
+#[test]
+fn history_alone_says_from_when_each_commit_counts() {
+    let mut h = soaking();
+    let source = h.develop(APP1, "app = \"app1\" # 2\n");
+    h.on("tst");
+    let before = h.tip;
+    let promoted = h.promote("bob", source);
+    h.write_own("nodes/n1.toml", "");
+    h.commit_as("bob", "local", "");
+    let back = h.rollback("bob", before);
+    let hotfix = h.hotfix("services/app2.toml", "app = \"app1\"\n");
+    h.restore_path(promoted, APP1);
+    let part = format!("\nRollback-To: {promoted}\nRollback-Path: {APP1}");
+    h.commit_as("bob", "rollback", &part);
+    h.rollback("bob", hotfix);
+    h.rollback("bob", promoted);
+    h.clock = h.clock.checked_add(5.hours()).unwrap();
+    let next = h.develop(APP1, "app = \"app1\" # 3\n");
+    h.on("tst");
+    // A merge button lands a commit that waits for nothing, below one that does.
+    let below = h.tip;
+    h.write_own("nodes/n2.toml", "");
+    h.commit_as("bob", "local", "");
+    let landed = h.promote("bob", next);
+    let tree = h.tree();
+    h.tip = h.make(&tree, &[below, landed], By::Nobody, "Merge pull request #1");
+    agrees_with_nodes(&mut h);
+    let merge = h.tip;
+    h.rollback("bob", back);
+    h.rollback("bob", merge);
+    agrees_with_nodes(&mut h);
 }
