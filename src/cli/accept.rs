@@ -152,22 +152,26 @@ pub fn approve(
     let desk = Desk::open(&args.directory, args.remote.as_deref(), now);
     let seen = look(desk.map_err(|error| explain(&error))?, &args.branch, ctx)?;
     may_approve(&seen)?;
-    if ctx.format == Format::Table {
-        seen.show(ctx, out)?;
-        out.flush()?;
-    }
-    if !args.yes {
-        confirm()?;
-    }
     // Whole seconds, as the statement spells them.
     let expires = now.checked_add(args.expires).ok().map(Timestamp::as_second);
     let expires = expires.and_then(|second| Timestamp::from_second(second).ok());
     let expires = expires.ok_or_else(|| CommandError::usage("--expires is too far away"))?;
     let objects = seen.desk.objects().map_err(|error| explain(&error))?;
     let statement = seen.proposal.statement(&objects, &seen.tip, expires);
-    let statement = statement.map_err(|error| proposal_error(&error))?;
+    let statement = statement.map_err(|error| proposal_error(&error))?.to_string();
+    if ctx.format == Format::Table {
+        seen.show(ctx, out)?;
+        writeln!(out, "an approval signs this, for {NAMESPACE_APPROVAL}:")?;
+        for line in statement.lines() {
+            writeln!(out, "  {}", one_line(line))?;
+        }
+        out.flush()?;
+    }
+    if !args.yes {
+        confirm()?;
+    }
     let (signer, _) = seen.desk.signer().map_err(|error| explain(&error))?;
-    let armoured = signer.sign_as(NAMESPACE_APPROVAL, statement.to_string().as_bytes());
+    let armoured = signer.sign_as(NAMESPACE_APPROVAL, statement.as_bytes());
     let armoured = armoured.map_err(|error| explain(&DeskError::Sign(error)))?;
     let trailer = format!("{TRAILER}: {}", Approval { expires, armoured }.to_trailer());
     if !args.print {
@@ -175,7 +179,7 @@ pub fn approve(
     }
     let (branch, commit) = (seen.proposal.branch.as_str(), seen.proposal.commit.id);
     if ctx.format == Format::Json {
-        let (schema, statement) = ("tidegate.approval/1", statement.to_string());
+        let schema = "tidegate.approval/1";
         write_json(out, &ApprovalDocument { schema, branch, commit, statement, trailer })?;
     } else if args.print {
         writeln!(out, "{trailer}")?;

@@ -20,6 +20,7 @@ pub mod message;
 pub mod pick;
 pub mod proposal;
 pub mod review;
+pub mod rules;
 pub mod roster;
 mod sign;
 mod skeleton;

@@ -1,4 +1,4 @@
-//! What a commit would change, service by service, as people read it.
+//! What a commit would change, service by service and rule by rule, as people read it.
 //!
 //! In: what each node should run before and after. Out: [`Review`]. Pure.
 
@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::model::{AppName, ContainerName, Digest, NodeName, RepositoryPath, ServiceName};
+use crate::promote::rules::{RuleChange, rules};
 use crate::reconcile::desired::container::Pin;
 use crate::reconcile::desired::{DesiredService, DesiredState};
 
@@ -81,6 +82,15 @@ pub struct ServiceChange {
 pub struct Review {
     /// By service.
     pub services: Vec<ServiceChange>,
+    /// By compliance rule.
+    pub rules: Vec<RuleChange>,
+}
+
+impl Review {
+    /// Whether nothing changes that a node would do.
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.rules.is_empty()
+    }
 }
 
 /// Every node's desired state.
@@ -114,7 +124,7 @@ pub fn review(old: &States, new: &States) -> Review {
             }
         }
     }
-    Review { services: changes.into_values().collect() }
+    Review { services: changes.into_values().collect(), rules: rules(old, new) }
 }
 
 fn service(old: Option<&DesiredService>, new: Option<&DesiredService>) -> Option<ServiceChange> {
@@ -157,7 +167,10 @@ fn image_name(pin: &Pin) -> ImageName {
     ImageName { repository: pin.repository.to_string(), version: pin.version.clone(), digest }
 }
 
-fn values(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> BTreeSet<ValueChange> {
+pub(in crate::promote) fn values(
+    old: &BTreeMap<String, String>,
+    new: &BTreeMap<String, String>,
+) -> BTreeSet<ValueChange> {
     let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let differs = keys.into_iter().filter(|key| old.get(*key) != new.get(*key));
     let change = |key: &String| ValueChange {
@@ -199,7 +212,7 @@ fn flatten(key: &str, value: &Value, found: &mut BTreeMap<String, String>) {
     }
 }
 
-fn short(text: &str) -> String {
+pub(in crate::promote) fn short(text: &str) -> String {
     if text.chars().count() <= VALUE_CHARS_MAX {
         return text.to_owned();
     }

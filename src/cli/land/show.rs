@@ -11,11 +11,13 @@ use crate::cli::land::holds::source;
 use crate::cli::land::images::Images;
 use crate::cli::land::{Done, Landing, Prepared};
 use crate::cli::output::{Format, Tone, one_line, write_json};
-use crate::model::{CommitId, EnvironmentName};
+use crate::model::{CommitId, EnvironmentName, NodeName};
 use crate::promote::act::Draft;
 use crate::promote::compose::Listing;
-use crate::promote::review::{Fate, ImageChange, ImageName, Review, ServiceChange};
+use crate::promote::review::{Fate, ImageChange, ImageName, Review, ServiceChange, ValueChange};
+use crate::promote::rules::RuleChange;
 use crate::promote::tip::Tip;
+use crate::reconcile::desired::rule::Target;
 use crate::reconcile::trust::Objects;
 use crate::reconcile::trust::kind::CommitKind;
 use crate::reconcile::trust::policy::POLICY_BYTES_MAX;
@@ -41,6 +43,7 @@ struct LandDocument<'a> {
     from: CommitId,
     source: Option<CommitId>,
     services: &'a [ServiceChange],
+    rules: &'a [RuleChange],
     files: &'a BTreeSet<String>,
     shared: &'a BTreeSet<String>,
     people_needed: usize,
@@ -74,7 +77,7 @@ pub(crate) fn write(
     write_review(plan.review, &plan.draft.changed, ctx, out)
 }
 
-/// Prints what changes, service by service.
+/// Prints what changes, service by service and rule by rule.
 ///
 /// # Errors
 /// When `out` cannot be written to.
@@ -87,10 +90,14 @@ pub fn write_review(
     for service in &review.services {
         write_service(service, ctx, out)?;
     }
-    // Rules and files of rulesets are no service's, and whoever agrees must know of them.
-    let nothing = review.services.is_empty();
-    let head =
-        if nothing { "no service changes; these files do:" } else { "  these files change:" };
+    for rule in &review.rules {
+        write_rule(rule, ctx, out)?;
+    }
+    let head = if review.is_empty() {
+        "no service and no rule changes; these files do:"
+    } else {
+        "  these files change:"
+    };
     writeln!(out, "{head}")?;
     for file in files.iter().take(FILES_SHOWN_MAX) {
         writeln!(out, "    {}", one_line(file))?;
@@ -140,23 +147,47 @@ fn write_service(
     ctx: &Context,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    let (sign, tone) = match service.fate {
+    write_head(service.fate, service.service.as_str(), &service.nodes, ctx, out)?;
+    for image in &service.images {
+        writeln!(out, "    {}", one_line(&image_line(image)))?;
+    }
+    service.values.iter().try_for_each(|value| write_value(service.fate, value, out))
+}
+
+fn write_rule(rule: &RuleChange, ctx: &Context, out: &mut dyn Write) -> Result<(), CommandError> {
+    let whose = match &rule.target {
+        Target::Node => String::new(),
+        Target::Service(service) => format!(" of {service}"),
+    };
+    write_head(rule.fate, &format!("rule {}{whose}", rule.rule), &rule.nodes, ctx, out)?;
+    rule.values.iter().try_for_each(|value| write_value(rule.fate, value, out))
+}
+
+fn write_head(
+    fate: Fate,
+    name: &str,
+    nodes: &BTreeSet<NodeName>,
+    ctx: &Context,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
+    let (sign, tone) = match fate {
         Fate::New => ("+", Tone::Good),
         Fate::Changed => ("~", Tone::Notice),
         Fate::Removed => ("-", Tone::Bad),
     };
-    let nodes: Vec<&str> = service.nodes.iter().map(crate::model::NodeName::as_str).collect();
-    let head = ctx.paint.tone(tone, &format!("{sign} {}", service.service));
-    writeln!(out, "{head}  on {}", nodes.join(", "))?;
-    for image in &service.images {
-        writeln!(out, "    {}", one_line(&image_line(image)))?;
-    }
-    for value in &service.values {
-        let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".to_owned());
-        let line = format!("{}: {} → {}", value.key, text(&value.old), text(&value.new));
-        writeln!(out, "    {}", one_line(&line))?;
-    }
-    Ok(())
+    let nodes: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
+    let head = ctx.paint.tone(tone, &format!("{sign} {name}"));
+    Ok(writeln!(out, "{head}  on {}", nodes.join(", "))?)
+}
+
+fn write_value(fate: Fate, value: &ValueChange, out: &mut dyn Write) -> Result<(), CommandError> {
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".to_owned());
+    let ValueChange { key, old, new } = value;
+    let line = match fate {
+        Fate::New => format!("{key}: {}", text(new)),
+        Fate::Changed | Fate::Removed => format!("{key}: {} → {}", text(old), text(new)),
+    };
+    Ok(writeln!(out, "    {}", one_line(&line))?)
 }
 
 fn image_line(image: &ImageChange) -> String {
@@ -215,6 +246,7 @@ impl Landing<'_> {
                 from: prepared.tip.commit,
                 source: source(&prepared.draft),
                 services: &prepared.review.services,
+                rules: &prepared.review.rules,
                 files: &prepared.draft.changed,
                 shared: &prepared.draft.shared,
                 people_needed: plan.people_needed,

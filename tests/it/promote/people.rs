@@ -29,6 +29,39 @@ async fn two_people_promote_by_proposal_approval_and_acceptance() {
 }
 
 #[tokio::test]
+async fn who_agrees_sees_services_images_and_rules_and_what_is_signed() {
+    let stage = Stage::new().await;
+    let rules = "[[rules]]\nname = \"swappiness\"\nkind = \"sysctl\"\nkey = \"vm.swappiness\"\n";
+    let rule = |value: u8| format!("{rules}value = {value}\n");
+    stage.change("alice", "dev", "rulesets/hosts.toml", &rule(60), "a rule");
+    stage.ok("bob", &["promote", "--to", "tst"]);
+    stage.change("alice", "dev", PINS, &stage.pins("app1", 1), "app1 1.1.0");
+    stage.change("alice", "dev", "rulesets/hosts.toml", &rule(10), "less swapping");
+    let out = stage.ok("bob", &["promote", "--to", "tst", "--dry-run"]);
+    for words in ["~ app1  on n1", "web  1.0.0 → 1.1.0", "~ rule hosts/swappiness  on n1"] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    assert!(out.contains("sysctl.value: 60 → 10") && !out.contains("sysctl.key"), "{out}");
+    let out = stage.ok("bob", &["promote", "--to", "tst", "-o", "json"]);
+    let out: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(out["rules"][0]["rule"], "hosts/swappiness");
+    assert_eq!(out["rules"][0]["fate"], "changed");
+    stage.ok("bob", &["promote", "--to", "prd", "--propose"]);
+    let out = stage.ok("carol", &["approve", "promote/prd/1", "--yes"]);
+    for words in ["+ rule hosts/swappiness  on n1", "sysctl.value: 10", "an approval signs this"] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    let tree = stage.git("origin.git", &["rev-parse", "promote/prd/1^{tree}"]);
+    for line in ["tidegate-approval v1", "kind: promote", &format!("tree: {}", tree.trim())] {
+        assert!(out.contains(&format!("  {line}\n")), "{line}: {out}");
+    }
+    // A rule that goes is told, too.
+    stage.change("alice", "dev", "rulesets/hosts.toml", "", "no rules");
+    let out = stage.ok("bob", &["promote", "--to", "tst", "--dry-run"]);
+    assert!(out.contains("- rule hosts/swappiness  on n1"), "{out}");
+}
+
+#[tokio::test]
 async fn acceptance_brings_images_that_are_gone_since_the_proposal() {
     let stage = proposed().await;
     stage.ok("carol", &["approve", "promote/prd/1", "--yes"]);

@@ -1,0 +1,108 @@
+//! Which compliance rules a commit would change, value by value.
+//!
+//! In: what each node should be before and after. Out: [`RuleChange`]s. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::model::NodeName;
+use crate::promote::review::{Fate, States, ValueChange, short, values};
+use crate::reconcile::desired::DesiredState;
+use crate::reconcile::desired::rule::{Rule, RuleId, Target};
+
+/// A rule that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RuleChange {
+    /// Its name.
+    pub rule: RuleId,
+    /// What it is checked for.
+    pub target: Target,
+    /// What becomes of it.
+    pub fate: Fate,
+    /// The nodes where it changes.
+    pub nodes: BTreeSet<NodeName>,
+    /// What differs; of a new one all that it says.
+    pub values: BTreeSet<ValueChange>,
+}
+
+type Rules<'s> = BTreeMap<(&'s RuleId, &'s Target), &'s Rule>;
+
+/// Compares the rules of all nodes before and after.
+pub fn rules(old: &States, new: &States) -> Vec<RuleChange> {
+    let mut changes: BTreeMap<(RuleId, Target), RuleChange> = BTreeMap::new();
+    let nodes: BTreeSet<&NodeName> = old.keys().chain(new.keys()).collect();
+    for node in nodes {
+        let (before, after) = (of(old.get(node)), of(new.get(node)));
+        let names: BTreeSet<_> = before.keys().chain(after.keys()).copied().collect();
+        for (id, target) in names {
+            let name = (id, target);
+            let (before, after) = (before.get(&name).copied(), after.get(&name).copied());
+            let Some((fate, values)) = compare(before, after) else { continue };
+            let fresh = || RuleChange {
+                rule: id.clone(),
+                target: target.clone(),
+                fate,
+                nodes: BTreeSet::new(),
+                values: BTreeSet::new(),
+            };
+            let change = changes.entry((id.clone(), target.clone())).or_insert_with(fresh);
+            if change.fate != fate {
+                change.fate = Fate::Changed;
+            }
+            change.nodes.insert(node.clone());
+            change.values.extend(values);
+        }
+    }
+    changes.into_values().collect()
+}
+
+fn of(state: Option<&DesiredState>) -> Rules<'_> {
+    let all = state.into_iter().flat_map(|state| &state.rules);
+    all.map(|rule| ((&rule.id, &rule.target), rule)).collect()
+}
+
+fn compare(old: Option<&Rule>, new: Option<&Rule>) -> Option<(Fate, BTreeSet<ValueChange>)> {
+    let fate = match (old, new) {
+        (None, None) => return None,
+        (Some(_), Some(_)) => Fate::Changed,
+        (None, Some(_)) => Fate::New,
+        (Some(_), None) => return Some((Fate::Removed, BTreeSet::new())),
+    };
+    let changed = values(&flat(old), &flat(new));
+    // Where it is written is told by the files that change.
+    (!changed.is_empty()).then_some((fate, changed))
+}
+
+/// What a rule says, by dotted key: `sysctl.value`.
+fn flat(rule: Option<&Rule>) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let Some(rule) = rule else { return found };
+    let parts = [
+        ("", serde_json::to_value(&rule.kind)),
+        ("match", serde_json::to_value(&rule.condition)),
+        ("severity", serde_json::to_value(rule.severity)),
+        ("fix", serde_json::to_value(rule.fix)),
+        ("window", serde_json::to_value(&rule.windows)),
+    ];
+    for (key, value) in parts {
+        leaves(key, &value.unwrap_or_default(), &mut found);
+    }
+    found
+}
+
+fn leaves(key: &str, value: &Value, found: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(inner) => {
+            for (name, value) in inner {
+                let dot = if key.is_empty() { "" } else { "." };
+                leaves(&format!("{key}{dot}{name}"), value, found);
+            }
+        }
+        Value::Null => {}
+        Value::Array(items) if items.is_empty() => {}
+        Value::String(text) => drop(found.insert(key.to_owned(), short(text))),
+        other => drop(found.insert(key.to_owned(), short(&other.to_string()))),
+    }
+}
