@@ -9,8 +9,8 @@ use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
 use crate::cli::output::{Cell, Format, Table, Tone, write_json};
 use crate::cli::push::{Origin, push};
-use crate::cli::registry::client;
-use crate::clients::registry::{ManifestReference, Platform, RegistryClient};
+use crate::cli::registry::{client, explain};
+use crate::clients::registry::{ManifestReference, Platform, RegistryClient, RegistryErrorKind};
 use crate::hub::{
     ContainerAddress, EditError, FirstHub, Offer, PinError, PinRequest, Pinned, PinnedContainer,
     containers, first_hub, hub_of, offer, pin, read_files,
@@ -210,6 +210,9 @@ impl Work<'_> {
     fn why(&self, error: &PinError) -> CommandError {
         let failed = CommandError::failed(error);
         match error {
+            PinError::Registry(error) if error.kind == RegistryErrorKind::ForeignRealm => {
+                CommandError { hint: explain(&self.hub.hub, error).hint, ..failed }
+            }
             PinError::Registry(_) => failed.hint(format!(
                 "is it pushed to {}, and may you read there? `docker login {}`",
                 self.hub.hub,

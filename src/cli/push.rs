@@ -20,15 +20,13 @@ use crate::clients::registry::{
 };
 use crate::hub::copy::{CopyRequest, CopySettings, WantedImage};
 use crate::hub::{FirstHub, SavedImage};
-use crate::model::{Digest, Hub, RepositoryPath, tag_version};
+use crate::model::{Digest, Hub, RepositoryPath, docker_hub, tag_version};
 
 /// Where docker's own engine listens.
 const ENGINE: &str = "unix:///var/run/docker.sock";
 /// What skopeo calls these places.
 const FROM_REGISTRY: &str = "docker://";
 const FROM_ENGINE: &str = "docker-daemon:";
-/// Docker Hub's registry has another name than its images.
-const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
 
 /// Where an image is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +86,7 @@ impl Origin {
         if tag.is_empty() || tag.len() > 128 || !tag.bytes().all(is_tag) {
             return Err(format!("`{tag}` is not a tag"));
         }
-        let host = if host == DOCKER_HUB.0 { DOCKER_HUB.1 } else { host };
+        let host = if host == docker_hub::IMAGES { docker_hub::REGISTRY } else { host };
         let reference = digest
             .map_or_else(|| ManifestReference::Tag(tag.to_owned()), ManifestReference::Digest);
         Ok(Self::Registry {
@@ -210,7 +208,7 @@ impl Bring<'_> {
             &request,
             |error| explain(error),
             |survey| {
-                if survey.plan.missing().any(|image| !survey.untagged.contains(image)) {
+                if survey.absent().next().is_some() {
                     let amount = amount(survey.plan.bytes());
                     self.ctx.notice(&format!("copying {amount} to {}", self.hub.hub));
                 }

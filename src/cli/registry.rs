@@ -40,7 +40,8 @@ pub fn explain(hub: &Hub, error: &RegistryError) -> CommandError {
             ))
         }
         RegistryErrorKind::ForeignRealm => {
-            failed.hint("nothing was sent there; ask who keeps the hub whether that is meant")
+            let whether = "if who keeps the hub says that it is meant, name it (docs/hubs.md)";
+            failed.hint(format!("nothing was sent there; {whether}"))
         }
         RegistryErrorKind::Unreachable => failed.hint(format!(
             "is {hub} up, and does this machine trust its certificate? `curl -v https://{}/v2/`",

@@ -8,6 +8,7 @@ pub mod commit;
 pub mod cron;
 pub mod diagnostic;
 pub mod digest;
+pub mod docker_hub;
 pub mod duration;
 pub mod host_path;
 pub mod image;

@@ -206,7 +206,7 @@ fn tell(
             to: &to.environment,
             present: &survey.present,
             untagged: &survey.untagged,
-            missing: survey.plan.missing().filter(|i| !survey.untagged.contains(*i)).collect(),
+            missing: survey.absent().collect(),
             bytes_missing: survey.plan.bytes(),
             copied: &report.copied,
             failed: failed.collect(),

@@ -97,7 +97,7 @@ impl Bring<'_> {
         all_copied(&report, &own)?;
         let untagged = found.untagged.len();
         let copied = report.copied.difference(&found.untagged).count();
-        let missing = found.plan.missing().count() - untagged - copied;
+        let missing = found.absent().count() - copied;
         let present = found.present.len() + untagged;
         Ok(Images { present, untagged, copied, missing, bytes: found.plan.bytes() })
     }
@@ -133,7 +133,7 @@ impl Bring<'_> {
     /// Says what is about to be done, if anything is.
     fn tell(&self, found: &Survey, from: &FirstHub, own: &FirstHub) {
         let untagged = found.untagged.len();
-        let n_copied = found.plan.missing().count() - untagged;
+        let n_copied = found.absent().count();
         if n_copied > 0 {
             let (images, bytes) = (counted(n_copied, "image"), amount(found.plan.bytes()));
             let (from, to) = (&from.hub, &own.hub);

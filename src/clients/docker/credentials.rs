@@ -12,11 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use crate::clients::docker::{Login, RegistryAuth};
-
-/// Docker Hub's names: whoever logs in there means all of them.
-const DOCKER_HUB: [&str; 3] = ["index.docker.io", "docker.io", "registry-1.docker.io"];
-/// What helpers and `docker login` know Docker Hub by.
-const DOCKER_HUB_LOGIN: &str = "https://index.docker.io/v1/";
+use crate::model::docker_hub;
 
 /// A file that holds no credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -147,7 +143,7 @@ impl RegistryCredentials {
 
     /// Those for exactly this `host[:port]`, never for another one.
     pub fn for_authority(&self, authority: &str) -> Option<RegistryAuth> {
-        let same = DOCKER_HUB.contains(&authority).then_some(DOCKER_HUB);
+        let same = docker_hub::ALL.contains(&authority).then_some(docker_hub::ALL);
         let mut names = std::iter::once(authority).chain(same.into_iter().flatten());
         let found = names.find_map(|name| self.auths.get(name))?;
         Some(RegistryAuth { server: authority.to_owned(), login: found.login.clone() })
@@ -185,7 +181,7 @@ impl Entry {
 
 /// What a helper is asked for: Docker Hub has a name of its own there.
 pub fn login_name(authority: &str) -> &str {
-    if DOCKER_HUB.contains(&authority) { DOCKER_HUB_LOGIN } else { authority }
+    if docker_hub::ALL.contains(&authority) { docker_hub::LOGIN } else { authority }
 }
 
 /// `https://host:port/v1/` → `host:port`.

@@ -15,10 +15,7 @@ use crate::clients::registry::auth::{Challenge, Grant};
 use crate::clients::registry::http::Http;
 use crate::clients::registry::pace::Pace;
 use crate::clients::registry::{RegistryError, RegistryErrorKind};
-use crate::model::{Hub, RepositoryPath};
-
-/// Docker Hub, and where it has tokens granted.
-const DOCKER_HUB: (&str, &str) = ("registry-1.docker.io", "auth.docker.io");
+use crate::model::{Hub, RepositoryPath, docker_hub};
 
 /// Whether this hub may be spoken to without TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +87,8 @@ impl RegistryClient {
             pace: Pace::new(),
             without_referrers: AtomicBool::new(false),
             only: None,
-            token_server: (hub.authority() == DOCKER_HUB.0).then(|| DOCKER_HUB.1.to_owned()),
+            token_server: (hub.authority() == docker_hub::REGISTRY)
+                .then(|| docker_hub::TOKENS.to_owned()),
         })
     }
 

@@ -150,8 +150,7 @@ impl RegistryClient {
     /// the one other that was named with them.
     fn for_realm(&self, hub: &Place, realm: &Url) -> Option<&Login> {
         let at = place(realm);
-        let name =
-            realm.port().map_or_else(|| at.host.clone(), |port| format!("{}:{port}", at.host));
+        let name = authority(realm);
         let is_named = self.token_server.as_ref().is_some_and(|named| *named == name);
         let is_named = is_named && (at.encrypted || !hub.encrypted);
         let auth = self.auth.as_ref().filter(|_| is_named || may_get_credentials(hub, &at));
@@ -182,11 +181,11 @@ impl RegistryClient {
         let status = answer.status();
         if !status.is_success() {
             if self.auth.is_some() && login.is_none() {
-                let host = url.host_str().unwrap_or_default();
                 return Err(foreign(&format!(
-                    "credentials for {} are not sent to the token server on {host}, which nobody \
+                    "credentials for {} are not sent to the token server on {}, which nobody \
                      but the hub names (docs/hubs.md)",
-                    self.hub.authority()
+                    self.hub.authority(),
+                    authority(&url)
                 )));
             }
             let kind = match status.as_u16() {
@@ -202,4 +201,10 @@ impl RegistryClient {
             RegistryError::new(RegistryErrorKind::Malformed, operation, "the token is unreadable")
         })
     }
+}
+
+/// `host[:port]`, as people name it.
+fn authority(url: &Url) -> String {
+    let host = place(url).host;
+    url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
 }

@@ -109,6 +109,13 @@ pub struct Survey {
     pub lacking: BTreeMap<WantedImage, RegistryError>,
 }
 
+impl Survey {
+    /// What has to be copied: the plan without what only gets its names.
+    pub fn absent(&self) -> impl Iterator<Item = &WantedImage> {
+        self.plan.missing().filter(|image| !self.untagged.contains(*image))
+    }
+}
+
 /// How a plan is carried out.
 #[derive(Debug, Clone, Default)]
 pub struct CopySettings {

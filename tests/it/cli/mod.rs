@@ -5,7 +5,7 @@ mod help;
 mod hub;
 mod manual;
 mod node;
-mod pin;
+pub(crate) mod pin;
 mod systemd;
 mod real;
 pub(crate) mod support;

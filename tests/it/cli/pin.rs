@@ -18,7 +18,11 @@ pub(crate) async fn stage(versions: &[&str]) -> (TestHub, tempfile::TempDir) {
     (hub, tree)
 }
 
-async fn tree(hub: &TestHub, options: RegistryOptions, versions: &[&str]) -> tempfile::TempDir {
+pub(crate) async fn tree(
+    hub: &TestHub,
+    options: RegistryOptions,
+    versions: &[&str],
+) -> tempfile::TempDir {
     let tree = tempfile::tempdir().unwrap();
     for version in versions {
         let config = format!("{{\"version\": \"{version}\"}}");

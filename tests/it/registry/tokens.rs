@@ -2,17 +2,21 @@
 
 use tidegate::clients::docker::{Login, RegistryAuth};
 use tidegate::clients::registry::{
-    RegistryClient, RegistryError, RegistryErrorKind, RegistryOptions, RegistryRead as _,
+    PlainHttp, RegistryClient, RegistryError, RegistryErrorKind, RegistryOptions, RegistryRead as _,
 };
+use tidegate::config::Settings;
+use tidegate::hub::open_hub;
 use tidegate::model::{Digest, Hub};
 
+use crate::cli::pin::{text, tree};
+use crate::cli::support::run;
 use crate::registry::hub::{TestHub, plain};
 use crate::registry::{auth, options, tag, web};
 use crate::support::front::{Act, Front};
 
 /// A hub that wants tokens of a server on another name, `localhost`.
 struct Lab {
-    _storage: TestHub,
+    storage: TestHub,
     server: Front,
     hub: Front,
 }
@@ -42,7 +46,7 @@ fn lab(wanted: &'static str) -> Lab {
             format!("WWW-Authenticate: Bearer realm=\"{realm}\",service=\"registry\"\r\n");
         Act::say("401 Unauthorized", &challenge, "")
     });
-    Lab { _storage: storage, server, hub }
+    Lab { storage, server, hub }
 }
 
 impl Lab {
@@ -102,4 +106,58 @@ async fn what_everybody_may_read_needs_no_credentials_anywhere() {
     let error = lab.ask(None, None).await.unwrap_err();
     assert_eq!(error.kind, RegistryErrorKind::Unauthorized, "{error}");
     assert!(authorization(&lab.server.seen("GET")[0]).is_none());
+}
+
+/// What lets alice into the lab's hub, as docker's `config.json` has it.
+fn login(lab: &Lab) -> String {
+    let own = serde_json::json!({ "username": "alice", "password": "secret" });
+    serde_json::json!({ "auths": { &lab.hub.authority: own } }).to_string()
+}
+
+#[tokio::test]
+async fn a_node_names_the_token_server_in_its_configuration() {
+    let lab = lab("Basic YWxpY2U6c2VjcmV0");
+    let dir = tempfile::tempdir().unwrap();
+    let credentials = dir.path().join("hub.json");
+    std::fs::write(&credentials, login(&lab)).unwrap();
+    let ask = async |more: &str| {
+        let config = format!(
+            "node = \"n1\"\nenvironment = \"prd\"\n[repository]\nurl = \"/srv/config\"\n\
+             id = \"acme-config\"\nanchor = \"{}\"\n[hub]\ncredentials = \"{}\"\n{more}",
+            "a".repeat(40),
+            credentials.display()
+        );
+        let settings = Settings::from_texts(vec![("agent.toml".to_owned(), config)]).unwrap();
+        let hub: Hub = lab.hub.authority.parse().unwrap();
+        let client = open_hub(&hub, PlainHttp::Loopback, &settings.hub).unwrap();
+        client.manifest_digest(&web(), &tag("1")).await.map_err(|error| error.kind)
+    };
+    assert_eq!(ask("").await, Err(RegistryErrorKind::ForeignRealm));
+    assert!(lab.server.seen("").iter().all(|head| authorization(head).is_none()));
+    let named = format!("token_server = \"{}\"\n", lab.token_server());
+    assert_eq!(ask(&named).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_person_names_the_token_server_in_gits_configuration() {
+    let lab = lab("Basic YWxpY2U6c2VjcmV0");
+    let tree = tree(&lab.storage, options(), &["1.0.0"]).await;
+    let tree = tree.path();
+    let environment = tree.join("environments/dev/environment.toml");
+    let own = std::fs::read_to_string(&environment).unwrap();
+    let own = own.replace(&lab.storage.authority, &lab.hub.authority);
+    std::fs::write(&environment, own).unwrap();
+    std::fs::create_dir(tree.join(".docker")).unwrap();
+    std::fs::write(tree.join(".docker/config.json"), login(&lab)).unwrap();
+    let pin = ["pin", "app1.web", "--version", "1.0.0"];
+    let refused = run(tree, pin);
+    assert_eq!(refused.code, 1, "{}", refused.out);
+    assert!(refused.err.contains("nothing was sent there"), "{}", refused.err);
+    let key = format!("tidegate.{}.tokenServer", lab.hub.authority);
+    let mut git = std::process::Command::new("git");
+    git.args(["config", "--global", &key, &lab.token_server()]).env("HOME", tree);
+    assert!(git.env_remove("GIT_CONFIG_GLOBAL").status().unwrap().success());
+    let pinned = run(tree, pin);
+    assert_eq!(pinned.code, 0, "{}", pinned.err);
+    assert!(text(tree).contains("version = \"1.0.0\""), "{}", text(tree));
 }
