@@ -2,13 +2,14 @@
 # Copying images from registry to registry: tidegate, crane and skopeo on the same work, side by side,
 # into a table of docs/benchmarks.md:
 #   make bench        (after the comparison with docker-compose)
-#   ROUNDS=5 LATENCY_MS=50 bash benches/copy.sh
+#   ROUNDS=5 LATENCY_MS=50 HUGE_MIB=5120 bash benches/copy.sh        (takes 10 GiB of /var/tmp meanwhile)
 # CRANE and SKOPEO name other programs; one that is not there is named as missing. Nothing is fetched.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 rounds=${ROUNDS:-5}
 latency=${LATENCY_MS:-50}
+huge_mib=${HUGE_MIB:-5120}
 tidegate=${TIDEGATE:-$PWD/target/release/tidegate}
 crane=${CRANE:-$(command -v crane || true)}
 skopeo=${SKOPEO:-$(command -v skopeo || true)}
@@ -217,6 +218,21 @@ came signed.ours app/web "$small" bash -c 'ours signed'
 [ -z "$crane" ] || came signed.crane app/web "$small" bash -c "theirs_crane $from $to"
 [ -z "$skopeo" ] || came signed.skopeo app/web "$small" bash -c "theirs_skopeo $from $to"
 
+# --- one layer that is larger than memory should be -----------------------------------------------
+
+emptied dev
+emptied tst
+huge=$(python3 benches/huge.py "$dev" huge "$huge_mib")
+lines huge "$dev" "$tst" "huge@$huge"
+timed huge.ours bash -c 'ours huge'
+for peer in crane skopeo; do
+    [ -n "${!peer}" ] || continue
+    emptied tst
+    timed "huge.$peer" bash -c "theirs_$peer 127.0.0.1:$dev/huge:1 127.0.0.1:$tst/huge:1"
+done
+emptied dev
+emptied tst
+
 # --- the table ------------------------------------------------------------------------------------
 
 row() {
@@ -242,6 +258,8 @@ outcome() {
     row 'the same, blobs in a sibling repository' sibling '≤ 0.20' skopeo
     outcome '2 of 100 requests answer 503 or 429 (benches/busy.py)' busy 'finished, 0 missing'
     outcome 'an image with a signature, its attestation and an SBOM (benches/sign.py)' signed '0 missing'
+    printf '| one layer of %s MiB, once | %s s, %s MiB | %s s, %s MiB | %s s, %s MiB | | ≤ 64 MiB resident |\n' "$huge_mib" \
+        "$(wall huge.ours)" "$(mib huge.ours)" "$(wall huge.crane)" "$(mib huge.crane)" "$(wall huge.skopeo)" "$(mib huge.skopeo)"
     echo '<!-- /copy -->'
 } >"$work/table"
 cat "$work/table"

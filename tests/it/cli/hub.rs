@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tidegate::clients::registry::{Document, RegistryClient};
+use tidegate::clients::registry::{Document, ManifestReference, RegistryClient, RegistryRead as _};
 
 use crate::cli::support::{Said, run, tidegate};
 use crate::copy::{assert_whole, client, noise, push_image, wanted};
@@ -214,6 +214,41 @@ async fn ctrl_c_lets_the_part_under_way_end_and_the_next_run_goes_on_there() {
     assert_whole(&lines.target(), &wanted("app1/web", &lines.web)).await;
     let resumed = before_dev.seen(&format!("range: bytes={}-", 32 << 20));
     assert_eq!(resumed.len(), 1, "the second run reads on from the first part's end");
+}
+
+/// The most that a process held in memory until now, in KiB.
+fn peak_kib(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+#[tokio::test]
+async fn a_layer_of_256_mib_is_copied_in_64_mib_of_memory() {
+    let (dev, tst) = (plain(), plain());
+    let (at_dev, at_tst) = (dev.authority.clone(), tst.authority.clone());
+    let layers = [noise(1, 256 << 20)];
+    let lines = Lines::between((dev, &at_dev), (tst, &at_tst), &layers).await;
+    let mut copying = tidegate(lines.dir.path())
+        .args(["hub", "copy", "--to", "tst", "--repository", "config"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut peak = 0;
+    let ended = loop {
+        peak = peak.max(peak_kib(copying.id()).unwrap_or_default());
+        if let Some(ended) = copying.try_wait().unwrap() {
+            break ended;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert!(ended.success());
+    let (target, image) = (lines.target(), wanted("app1/web", &lines.web));
+    let tag = ManifestReference::Tag(image.keep_tag());
+    let kept = target.manifest_digest(&image.repository, &tag).await.unwrap();
+    assert_eq!(kept, Some(image.digest));
+    assert!((1..64 << 10).contains(&peak), "{peak} KiB");
 }
 
 #[tokio::test]
