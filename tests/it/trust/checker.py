@@ -128,6 +128,7 @@ def signed_by(armour, namespace, payload):
     run("ssh-keygen", "-Y", "check-novalidate", "-n", namespace, "-s", path, data=payload.encode())
     body = base64.b64decode("".join(armour.strip().split("\n")[1:-1]))
     size = int.from_bytes(body[10:14], "big")
+    need(not body[18:].startswith(b"sk-") or body[-5] & 1)  # its flags: somebody touched it
     return base64.b64encode(body[14:14 + size]).decode()
 def repository(tree_id):
     blob = tree(tree_id).get("tidegate.toml")
@@ -138,8 +139,7 @@ class Node:
     def __init__(self, commit, below, time, said=None):
         self.id, self.tree, self.below = commit.id, commit.tree, below
         self.time, self.said = time, said
-    def chain(self):
-        node = self
+    def chain(node):
         while node:
             yield node
             node = node.below

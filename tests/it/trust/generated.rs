@@ -62,7 +62,7 @@ fn make(h: &mut History, plan: &[Planned], pgp: &str, ids: &mut Vec<CommitId>) {
 }
 
 /// What the independent checker says of each commit.
-fn checked(h: &History, asked: &[(usize, CommitId, CommitId)]) -> Vec<bool> {
+pub(crate) fn checked(h: &History, asked: &[(usize, CommitId, CommitId)]) -> Vec<bool> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/trust/checker.py");
     let mut child = Command::new("python3")
         .args([script, h.path(".").to_str().unwrap()])

@@ -11,6 +11,7 @@ pub(crate) mod line;
 mod policies;
 mod promotions;
 mod properties;
+mod security_keys;
 mod signatures;
 mod soak;
 mod story;
