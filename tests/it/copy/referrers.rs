@@ -4,14 +4,16 @@ use serde_json::{Value, json};
 use tidegate::clients::registry::{
     Document, ManifestReference, RegistryClient, RegistryRead as _, RegistryWrite as _,
 };
+use tidegate::hub::copy::{CopyRequest, CopySettings, Scrutiny};
 use tidegate::model::Digest;
 
 use crate::copy::{
-    INDEX, MANIFEST, assert_whole, client, descriptor, document, noise, path, push_image, run_well,
-    wanted,
+    INDEX, MANIFEST, assert_whole, client, descriptor, document, noise, path, push_image, request,
+    run, run_well, wanted,
 };
 use crate::registry::hub::plain;
 use crate::support::front::{Act, Front};
+use crate::support::listing::listing;
 
 const EMPTY: &[u8] = b"{}";
 
@@ -179,4 +181,41 @@ fn documents_of_these_tests_are_not_as_a_serialiser_writes_them() {
     let text = document(INDEX, &list(&[])).bytes;
     let again = serde_json::to_vec(&serde_json::from_slice::<Value>(&text).unwrap()).unwrap();
     assert_ne!(Digest::of(&text), Digest::of(&again));
+}
+
+/// Both sides keep lists of what they really hold, as zot and newer registries do.
+#[tokio::test]
+async fn between_registries_that_list_referrers_all_come_page_by_page_and_no_list_is_stored() {
+    let (dev, tst) = (plain(), plain());
+    let fronts = (listing(&dev, &dev), listing(&tst, &dev));
+    let (source, target) = (client(&fronts.0.authority), client(&fronts.1.authority));
+    let web = push_image(&source, "web", &[noise(1, 1000)]).await;
+    let mut about = Vec::new();
+    for name in ["signature", "attestation", "sbom"] {
+        about.push(push_artifact(&source, name, Some(&web), None).await);
+    }
+    // A signature of the SBOM.
+    about.push(push_artifact(&source, "sbom's", Some(&about[2]), None).await);
+    run_well(&source, &target, &[wanted("web", &web)]).await;
+    assert_whole(&target, &wanted("web", &web)).await;
+    for document in &about {
+        assert!(has(&target, document).await);
+    }
+    for (subject, n) in [(&web, 3), (&about[2], 1)] {
+        let lists = [&source, &target].map(async |hub: &RegistryClient| {
+            let listed = hub.referrers(&path("web"), &subject.digest).await.unwrap().unwrap();
+            listed.into_iter().map(|referrer| referrer.entry).collect::<Vec<_>>()
+        });
+        let [theirs, ours] = lists;
+        let (theirs, ours) = (theirs.await, ours.await);
+        assert_eq!((theirs.len(), &theirs), (n, &ours));
+        assert!(under_tag(&target, &tag_of(subject)).await.is_none());
+    }
+    assert!(fronts.0.seen("/referrers/").iter().any(|head| head.contains("?from=2")));
+    // What comes later is found when all is looked at.
+    let late = push_artifact(&source, "late", Some(&web), None).await;
+    let request = CopyRequest { scrutiny: Scrutiny::Everything, ..request(&[wanted("web", &web)]) };
+    let again = run(&source, &target, &request, &CopySettings::default()).await;
+    assert!(again.report.failed.is_empty(), "{:?}", again.report.failed);
+    assert!(has(&target, &late).await);
 }

@@ -8,5 +8,6 @@ pub(crate) mod git_fake;
 pub(crate) mod git_server;
 pub(crate) mod images;
 pub(crate) mod leftovers;
+pub(crate) mod listing;
 pub(crate) mod relay;
 pub(crate) mod socket;
