@@ -3,7 +3,8 @@
 //! In: a [`BlobCopy`]. Out: how it came there. Effect: reads the source, writes to the target.
 //!
 //! # Guarantees
-//! * The last bytes of a blob are sent only if all of them have the digest and the size.
+//! * The last bytes of a blob are sent only if all of them have the digest and the size; where none
+//!   are left to send, the target is told only then that this was all.
 //! * A blob larger than a part goes on from what the target acknowledged, after a failure as after
 //!   a kill.
 
@@ -221,6 +222,11 @@ impl<S: RegistryRead, T: RegistryRead + RegistryWrite> Wires<'_, S, T> {
                 let part = (n_left > 0).then_some(part);
                 let upload = sending.upload.clone();
                 let pumped = pump.last(n_left, &blob.digest, pieces);
+                if part.is_none() {
+                    // The target has every byte: no last one keeps it waiting while all is checked.
+                    ended((pumped.await, Ok(())))?;
+                    return self.target.finish_upload(upload, &blob.digest, part).await;
+                }
                 let finished = self.target.finish_upload(upload, &blob.digest, part);
                 return ended(join(pumped, finished).await);
             }

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tidegate::clients::registry::{RegistryErrorKind, RegistryOptions};
+use serde_json::json;
+use tidegate::clients::registry::{RegistryErrorKind, RegistryOptions, RegistryWrite as _};
 use tidegate::hub::copy::{CopyRequest, CopySettings, survey};
 
 use crate::copy::{
-    Copied, assert_whole, client, noise, path, push_image, push_index, request, run, run_well,
-    wanted,
+    Copied, MANIFEST, assert_whole, client, document, noise, path, push_image, push_index, request,
+    run, run_well, wanted,
 };
 use crate::registry::hub::{TestHub, free_port, plain};
 use crate::support::front::{Act, Front};
@@ -168,6 +169,34 @@ async fn other_bytes_for_a_digest_are_never_stored() {
     assert!(error.to_string().contains("other bytes"), "{error}");
     assert!(target.seen("PUT /v2/web/manifests").is_empty(), "no root without its blobs");
     drop(tst);
+}
+
+/// Nothing is left to send: no last bytes wait until all is checked.
+#[tokio::test]
+async fn a_target_that_has_every_byte_keeps_none_before_they_are_checked() {
+    let (dev, tst) = (plain(), plain());
+    let (source, front) = (client(&dev.authority), Front::new(&tst.authority, pass));
+    let digest = source.push_blob(&path("web"), b"abc".to_vec()).await.unwrap();
+    let config = source.push_blob(&path("web"), b"{}".to_vec()).await.unwrap();
+    let manifest = document(
+        MANIFEST,
+        &json!({ "schemaVersion": 2, "mediaType": MANIFEST,
+            "config": { "mediaType": "application/example", "digest": config, "size": 2 },
+            "layers": [{ "mediaType": "application/example", "digest": digest, "size": 0 }] }),
+    );
+    source.push_manifest(&path("web"), &manifest, None).await.unwrap();
+    let image = wanted("web", &manifest);
+    let request = request(std::slice::from_ref(&image));
+    let target = client(&front.authority);
+    let copied = run(&source, &target, &request, &CopySettings::default()).await;
+    let error = copied.report.failed.get(&image).unwrap();
+    assert_eq!(error.kind, RegistryErrorKind::Malformed, "{error}");
+    let finished = front.seen("PUT /v2/web/blobs/uploads/");
+    assert!(finished.iter().all(|head| !head.contains(&digest.hex())), "{finished:?}");
+    // One that is empty for good is copied as any other.
+    let empty = push_image(&source, "web", &[Vec::new()]).await;
+    run_well(&source, &target, &[wanted("web", &empty)]).await;
+    assert_whole(&target, &wanted("web", &empty)).await;
 }
 
 #[tokio::test]
