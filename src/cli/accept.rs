@@ -133,7 +133,8 @@ impl Seen {
         let title = format!("{subject} (a {} on {})", proposal.kind, tip.revision());
         writeln!(out, "{}", ctx.paint.tone(Tone::Strong, &one_line(&title)))?;
         writeln!(out, "  proposed by {}", one_line(&proposal.commit.author.who))?;
-        write_review(&review, &differing(&tip.listing, &new), ctx, out)?;
+        let files = differing(&tip.listing, &new);
+        write_review(&review, (&tip.environment, &files), ctx, out)?;
         let objects = self.desk.objects().map_err(|error| explain(&error))?;
         write_trust(&objects, tip, &new, ctx, out)
     }

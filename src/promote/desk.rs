@@ -20,10 +20,10 @@ use crate::promote::commit::{CommitDraft, Identity};
 use crate::promote::compose::{ComposeError, Listing, listing};
 use crate::promote::sign::{SignError, Signer};
 use crate::promote::tip::{Tip, TipError, find_anchor};
-use crate::reconcile::trust::ObjectsError;
 use crate::reconcile::trust::history::header;
 use crate::reconcile::trust::message::MessageError;
 use crate::reconcile::trust::verdict::Accepted;
+use crate::reconcile::trust::{DraftRequest, ObjectsError, Refusal, RevokedKeys};
 
 /// Work that could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,14 @@ pub enum DeskError {
     /// The message cannot be told apart.
     #[error("the commit's message cannot be used")]
     Message(#[source] MessageError),
+    /// What is to be made would be refused by the nodes.
+    #[error("{environment}: this does not count (rule {}): {}", refusal.rule.name(), refusal.reason)]
+    Foreseen {
+        /// The line.
+        environment: EnvironmentName,
+        /// Why.
+        refusal: Refusal,
+    },
     /// What was made would be refused by the nodes.
     #[error("the nodes would refuse the commit")]
     Refused(#[source] TipError),
@@ -258,6 +266,28 @@ impl Desk {
             draft.words.message(draft.kind, &tip.environment).map_err(DeskError::Message)?;
         let parents = std::iter::once(tip.commit).chain(draft.second).collect();
         self.sign(tree, parents, message)
+    }
+
+    /// Judges a draft on top of `tip` as the nodes will once the right people have signed it.
+    ///
+    /// # Errors
+    /// With what they would say, whoever signs it.
+    pub fn foresee(&self, tip: &Tip, draft: &Draft) -> Result<(), DeskError> {
+        let environment = &tip.environment;
+        let message = draft.words.message(draft.kind, environment).map_err(DeskError::Message)?;
+        let unsigned = CommitDraft {
+            tree: self.tree(&draft.listing)?,
+            parents: std::iter::once(tip.commit).chain(draft.second).collect(),
+            identity: Identity::new("nobody", "nobody"),
+            time: self.now,
+            message,
+        };
+        let (bytes, revoked) = (unsigned.payload(), RevokedKeys::default());
+        let (bytes, revoked) = (&bytes[..], &revoked);
+        let request = DraftRequest { environment, tip: tip.commit, bytes, revoked };
+        let foreseen = crate::reconcile::trust::draft(&self.objects()?, &request);
+        let refused = |refusal| DeskError::Foreseen { environment: environment.clone(), refusal };
+        foreseen.map(drop).map_err(refused)
     }
 
     /// Judges a commit on top of `tip` as the nodes will; gives who signed and approved it.

@@ -38,6 +38,8 @@ pub fn explain(error: &DeskError) -> CommandError {
         }
         DeskError::Tip(inner) => tip(inner, "the line itself is not in order"),
         DeskError::Refused(inner) => tip(inner, "nothing was pushed"),
+        DeskError::Foreseen { refusal, .. } => CommandError::refused(error.to_string())
+            .hint(format!("nothing was pushed: {}", refusal.remedy)),
         _ => CommandError::failed(error),
     }
 }

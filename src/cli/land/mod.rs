@@ -213,6 +213,7 @@ impl<'a> Landing<'a> {
         let failed = |error| CommandError::failed(&error);
         let new = files(&objects, &tip.environment, &draft.listing).map_err(failed)?;
         self.lint(&new)?;
+        self.desk.foresee(&tip, &draft).map_err(|error| explain(&error))?;
         let old = files(&objects, &tip.environment, &tip.listing).map_err(failed)?;
         let revision = tip.revision();
         let before = states(&old, &tip.environment, &revision);

@@ -19,7 +19,7 @@ use crate::promote::rules::RuleChange;
 use crate::promote::tip::Tip;
 use crate::reconcile::desired::rule::Target;
 use crate::reconcile::trust::Objects;
-use crate::reconcile::trust::kind::CommitKind;
+use crate::reconcile::trust::kind::{CommitKind, PathClass};
 use crate::reconcile::trust::policy::POLICY_BYTES_MAX;
 
 /// Files that are listed when no service changes.
@@ -74,7 +74,7 @@ pub(crate) fn write(
         let text = format!("  along comes {file}, which concerns other apps too");
         writeln!(out, "{}", ctx.paint.tone(Tone::Notice, &text))?;
     }
-    write_review(plan.review, &plan.draft.changed, ctx, out)
+    write_review(plan.review, (&plan.tip.environment, &plan.draft.changed), ctx, out)
 }
 
 /// Prints what changes, service by service and rule by rule.
@@ -83,7 +83,7 @@ pub(crate) fn write(
 /// When `out` cannot be written to.
 pub fn write_review(
     review: &Review,
-    files: &BTreeSet<String>,
+    (environment, files): (&EnvironmentName, &BTreeSet<String>),
     ctx: &Context,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
@@ -99,12 +99,18 @@ pub fn write_review(
         "  these files change:"
     };
     writeln!(out, "{head}")?;
-    for file in files.iter().take(FILES_SHOWN_MAX) {
+    let is_foreign = |path: &&String| PathClass::of(path, environment) == PathClass::Foreign;
+    let (foreign, read): (Vec<_>, Vec<_>) = files.iter().partition(is_foreign);
+    for file in read.iter().take(FILES_SHOWN_MAX) {
         writeln!(out, "    {}", one_line(file))?;
     }
-    let rest = files.len().saturating_sub(FILES_SHOWN_MAX);
+    let rest = read.len().saturating_sub(FILES_SHOWN_MAX);
     if rest > 0 {
         writeln!(out, "    and {rest} more")?;
+    }
+    if !foreign.is_empty() {
+        let n = foreign.len();
+        writeln!(out, "    and {n} of other environments, which {environment} never reads")?;
     }
     Ok(())
 }

@@ -42,6 +42,21 @@ async fn what_is_asked_wrongly_is_answered_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn what_no_signature_could_make_good_is_refused_before_anything_is_copied() {
+    let stage = Stage::new().await;
+    let older = stage.tip("dev");
+    stage.change("alice", "dev", PINS, &stage.pins("app1", 1), "app1 1.1.0");
+    stage.ok("bob", &["promote", "--to", "tst"]);
+    let stored = "data/docker/registry/v2/repositories/tst";
+    std::fs::remove_dir_all(stage.hub.dir.path().join(stored)).unwrap();
+    for more in ["--dry-run", "--quiet"] {
+        let args = ["promote", "--to", "tst", "--from-commit", &older, more];
+        refused(&stage, "bob", &args, 3, "took already");
+    }
+    assert!(!stage.has("tst", 0).await);
+}
+
+#[tokio::test]
 async fn a_clone_that_is_not_ready_pushes_nothing() {
     let stage = Stage::new().await;
     stage.change("alice", "dev", PINS, &stage.pins("app1", 1), "app1 1.1.0");
