@@ -6,8 +6,14 @@ use std::path::Path;
 #[expect(unreachable_pub, reason = "it is the library of the fuzz targets, too")]
 mod parsers;
 
-/// Mutations of each file: the fuzzers make millions, this keeps what they know true.
+/// Mutations of each file: the fuzzers make millions, this keeps what they know true. Where there is
+/// no fuzzer, `TIDEGATE_MUTATIONS=1000000` takes its place.
 const MUTATIONS: u64 = 400;
+
+fn n_mutations() -> u64 {
+    let asked = std::env::var("TIDEGATE_MUTATIONS").ok();
+    asked.map_or(MUTATIONS, |text| text.parse().unwrap())
+}
 
 fn mutated(bytes: &[u8], seed: u64) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
@@ -40,7 +46,7 @@ fn replay(target: &str, run: impl Fn(&[u8])) {
     for entry in std::fs::read_dir(corpus).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         run(&bytes);
-        for seed in 1..=MUTATIONS {
+        for seed in 1..=n_mutations() {
             run(&mutated(&bytes, seed));
         }
         n_files += 1;
