@@ -2,6 +2,9 @@
 
 use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
+use tidegate::model::managed::attributes;
+use tidegate::model::{Move, Thing};
+use tidegate::telemetry::Chain;
 
 use crate::compliance::debian;
 use crate::compliance::seven::{Fix, Row, all_seven};
@@ -136,6 +139,37 @@ fn what_fails_half_way_leaves_nothing() {
     let bob = host.fix(&rule("user", "user = \"bob\"")).unwrap();
     assert!(matches!(bob.result, FixResult::Failed { .. }), "{:?}", bob.result);
     assert_eq!((host.text("/etc/group"), host.text("/etc/passwd")), (groups, users));
+}
+
+/// A program of the host that does this instead.
+fn stand_in(host: &Host, path: &str, script: &str) {
+    std::fs::remove_file(host.path(path)).unwrap();
+    std::fs::write(host.path(path), format!("#!/bin/sh\n{script}\n")).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(host.path(path), executable).unwrap();
+}
+
+#[test]
+fn a_table_that_cannot_be_read_is_an_error_and_not_an_empty_one() {
+    // A group of theirs alone would go with a user.
+    let host = with_alice();
+    stand_in(&host, "/usr/sbin/userdel", "truncate --size 17M /etc/group");
+    stand_in(&host, "/usr/sbin/groupdel", "touch /canary");
+    let record = host.fix(&rule("user", "user = \"alice\"\nstate = \"absent\"")).unwrap();
+    let FixResult::Failed { reason } = record.result else { panic!("{record:?}") };
+    assert!(reason.contains("is larger than"), "{reason}");
+    // A group that is not seen would be made a second time.
+    let host = with_alice();
+    stand_in(&host, "/usr/sbin/useradd", "truncate --size 17M /etc/group");
+    stand_in(&host, "/usr/sbin/groupadd", "touch /canary");
+    let new = |name: &str| Move {
+        thing: Thing::User { name: name.to_owned() },
+        before: None,
+        after: Some(attributes([("uid", "2000"), ("gid", "1000"), ("group", "alice")])),
+    };
+    let error = host.root().manage(&[new("bob"), new("carol")]).unwrap_err();
+    assert!(Chain(&error).to_string().contains("is larger than"), "{error}");
+    assert!(!host.path("/canary").exists());
 }
 
 #[test]

@@ -19,13 +19,13 @@ impl HostRoot {
 
     pub(super) fn move_account(&self, change: &Move) -> Result<(), HostError> {
         let done = match &change.thing {
-            Thing::User { name } => self.move_user(name, change),
+            Thing::User { name } => self.move_user(name, change)?,
             Thing::Group { name } => self.move_group(name, change),
             Thing::Member { name, group } => {
                 let flag = if change.after.is_some() { "--add" } else { "--delete" };
                 self.tell(&["gpasswd", flag, name, group])
             }
-            Thing::Package { .. } | Thing::Unit { .. } => Ok(()),
+            _ => Ok(()),
         };
         done.map_err(cannot(format!("changing {}", change.thing)))
     }
@@ -34,27 +34,13 @@ impl HostRoot {
         self.run_well(Program::changing(argv)).map(drop)
     }
 
-    fn move_user(&self, name: &str, change: &Move) -> Result<(), ProcessError> {
-        let groups = |side: &Attributes| {
-            let tables = self.account_tables().unwrap_or_default();
-            let group = side.get("group").cloned().unwrap_or_default();
-            tables.group(&group).is_none().then_some(group).filter(|group| !group.is_empty())
-        };
-        match (&change.before, &change.after) {
+    /// What its programs said; or else the tables could not be read, and nothing is guessed.
+    fn move_user(&self, name: &str, change: &Move) -> Result<Result<(), ProcessError>, HostError> {
+        Ok(match (&change.before, &change.after) {
             (None, Some(after)) => {
-                let own = groups(after);
-                if let (Some(group), Some(gid)) = (&own, after.get("gid")) {
-                    self.tell(&["groupadd", "--gid", gid, group])?;
-                }
-                let options = user_options(None, after);
-                let options: Vec<&str> = options.iter().map(String::as_str).collect();
-                let made = ["useradd", "--no-create-home", "--no-user-group"];
-                self.tell(&[&made[..], &options, &[name]].concat()).map_err(|error| {
-                    let Some(group) = own else { return error };
-                    let Err(back) = self.tell(&["groupdel", &group]) else { return error };
-                    let words = format!("{error}; and group {group} was left: {back}");
-                    ProcessError::Failed { program: "useradd".to_owned(), words }
-                })
+                let group = after.get("group").filter(|group| !group.is_empty());
+                let tables = self.account_tables()?;
+                self.add_user(name, after, group.filter(|group| tables.group(group).is_none()))
             }
             (Some(before), Some(after)) => {
                 let options = user_options(Some(before), after);
@@ -62,16 +48,39 @@ impl HostRoot {
                 self.tell(&[&["usermod"][..], &options, &[name]].concat())
             }
             (Some(before), None) => {
-                self.tell(&["userdel", name])?;
+                if let Err(error) = self.tell(&["userdel", name]) {
+                    return Ok(Err(error));
+                }
                 // Where userdel leaves a user's own group, it goes too, unless others are in it.
                 let own = before.get("group").is_some_and(|group| group == name);
-                if own && self.account_tables().is_ok_and(|tables| tables.is_unused(name)) {
-                    self.tell(&["groupdel", name])?;
+                if own && self.account_tables()?.is_unused(name) {
+                    return Ok(self.tell(&["groupdel", name]));
                 }
                 Ok(())
             }
             (None, None) => Ok(()),
+        })
+    }
+
+    /// Makes a user, after the group of their own where there is none yet.
+    fn add_user(
+        &self,
+        name: &str,
+        after: &Attributes,
+        own: Option<&String>,
+    ) -> Result<(), ProcessError> {
+        if let (Some(group), Some(gid)) = (own, after.get("gid")) {
+            self.tell(&["groupadd", "--gid", gid, group])?;
         }
+        let options = user_options(None, after);
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let made = ["useradd", "--no-create-home", "--no-user-group"];
+        self.tell(&[&made[..], &options, &[name]].concat()).map_err(|error| {
+            let Some(group) = own else { return error };
+            let Err(back) = self.tell(&["groupdel", group]) else { return error };
+            let words = format!("{error}; and group {group} was left: {back}");
+            ProcessError::Failed { program: "useradd".to_owned(), words }
+        })
     }
 
     fn move_group(&self, name: &str, change: &Move) -> Result<(), ProcessError> {
@@ -124,6 +133,6 @@ pub(super) fn account(tables: &AccountTables, thing: &Thing) -> Option<Attribute
         Thing::Member { name, group } => {
             tables.group(group)?.members.contains(name).then(Attributes::new)
         }
-        Thing::Package { .. } | Thing::Unit { .. } => None,
+        _ => None,
     }
 }
