@@ -21,8 +21,8 @@ use crate::model::{Digest, HostPath, Move, PathState, Permissions};
 const SCHEMA: &str = "tidegate.fix/1";
 /// Records that are kept.
 const RECORDS_MAX: usize = 500;
-/// A record names its contents by digest; this is plenty.
-const RECORD_BYTES_MAX: u64 = 1024 * 1024;
+/// A record names its contents by digest: that of a whole archive, with the longest of paths.
+const RECORD_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// One fix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +155,9 @@ impl FixRecords {
     pub fn save(&self, record: &FixRecord) -> Result<(), HostError> {
         let path = self.folder.join(&record.id).join("record.json");
         let text = serde_json::to_vec_pretty(record).unwrap_or_default();
+        if text.len() as u64 > RECORD_BYTES_MAX {
+            return Err(HostError::TooLarge { path, bytes_max: RECORD_BYTES_MAX });
+        }
         write_durable(&path, &text)
     }
 

@@ -50,6 +50,31 @@ impl HostPath {
         Some((Self(folder.to_owned()), name))
     }
 
+    /// What lies below it at a relative path; itself for the empty one.
+    pub fn below(&self, inner: &str) -> Option<Self> {
+        match inner {
+            "" => Some(self.clone()),
+            _ => format!("{}/{inner}", self.0.trim_end_matches('/')).parse().ok(),
+        }
+    }
+
+    /// What a link here that says `to` names, where that can be said without looking.
+    pub fn beside(&self, to: &str) -> Option<Self> {
+        let mut steps: Vec<&str> = Vec::new();
+        let (folder, _) = self.split()?;
+        if !to.starts_with('/') {
+            steps.extend(folder.steps());
+        }
+        for step in to.split('/') {
+            match step {
+                "" | "." => {}
+                ".." => drop(steps.pop()),
+                step => steps.push(step),
+            }
+        }
+        format!("/{}", steps.join("/")).parse().ok()
+    }
+
     /// Whether the host would be gone without it: such a path is never removed or replaced.
     pub fn is_kept(&self) -> bool {
         KEPT.contains(&self.0.as_str())

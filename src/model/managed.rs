@@ -79,6 +79,16 @@ pub enum Thing {
         /// The group.
         group: String,
     },
+    /// A module of the kernel that is loaded.
+    Module {
+        /// As the kernel names it.
+        name: String,
+    },
+    /// What is mounted at a path: `source`, `type`, `options`.
+    Mount {
+        /// The path.
+        name: String,
+    },
 }
 
 impl Thing {
@@ -89,7 +99,9 @@ impl Thing {
             | Self::Unit { name }
             | Self::User { name }
             | Self::Group { name }
-            | Self::Member { name, .. } => name,
+            | Self::Member { name, .. }
+            | Self::Module { name }
+            | Self::Mount { name } => name,
         }
     }
 }
@@ -102,6 +114,8 @@ impl fmt::Display for Thing {
             Self::User { name } => write!(f, "user {name}"),
             Self::Group { name } => write!(f, "group {name}"),
             Self::Member { name, group } => write!(f, "user {name} in group {group}"),
+            Self::Module { name } => write!(f, "kernel module {name}"),
+            Self::Mount { name } => write!(f, "mount {name}"),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! In: text. Out: types that can only hold what the design allows. Pure.
 
 pub mod accounts;
+pub mod archive;
 pub mod check_schedule;
 pub mod commit;
 pub mod cron;
@@ -14,6 +15,7 @@ pub mod host_path;
 pub mod image;
 pub mod managed;
 pub mod mode;
+pub mod mounts;
 pub mod names;
 pub mod objects;
 pub mod path_state;
@@ -34,6 +36,7 @@ pub use host_path::HostPath;
 pub use image::{Hub, ImageReference, RepositoryPath};
 pub use managed::{Attributes, Move, Offer, PackageManager, Thing};
 pub use mode::Mode;
+pub use mounts::MountSeen;
 pub use names::{
     AppName, ConfigName, ContainerName, EnvironmentName, Instance, NetworkName, NodeName, RuleName,
     RulesetName, ServiceName, VolumeName,

@@ -1,85 +1,50 @@
 //! Users and groups of /etc/passwd and /etc/group.
 
-use std::collections::BTreeMap;
-
-use crate::clients::host::{HostError, HostRoot};
+use crate::clients::host::HostRoot;
 use crate::compliance::facts::{FactValue, Facts, Known, Row};
-use crate::reconcile::desired::rule::kind::Principal;
-
-const BYTES_MAX: u64 = 16 * 1024 * 1024;
+use crate::model::{GroupEntry, UserEntry};
+use crate::telemetry::Chain;
 
 /// Learns both.
 pub(super) fn learn(host: &HostRoot, facts: &mut Facts) {
-    let rows = |path: &str, row: fn(&[&str]) -> Option<Row>| match host.text(path, BYTES_MAX) {
-        Ok(Some(text)) => {
-            let fields = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
-            Known::Rows(fields.filter_map(|fields| row(&fields)).collect())
+    match host.account_tables() {
+        Ok(tables) => {
+            facts.learn("user", rows("/etc/passwd", tables.users.iter().map(user)));
+            facts.learn("group", rows("/etc/group", tables.groups.iter().map(group)));
         }
-        Ok(None) => Known::Missing(format!("there is no {path}")),
-        Err(error) => Known::Missing(error.to_string()),
-    };
-    facts.learn("user", rows("/etc/passwd", user));
-    facts.learn("group", rows("/etc/group", group));
-}
-
-fn user(fields: &[&str]) -> Option<Row> {
-    let [name, _, uid, gid, _, home, shell] = fields else { return None };
-    Some(Row(vec![
-        ("name", FactValue::text(name)),
-        ("uid", FactValue::Number(uid.parse().ok()?)),
-        ("gid", FactValue::Number(gid.parse().ok()?)),
-        ("home", FactValue::text(home)),
-        ("shell", FactValue::text(shell)),
-    ]))
-}
-
-fn group(fields: &[&str]) -> Option<Row> {
-    let [name, _, gid, members] = fields else { return None };
-    Some(Row(vec![
-        ("name", FactValue::text(name)),
-        ("gid", FactValue::Number(gid.parse().ok()?)),
-        ("members", FactValue::text(members)),
-    ]))
-}
-
-/// Numbers of users and groups by name.
-#[derive(Debug, Clone, Default)]
-pub struct Accounts {
-    users: BTreeMap<String, u32>,
-    groups: BTreeMap<String, u32>,
-}
-
-impl Accounts {
-    /// Reads the host's.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub fn read(host: &HostRoot) -> Result<Self, HostError> {
-        let read = |path: &str| -> Result<BTreeMap<String, u32>, HostError> {
-            let text = host.text(path, BYTES_MAX)?.unwrap_or_default();
-            let one = |line: &str| {
-                let mut fields = line.split(':');
-                Some((fields.next()?.to_owned(), fields.nth(1)?.parse().ok()?))
-            };
-            Ok(text.lines().filter_map(one).collect())
-        };
-        Ok(Self { users: read("/etc/passwd")?, groups: read("/etc/group")? })
-    }
-
-    /// A user's number; none if there is no such user. `root` is known everywhere.
-    pub fn user(&self, principal: &Principal) -> Option<u32> {
-        number(principal, &self.users)
-    }
-
-    /// A group's number.
-    pub fn group(&self, principal: &Principal) -> Option<u32> {
-        number(principal, &self.groups)
+        Err(error) => {
+            for name in ["user", "group"] {
+                facts.learn(name, Known::Missing(Chain(&error).to_string()));
+            }
+        }
     }
 }
 
-fn number(principal: &Principal, known: &BTreeMap<String, u32>) -> Option<u32> {
-    match principal {
-        Principal::Id(id) => Some(*id),
-        Principal::Name(name) => known.get(name).copied().or((name == "root").then_some(0)),
+/// A host without any was not looked at whole.
+fn rows(path: &str, rows: impl Iterator<Item = Row>) -> Known {
+    let rows: Vec<Row> = rows.collect();
+    if rows.is_empty() {
+        Known::Missing(format!("there is nobody in {path}"))
+    } else {
+        Known::Rows(rows)
     }
+}
+
+fn user(user: &UserEntry) -> Row {
+    Row(vec![
+        ("name", FactValue::text(&user.name)),
+        ("uid", FactValue::count(user.uid)),
+        ("gid", FactValue::count(user.gid)),
+        ("home", FactValue::text(&user.home)),
+        ("shell", FactValue::text(&user.shell)),
+    ])
+}
+
+fn group(group: &GroupEntry) -> Row {
+    let members: Vec<&str> = group.members.iter().map(String::as_str).collect();
+    Row(vec![
+        ("name", FactValue::text(&group.name)),
+        ("gid", FactValue::count(group.gid)),
+        ("members", FactValue::text(members.join(","))),
+    ])
 }

@@ -2,6 +2,7 @@
 
 use crate::clients::host::HostRoot;
 use crate::compliance::facts::{FactValue, Known, Row};
+use crate::model::mounts::unescaped;
 
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 
@@ -45,11 +46,4 @@ fn row(host: &HostRoot, line: &str) -> Option<Row> {
         values.push(("used_percent", FactValue::count(percent)));
     }
     Some(Row(values))
-}
-
-/// Blanks in a mount's path stand as octal digits.
-fn unescaped(text: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }

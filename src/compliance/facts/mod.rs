@@ -16,7 +16,6 @@ mod packages;
 mod system;
 mod units;
 
-pub use accounts::Accounts;
 pub use collect::{FactCache, Wanted, collect};
 pub use engine::learn_stock;
 

@@ -9,6 +9,7 @@
 
 mod text;
 mod account;
+mod archive;
 mod authorized_key;
 mod container;
 mod dangling;
@@ -19,7 +20,9 @@ mod file_absent;
 mod file_line;
 mod forbidden_image;
 mod hub_login;
+mod kernel_module;
 mod key_value;
+mod mount;
 mod owned;
 mod package;
 mod seen;
@@ -29,13 +32,18 @@ mod systemd_unit;
 mod time;
 mod unmanaged_container;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::compliance::change::Change;
-use crate::compliance::facts::{Accounts, Facts, Known, Row};
+use crate::compliance::facts::{Facts, Known, Row};
+pub use crate::compliance::kind::archive::{ArchiveSight, MemberSeen};
 pub use crate::compliance::kind::authorized_key::{KeysSight, keys_paths};
 pub use crate::compliance::kind::dropin::SudoersSight;
 pub use crate::compliance::kind::hub_login::{ACCEPTED, NO_ANSWER};
+pub use crate::compliance::kind::kernel_module::{ModuleSight, own_paths};
+pub use crate::compliance::kind::mount::MountSight;
 pub use crate::compliance::kind::package::{
     PackageOrder, PackageSight, choose, order, order_vulnerable,
 };
@@ -45,12 +53,12 @@ pub use crate::compliance::kind::systemd_unit::UnitSight;
 pub use crate::compliance::kind::time::{TIME_SERVICES, TimeSight, zone_path};
 use crate::model::AccountTables;
 use crate::model::HostPath;
-use crate::model::PathState;
 use crate::model::seen::{CertificateSeen, Listener, ProcessSeen};
+use crate::model::{PathState, Permissions};
 use crate::reconcile::desired::DesiredState;
 use crate::reconcile::desired::rule::kind::{
-    CertificateRule, CommandRule, DropInRule, PackageRule, PackageVulnerableRule, ProcessRule,
-    Protocol, SysctlRule, TimeRule,
+    ArchiveRule, CertificateRule, CommandRule, DropInRule, KernelModuleRule, MountRule,
+    PackageRule, PackageVulnerableRule, ProcessRule, Protocol, SysctlRule, TimeRule,
 };
 use crate::reconcile::desired::rule::{RuleId, RuleKind, Target};
 
@@ -62,11 +70,23 @@ pub struct Sight<'a> {
     /// Folders that are missing on the way to it, outermost first.
     pub missing: Vec<HostPath>,
     /// Users and groups.
-    pub accounts: &'a Accounts,
+    pub accounts: &'a AccountTables,
     /// User and group of what is made without saying whose it is.
     pub creator: (u32, u32),
     /// The rule.
     pub id: &'a RuleId,
+}
+
+/// Files of a folder that a program reads whole, such as sysctl.d, by their names there.
+pub type Confs = BTreeMap<String, Conf>;
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conf {
+    /// Where it lies.
+    pub path: String,
+    /// What it says.
+    pub text: String,
 }
 
 /// What a rule of some kind sees.
@@ -75,7 +95,7 @@ pub enum View<'a> {
     /// A path.
     Path(Sight<'a>),
     /// A kernel parameter.
-    Sysctl(SysctlSight),
+    Sysctl(SysctlSight<'a>),
     /// A package.
     Package(PackageSight),
     /// A unit.
@@ -106,6 +126,12 @@ pub enum View<'a> {
     },
     /// What a program said.
     Command(Answer),
+    /// A kernel module; none where the kernel loads none.
+    Module(Option<ModuleSight<'a>>),
+    /// A mount.
+    Mount(Box<MountSight<'a>>),
+    /// An archive's members.
+    Archive(ArchiveSight<'a>),
     /// Facts.
     Facts(FactSight<'a>),
 }
@@ -181,6 +207,12 @@ pub enum Need<'a> {
     Certificate(&'a CertificateRule),
     /// A program's answer.
     Command(&'a CommandRule),
+    /// A kernel module.
+    Module(&'a KernelModuleRule),
+    /// A mount.
+    Mount(&'a MountRule),
+    /// An archive's members.
+    Archive(&'a ArchiveRule),
 }
 
 /// What this rule has to see.
@@ -210,6 +242,9 @@ pub fn need(kind: &RuleKind) -> Need<'_> {
         RuleKind::ListeningPort(rule) => Need::Listeners(rule.protocol),
         RuleKind::Certificate(rule) => Need::Certificate(rule),
         RuleKind::Command(rule) => Need::Command(rule),
+        RuleKind::KernelModule(rule) => Need::Module(rule),
+        RuleKind::Mount(rule) => Need::Mount(rule),
+        RuleKind::Archive(rule) => Need::Archive(rule),
     }
 }
 
@@ -256,6 +291,11 @@ pub fn judge(kind: &RuleKind, view: &View<'_>) -> Judgement {
             seen::judge_certificate(rule, seen.as_ref(), *now)
         }
         (RuleKind::Command(rule), View::Command(answer)) => seen::judge_command(rule, answer),
+        (RuleKind::KernelModule(rule), View::Module(sight)) => {
+            kernel_module::judge(rule, sight.as_ref())
+        }
+        (RuleKind::Mount(rule), View::Mount(sight)) => mount::judge(rule, sight),
+        (RuleKind::Archive(rule), View::Archive(sight)) => archive::judge(rule, sight),
         _ => Judgement::Error { reason: "it was not looked at".to_owned() },
     }
 }
@@ -286,16 +326,21 @@ impl<'a> FactSight<'a> {
 impl Sight<'_> {
     /// The step that makes `after` of what is there, after those that make missing folders.
     fn change(&self, path: &HostPath, after: PathState) -> Vec<Change> {
+        let mut changes = self.made_folders();
+        let before = self.state.clone();
+        changes.push(Change::Path { path: path.clone(), before, after });
+        changes
+    }
+
+    /// The steps that make the folders that are missing.
+    fn made_folders(&self) -> Vec<Change> {
         let (uid, gid) = self.creator;
-        let owned = crate::model::Permissions { mode: 0o755, uid, gid };
+        let owned = Permissions { mode: 0o755, uid, gid };
         let made = |folder: &HostPath| Change::Path {
             path: folder.clone(),
             before: PathState::Absent,
             after: PathState::Directory { owned },
         };
-        let mut changes: Vec<Change> = self.missing.iter().map(made).collect();
-        let before = self.state.clone();
-        changes.push(Change::Path { path: path.clone(), before, after });
-        changes
+        self.missing.iter().map(made).collect()
     }
 }

@@ -1,8 +1,8 @@
 //! Mode and owner, which several kinds want.
 
 use crate::compliance::kind::Sight;
-use crate::model::Permissions;
-use crate::reconcile::desired::rule::kind::Access;
+use crate::model::{AccountTables, Permissions};
+use crate::reconcile::desired::rule::kind::{Access, Principal};
 
 /// What mode and owner should be: as wanted, else as they are, else as new things are.
 pub(super) fn wanted(
@@ -16,16 +16,35 @@ pub(super) fn wanted(
     let uid = match &access.owner {
         None => base.uid,
         Some(user) => {
-            sight.accounts.user(user).ok_or_else(|| format!("there is no user {user} here"))?
+            uid_of(user, sight.accounts).ok_or_else(|| format!("there is no user {user} here"))?
         }
     };
     let gid = match &access.group {
         None => base.gid,
-        Some(group) => {
-            sight.accounts.group(group).ok_or_else(|| format!("there is no group {group} here"))?
-        }
+        Some(group) => gid_of(group, sight.accounts)
+            .ok_or_else(|| format!("there is no group {group} here"))?,
     };
     Ok(Permissions { mode: access.mode.unwrap_or(base.mode), uid, gid })
+}
+
+/// A user's number; none if there is no such user. `root` is known everywhere.
+fn uid_of(user: &Principal, tables: &AccountTables) -> Option<u32> {
+    match user {
+        Principal::Id(id) => Some(*id),
+        Principal::Name(name) => tables.user(name).map(|user| user.uid).or(root(name)),
+    }
+}
+
+/// A group's number.
+fn gid_of(group: &Principal, tables: &AccountTables) -> Option<u32> {
+    match group {
+        Principal::Id(id) => Some(*id),
+        Principal::Name(name) => tables.group(name).map(|group| group.gid).or(root(name)),
+    }
+}
+
+fn root(name: &str) -> Option<u32> {
+    (name == "root").then_some(0)
 }
 
 /// What is wanted of mode and owner and is not so: expected, actual.

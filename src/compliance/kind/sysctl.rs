@@ -1,23 +1,22 @@
 //! `sysctl`: a kernel parameter, now and after the next boot.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::compliance::change::Change;
-use crate::compliance::kind::Judgement;
+use crate::compliance::kind::{Confs, Judgement};
 use crate::model::{HostPath, PathState, Permissions};
 use crate::reconcile::desired::rule::kind::SysctlRule;
 
 /// What a rule sees of a kernel parameter.
 #[derive(Debug)]
-pub struct SysctlSight {
+pub struct SysctlSight<'a> {
     /// What the kernel says, white space as single blanks; none if it has no such parameter.
     pub live: Option<String>,
     /// Files that set parameters at boot, by their name there: the last by name wins, as
     /// sysctl.d(5) has it; /etc/sysctl.conf comes after all.
-    pub boot: BTreeMap<String, String>,
+    pub boot: &'a Confs,
     /// /etc/sysctl.conf.
-    pub last: String,
+    pub last: &'a str,
     /// The file of ours.
     pub own: PathState,
     /// Folders that are missing on the way to it.
@@ -32,7 +31,7 @@ pub fn own_path(rule: &SysctlRule) -> Option<HostPath> {
 }
 
 /// Judges it.
-pub(crate) fn judge(rule: &SysctlRule, sight: &SysctlSight) -> Judgement {
+pub(crate) fn judge(rule: &SysctlRule, sight: &SysctlSight<'_>) -> Judgement {
     let SysctlRule { key, value } = rule;
     let Some(live) = &sight.live else {
         return Judgement::NotApplicable { reason: format!("this kernel has no `{key}`") };
@@ -66,10 +65,10 @@ pub(crate) fn judge(rule: &SysctlRule, sight: &SysctlSight) -> Judgement {
     }
 }
 
-impl SysctlSight {
+impl SysctlSight<'_> {
     /// What files set the parameter to at boot.
     fn at_boot(&self, key: &str) -> Option<String> {
-        let files = self.boot.values().chain([&self.last]);
+        let files = self.boot.values().map(|conf| conf.text.as_str()).chain([self.last]);
         files.filter_map(|text| set_in(text, key)).next_back()
     }
 

@@ -6,19 +6,21 @@
 //! * What several rules need is looked at once a check, and only if one of them needs it.
 //! * Package managers are asked what they would do only where something is about to be mended.
 
+mod confs;
 mod looked;
 mod package;
-mod sysctl;
+mod places;
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
-use crate::clients::host::{HostError, HostRoot, Units};
-use crate::compliance::facts::{Accounts, Facts};
+use crate::clients::host::{HostError, HostRoot, Modules, Units};
+use crate::compliance::facts::Facts;
 use crate::compliance::kind::{self, FactSight, Need, Sight, UnitSight, View};
+use crate::compliance::see::confs::{ModuleConfs, Sysctls};
 use crate::compliance::see::package::Packages;
 use crate::model::seen::{Listener, ProcessSeen};
-use crate::model::{AccountTables, HostPath, PathState};
+use crate::model::{AccountTables, HostPath, MountSeen, PathState};
 use crate::reconcile::desired::DesiredState;
 use crate::reconcile::desired::rule::{Rule, RuleId};
 use crate::telemetry::Chain;
@@ -54,13 +56,16 @@ pub struct CheckInput<'a> {
 #[derive(Debug)]
 pub struct Eyes<'a> {
     input: CheckInput<'a>,
-    accounts: Once<Accounts>,
     tables: Once<AccountTables>,
     packages: Once<Option<Packages>>,
     units: Once<Option<Units>>,
     processes: Once<Vec<ProcessSeen>>,
     tcp: Once<Vec<Listener>>,
     udp: Once<Vec<Listener>>,
+    sysctls: Once<Sysctls>,
+    modules: Once<Option<Modules>>,
+    module_confs: Once<ModuleConfs>,
+    mounts: Once<Vec<MountSeen>>,
 }
 
 type Once<T> = OnceCell<Result<T, String>>;
@@ -70,13 +75,16 @@ impl<'a> Eyes<'a> {
     pub fn new(input: CheckInput<'a>) -> Self {
         Self {
             input,
-            accounts: OnceCell::new(),
             tables: OnceCell::new(),
             packages: OnceCell::new(),
             units: OnceCell::new(),
             processes: OnceCell::new(),
             tcp: OnceCell::new(),
             udp: OnceCell::new(),
+            sysctls: OnceCell::new(),
+            modules: OnceCell::new(),
+            module_confs: OnceCell::new(),
+            mounts: OnceCell::new(),
         }
     }
 
@@ -88,9 +96,7 @@ impl<'a> Eyes<'a> {
         let CheckInput { desired, facts, host, .. } = self.input;
         match kind::need(&rule.kind) {
             Need::Path(path) => self.sight(path, &rule.id).map(View::Path),
-            Need::Sysctl(rule) => {
-                sysctl::see(host, rule, creator()).map(View::Sysctl).map_err(said)
-            }
+            Need::Sysctl(rule) => self.sysctl(rule).map(View::Sysctl),
             Need::Package(rule) => self
                 .package(&rule.package, |manager, installed| kind::order(rule, manager, installed)),
             Need::Vulnerable(rule) => self.package(&rule.package, |manager, installed| {
@@ -112,11 +118,14 @@ impl<'a> Eyes<'a> {
             Need::Listeners(protocol) => self.listeners(protocol),
             Need::Certificate(rule) => self.certificate(rule),
             Need::Command(rule) => Ok(View::Command(self.command(rule))),
+            Need::Module(module) => self.module(module, &rule.id).map(View::Module),
+            Need::Mount(mount) => self.mount(mount, &rule.id).map(Box::new).map(View::Mount),
+            Need::Archive(archive) => self.archive(archive, &rule.id).map(View::Archive),
         }
     }
 
     fn sight<'b>(&'b self, path: &HostPath, id: &'b RuleId) -> Result<Sight<'b>, String> {
-        let accounts = once(&self.accounts, || Accounts::read(self.input.host))?;
+        let accounts = self.tables()?;
         let (state, missing) = look(self.input.host, path).map_err(said)?;
         Ok(Sight { state, missing, accounts, creator: creator(), id })
     }

@@ -65,10 +65,10 @@ impl Stage {
         Self { dir }
     }
 
-    pub(crate) fn commit(&self, path: &str, text: &str) {
+    pub(crate) fn commit(&self, path: &str, content: &(impl AsRef<[u8]> + ?Sized)) {
         let repo = self.dir.path().join("repo");
         fs::create_dir_all(repo.join(path).parent().unwrap()).unwrap();
-        fs::write(repo.join(path), text).unwrap();
+        fs::write(repo.join(path), content).unwrap();
         for args in [&["add", "."][..], &["commit", "--quiet", "--message", "rules"]] {
             let mut git = std::process::Command::new("git");
             git.current_dir(&repo).args(["-c", "user.name=alice", "-c", "commit.gpgsign=false"]);

@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+pub(crate) mod archives;
 pub(crate) mod cli;
 mod debian;
 mod engine;
@@ -10,6 +11,8 @@ mod hostile;
 mod images;
 mod kinds;
 mod looks;
+mod modules;
+mod mounts;
 mod packages;
 mod safety;
 mod seven;

@@ -96,6 +96,9 @@ fn without_privilege(host: &Host, Row { kind, lines, fix, .. }: &Row, before: &E
     let commands: Vec<&String> = host.commands.iter().collect();
     let policy = format!("[policy]\nfixes = [\"{kind}\"]\ncommands = {commands:?}\n");
     let stage = Stage::on(tempfile::tempdir().unwrap(), &host.path("/"), &policy);
+    for (name, content) in &host.files {
+        stage.commit(&format!("rulesets/it/linux.files/{name}"), content);
+    }
     stage.commit("rulesets/it/linux.toml", &rule(kind, lines));
     everybody(stage.dir.path());
     let checked = json(&stage.as_nobody(&["check", "--rule", "it.linux/a", "-o", "json"]));

@@ -1,6 +1,6 @@
 //! A folder as the host, rules as a ruleset writes them, and what comes of both.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -23,6 +23,8 @@ pub(crate) struct Host {
     pub(crate) allowed: BTreeSet<String>,
     /// Programs that rules may run.
     pub(crate) commands: BTreeSet<String>,
+    /// Files beside the rules.
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
 }
 
 impl Default for Host {
@@ -35,7 +37,7 @@ impl Default for Host {
             fs::set_permissions(dir.path().join(folder), open).unwrap();
         }
         let allowed = KINDS.iter().map(|keys| keys.name.to_owned()).collect();
-        Self { dir, allowed, commands: BTreeSet::new() }
+        Self { dir, allowed, commands: BTreeSet::new(), files: BTreeMap::new() }
             .with("/etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n")
             .with("/etc/passwd", "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home:/bin/sh\n")
             .with("/etc/group", "root:x:0:\nalice:x:1000:\n")
@@ -79,8 +81,11 @@ impl Host {
 
     /// What a ruleset with these rules comes to.
     pub(crate) fn check(&self, rules: &str) -> Vec<Checked> {
-        let state = rules_of(rules);
-        self.check_state(&state)
+        let files = self.files.iter();
+        let repo = files.fold(Repo::default().web(""), |repo, (name, content)| {
+            repo.with(&format!("rulesets/it.files/{name}"), content)
+        });
+        self.check_state(&repo.with("rulesets/it.toml", rules).state())
     }
 
     pub(crate) fn check_state(&self, state: &DesiredState) -> Vec<Checked> {

@@ -19,7 +19,8 @@ fn findings(example: &str) -> String {
     let repo = Repo::default()
         .with("tidegate.toml", apps)
         .with("rulesets/words.toml", vars)
-        .with("services/files/app.conf", "workers = 2\n");
+        .with("services/files/app.conf", "workers = 2\n")
+        .with("rulesets/it/site.files/site.tar", crate::compliance::archives::site());
     let first = example.lines().next().unwrap_or_default();
     let file = first.strip_prefix("# ").filter(|path| path.contains(".toml"));
     let base = "environment = [\"DEBUG=1\"]";

@@ -1,4 +1,4 @@
-//! Things that programs of the host look after: packages, units, accounts.
+//! Things that programs of the host look after: packages, units, accounts, modules, mounts.
 //!
 //! In: [`Move`]s. Out: what is so of a thing. Effect: runs those programs.
 //!
@@ -11,8 +11,12 @@ mod package;
 mod account;
 mod apt;
 mod dnf;
+mod module;
+mod mount;
 mod unit;
 
+pub use module::Modules;
+pub use mount::is_type;
 pub use package::InstalledPackage;
 pub use unit::Units;
 
@@ -44,6 +48,14 @@ impl HostRoot {
             Thing::Unit { .. } => {
                 return things.map(|thing| self.unit(thing.name())).collect();
             }
+            Thing::Module { .. } => {
+                let loaded = self.loaded()?.unwrap_or_default();
+                let is = |thing: &Thing| loaded.contains(thing.name()).then(Attributes::new);
+                things.map(is).collect()
+            }
+            Thing::Mount { .. } => {
+                return moves.iter().map(|change| self.mounted(change)).collect();
+            }
             Thing::User { .. } | Thing::Group { .. } | Thing::Member { .. } => {
                 let tables = self.account_tables()?;
                 things.map(|thing| account::account(&tables, thing)).collect()
@@ -56,6 +68,8 @@ impl HostRoot {
         match &first.thing {
             Thing::Package { manager, .. } => self.move_packages(*manager, moves),
             Thing::Unit { .. } => moves.iter().try_for_each(|change| self.move_unit(change)),
+            Thing::Module { .. } => moves.iter().try_for_each(|change| self.move_module(change)),
+            Thing::Mount { .. } => moves.iter().try_for_each(|change| self.move_mount(change)),
             Thing::User { .. } | Thing::Group { .. } | Thing::Member { .. } => {
                 moves.iter().try_for_each(|change| self.move_account(change))
             }

@@ -53,7 +53,7 @@ impl HostRoot {
                 PathState::File { content, .. } => {
                     return Ok(Some(String::from_utf8_lossy(&content).into_owned()));
                 }
-                PathState::Symlink { to } => match beside(&at, &to) {
+                PathState::Symlink { to } => match at.beside(&to) {
                     Some(next) => at = next,
                     None => return Ok(None),
                 },
@@ -148,23 +148,6 @@ impl HostRoot {
         missing.reverse();
         Ok(missing)
     }
-}
-
-/// What a link at `at` that says `to` names, where that can be said without looking.
-fn beside(at: &HostPath, to: &str) -> Option<HostPath> {
-    let mut steps: Vec<&str> = Vec::new();
-    let (folder, _) = at.split()?;
-    if !to.starts_with('/') {
-        steps.extend(folder.steps());
-    }
-    for step in to.split('/') {
-        match step {
-            "" | "." => {}
-            ".." => drop(steps.pop()),
-            step => steps.push(step),
-        }
-    }
-    format!("/{}", steps.join("/")).parse().ok()
 }
 
 fn owned(stat: &Stat) -> Permissions {

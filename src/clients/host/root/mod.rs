@@ -18,14 +18,15 @@ mod look;
 mod put;
 mod tail;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::clients::host::HostError;
 use crate::model::HostPath;
+use crate::model::host_path::kept_paths;
 
 /// A host, or a folder that stands for one.
 #[derive(Debug)]
@@ -64,12 +65,28 @@ impl HostRoot {
         self.folder == Path::new("/")
     }
 
-    fn failed(&self, action: &'static str, path: &HostPath, error: Errno) -> HostError {
+    /// Whether the host would be gone without it: by what it is, not by what it is called, since a
+    /// link in the way may lead to `/etc`.
+    pub(super) fn is_kept(&self, stat: &Stat) -> bool {
+        kept_paths().any(|kept| {
+            let relative = format!(".{kept}");
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            let found = rustix::fs::statat(&self.root, relative.as_str(), flags);
+            found.is_ok_and(|found| (found.st_dev, found.st_ino) == (stat.st_dev, stat.st_ino))
+        })
+    }
+
+    /// The root, held open.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    pub(super) fn failed(&self, action: &'static str, path: &HostPath, error: Errno) -> HostError {
         HostError::io(action, &self.shown(path), error)
     }
 
     /// The path as a person on this machine would name it.
-    fn shown(&self, path: &HostPath) -> PathBuf {
+    pub(super) fn shown(&self, path: &HostPath) -> PathBuf {
         self.folder.join(path.as_str().trim_start_matches('/'))
     }
 }

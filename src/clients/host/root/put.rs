@@ -8,7 +8,6 @@ use rustix::io::Errno;
 
 use crate::clients::host::root::resolve::Place;
 use crate::clients::host::{HostError, HostRoot};
-use crate::model::host_path::kept_paths;
 use crate::model::{HostPath, PathState, Permissions};
 
 impl HostRoot {
@@ -75,13 +74,7 @@ impl HostRoot {
         let failed = |error| self.failed("remove", path, error);
         let flags = AtFlags::SYMLINK_NOFOLLOW;
         let stat = rustix::fs::statat(&place.folder, place.name, flags).map_err(failed)?;
-        let kept = kept_paths().any(|kept| {
-            // By what it is, not by what it is called: a link in the way may lead to `/etc`.
-            let relative = format!(".{kept}");
-            let found = rustix::fs::statat(&self.root, relative.as_str(), flags);
-            found.is_ok_and(|found| (found.st_dev, found.st_ino) == (stat.st_dev, stat.st_ino))
-        });
-        if kept || path.is_kept() {
+        if self.is_kept(&stat) || path.is_kept() {
             let reason = "it is never removed: the host would be gone without it";
             return Err(HostError::unfit(&self.shown(path), reason));
         }

@@ -16,9 +16,9 @@ const LINKS_MAX: usize = 40;
 const HOLD: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// A path's folder, and its name there.
-pub(super) struct Place<'a> {
-    pub(super) folder: OwnedFd,
-    pub(super) name: &'a str,
+pub(in crate::clients::host) struct Place<'a> {
+    pub(in crate::clients::host) folder: OwnedFd,
+    pub(in crate::clients::host) name: &'a str,
 }
 
 impl HostRoot {
@@ -26,7 +26,10 @@ impl HostRoot {
     ///
     /// # Errors
     /// When a link in the way cannot be trusted, or it cannot be read.
-    pub(super) fn place<'a>(&self, path: &'a HostPath) -> Result<Option<Place<'a>>, HostError> {
+    pub(in crate::clients::host) fn place<'a>(
+        &self,
+        path: &'a HostPath,
+    ) -> Result<Option<Place<'a>>, HostError> {
         let Some((folder, name)) = path.split() else {
             return Err(HostError::unfit(&self.shown(path), "the root itself is no place"));
         };

@@ -29,5 +29,5 @@ pub static RULE: Tagged = Tagged {
         Key::new("match", Kind::Table(&RULE_MATCH), "facts that must hold for it to apply"),
     ],
     variants: KINDS,
-    later: &["mount", "kernel_module", "archive"],
+    later: &[],
 };

@@ -3,6 +3,7 @@
 //! In: a checked `[[rules]]` table. Out: [`RuleKind`]; mistakes as findings with their place. Pure.
 
 mod account;
+mod archive;
 mod authorized_key;
 mod container;
 mod daemon_config;
@@ -14,7 +15,9 @@ mod file_absent;
 mod file_line;
 mod forbidden_image;
 mod hub_login;
+mod kernel_module;
 mod key_value;
+mod mount;
 mod owner;
 mod package;
 mod seen;
@@ -31,6 +34,7 @@ pub use account::MembershipRule;
 pub use account::Presence;
 pub use account::UserRule;
 pub use account::UserWish;
+pub use archive::ArchiveRule;
 pub use authorized_key::AuthorizedKeyRule;
 pub use container::ContainerRule;
 pub use container::capability;
@@ -44,8 +48,11 @@ pub use file_line::LineWish;
 pub use file_line::pattern;
 pub use forbidden_image::ForbiddenImageRule;
 pub use hub_login::HubLoginRule;
+pub use kernel_module::KernelModuleRule;
 pub use key_value::KeyFormat;
 pub use key_value::KeyValueRule;
+pub use mount::MountRule;
+pub use mount::MountWish;
 pub use owner::Access;
 pub use owner::Principal;
 pub use package::PackageRule;
@@ -100,6 +107,9 @@ pub static KINDS: &[&Keys] = &[
     &seen::PORT,
     &seen::CERTIFICATE,
     &seen::COMMAND,
+    &kernel_module::KEYS,
+    &mount::KEYS,
+    &archive::KEYS,
 ];
 
 /// What a rule wants.
@@ -160,6 +170,12 @@ pub enum RuleKind {
     Certificate(CertificateRule),
     /// What a program says.
     Command(CommandRule),
+    /// A kernel module.
+    KernelModule(KernelModuleRule),
+    /// What is mounted.
+    Mount(MountRule),
+    /// An unpacked archive.
+    Archive(ArchiveRule),
 }
 
 impl RuleKind {
@@ -193,6 +209,9 @@ impl RuleKind {
             Self::ListeningPort(_) => seen::PORT.name,
             Self::Certificate(_) => seen::CERTIFICATE.name,
             Self::Command(_) => seen::COMMAND.name,
+            Self::KernelModule(_) => kernel_module::KEYS.name,
+            Self::Mount(_) => mount::KEYS.name,
+            Self::Archive(_) => archive::KEYS.name,
         }
     }
 
@@ -240,6 +259,9 @@ impl RuleKind {
             // Several may look at one certificate, or ask one program.
             Self::Certificate(rule) => format!("{rule:?}"),
             Self::Command(rule) => format!("{rule:?}"),
+            Self::KernelModule(rule) => format!("kernel module {}", rule.module),
+            Self::Mount(rule) => format!("what is mounted at {}", rule.path),
+            Self::Archive(rule) => format!("the archive in {}", rule.path),
         }
     }
 }
@@ -287,6 +309,9 @@ pub(crate) fn read(
         "listening_port" => seen::read_port(table, reader).map(RuleKind::ListeningPort),
         "certificate" => seen::read_certificate(table, reader).map(RuleKind::Certificate),
         "command" => seen::read_command(table, reader).map(RuleKind::Command),
+        "kernel_module" => kernel_module::read(table, reader).map(RuleKind::KernelModule),
+        "mount" => mount::read(table, reader).map(RuleKind::Mount),
+        "archive" => archive::read(table, files, reader).map(RuleKind::Archive),
         _ => None,
     }
 }

@@ -1,0 +1,94 @@
+//! Kernel parameters and modules: what the kernel has, and what files say of the next boot.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use crate::clients::host::{HostError, HostRoot};
+use crate::compliance::kind::{Conf, Confs, ModuleSight, SysctlSight, own_path, own_paths};
+use crate::compliance::see::{Eyes, FILE_BYTES_MAX, creator, look, once, said};
+use crate::model::{HostPath, PathState};
+use crate::reconcile::desired::rule::RuleId;
+use crate::reconcile::desired::rule::kind::{KernelModuleRule, SysctlRule};
+
+/// Where such folders lie, the strongest first: a file of the same name hides those after it.
+const PLACES: [&str; 5] = ["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"];
+/// A folder with more files than this is no configuration.
+const FILES_MAX: usize = 1_000;
+
+/// What sets kernel parameters at boot.
+#[derive(Debug)]
+pub(super) struct Sysctls {
+    confs: Confs,
+    /// /etc/sysctl.conf, which comes after all.
+    last: String,
+}
+
+/// What loads modules at boot, and what keeps them out.
+#[derive(Debug)]
+pub(super) struct ModuleConfs {
+    load: Confs,
+    probe: Confs,
+}
+
+impl Eyes<'_> {
+    pub(super) fn sysctl(&self, rule: &SysctlRule) -> Result<SysctlSight<'_>, String> {
+        let host = self.input.host;
+        let Sysctls { confs, last } = once(&self.sysctls, || {
+            let last = host.text("/etc/sysctl.conf", FILE_BYTES_MAX)?.unwrap_or_default();
+            Ok(Sysctls { confs: read(host, "sysctl.d")?, last })
+        })?;
+        let (own, missing) = match own_path(rule) {
+            Some(path) => look(host, &path).map_err(said)?,
+            None => (PathState::Absent, Vec::new()),
+        };
+        let live = host.kernel(&rule.key).map_err(said)?;
+        Ok(SysctlSight { live, boot: confs, last, own, missing, creator: creator() })
+    }
+
+    pub(super) fn module<'b>(
+        &'b self,
+        rule: &KernelModuleRule,
+        id: &'b RuleId,
+    ) -> Result<Option<ModuleSight<'b>>, String> {
+        let host = self.input.host;
+        let Some(modules) = once(&self.modules, || host.modules())? else { return Ok(None) };
+        let ModuleConfs { load, probe } = once(&self.module_confs, || {
+            Ok(ModuleConfs {
+                load: read(host, "modules-load.d")?,
+                probe: read(host, "modprobe.d")?,
+            })
+        })?;
+        let [own_load, own_probe] = own_paths(&rule.module);
+        let own = |path: String| {
+            let path: HostPath = path.parse().map_err(said)?;
+            self.sight(&path, id).map(|sight| (path, sight))
+        };
+        Ok(Some(ModuleSight {
+            release: &modules.release,
+            loaded: modules.loaded.contains(&rule.module),
+            builtin: modules.builtin.contains(&rule.module),
+            there: modules.there.contains(&rule.module),
+            load,
+            probe,
+            own_load: own(own_load)?,
+            own_probe: own(own_probe)?,
+        }))
+    }
+}
+
+/// Every file of a folder of this name that counts.
+fn read(host: &HostRoot, name: &str) -> Result<Confs, HostError> {
+    let mut confs: Confs = BTreeMap::new();
+    for place in PLACES {
+        let folder = format!("{place}/{name}");
+        for name in host.names(&folder, FILES_MAX)? {
+            let path = format!("{folder}/{name}");
+            let is_conf = name.strip_suffix(".conf").is_some();
+            if let (true, Entry::Vacant(place)) = (is_conf, confs.entry(name)) {
+                let text = host.text(&path, FILE_BYTES_MAX)?.unwrap_or_default();
+                place.insert(Conf { path, text });
+            }
+        }
+    }
+    Ok(confs)
+}

@@ -1,0 +1,74 @@
+//! Mounts, and where an archive's members should lie.
+
+use std::collections::BTreeMap;
+
+use crate::clients::host::is_type;
+use crate::compliance::kind::{ArchiveSight, MemberSeen, MountSight};
+use crate::compliance::see::{Eyes, FILE_BYTES_MAX, once, said};
+use crate::model::archive::Member;
+use crate::model::{Digest, HostPath, PathState};
+use crate::reconcile::desired::rule::RuleId;
+use crate::reconcile::desired::rule::kind::{ArchiveRule, MountRule};
+
+/// Where mounts are kept for the next boot.
+const FSTAB: &str = "/etc/fstab";
+/// What lies in the place of an archive's members is kept as a backup, all of it in memory.
+const OTHERS_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+impl Eyes<'_> {
+    pub(super) fn mount<'b>(
+        &'b self,
+        rule: &MountRule,
+        id: &'b RuleId,
+    ) -> Result<MountSight<'b>, String> {
+        let host = self.input.host;
+        let all = once(&self.mounts, || host.mounts())?;
+        let live = all.iter().rfind(|seen| seen.path == rule.path.as_str());
+        let is_wanted = match (&rule.wish, live) {
+            (Some(wish), Some(live)) => {
+                let same_type = wish.is_bind() || is_type(&wish.kind, &live.kind);
+                let from = host.is_mounted_from(live, &wish.source, wish.is_bind());
+                same_type && from.map_err(said)?
+            }
+            _ => false,
+        };
+        let fstab: HostPath = FSTAB.parse().map_err(said)?;
+        let file = self.sight(&fstab, id)?;
+        Ok(MountSight {
+            live: live.cloned(),
+            is_wanted,
+            shows: live.and_then(|live| live.shown_folder(all)),
+            place: self.sight(&rule.path, id)?,
+            fstab: (fstab, file),
+        })
+    }
+
+    pub(super) fn archive<'b>(
+        &'b self,
+        rule: &'b ArchiveRule,
+        id: &'b RuleId,
+    ) -> Result<ArchiveSight<'b>, String> {
+        let mut members = BTreeMap::new();
+        let mut bytes_left = OTHERS_BYTES_MAX;
+        for (inner, member) in &rule.members {
+            let path = rule.path.below(inner).ok_or("its path is too long")?;
+            let state = self.input.host.look(&path, FILE_BYTES_MAX).map_err(said)?;
+            let seen = match (member, &state) {
+                (Member::File { digest, .. }, PathState::File { content, owned })
+                    if Digest::of(content) == *digest =>
+                {
+                    MemberSeen::Same(*owned)
+                }
+                (_, PathState::File { content, .. }) => {
+                    bytes_left = bytes_left.checked_sub(content.len()).ok_or_else(|| {
+                        format!("more than {OTHERS_BYTES_MAX} bytes lie in {} instead", rule.path)
+                    })?;
+                    MemberSeen::Other(state)
+                }
+                _ => MemberSeen::Other(state),
+            };
+            members.insert(inner.as_str(), seen);
+        }
+        Ok(ArchiveSight { folder: self.sight(&rule.path, id)?, members })
+    }
+}
