@@ -16,7 +16,9 @@ use crate::clients::docker::{DockerClient, DockerError};
 use crate::clients::host::{HostRoot, NodeKey};
 use crate::compliance::check::{CheckInput, Checked, Purpose, check};
 use crate::compliance::culprit::{AUDIT_BYTES_MAX, AUDIT_LOG, culprit};
-use crate::compliance::facts::{FactCache, Facts, Known, Wanted, collect, learn_stock};
+use crate::compliance::facts::{
+    FactCache, Facts, Known, Wanted, collect, learn_stock, learn_versions,
+};
 use crate::compliance::fix::{FixError, Mender};
 use crate::compliance::image::{self, ImageInput};
 use crate::compliance::interchange::message;
@@ -147,6 +149,9 @@ impl Examined {
         let observed = look(&node.settings, &node.ownership, &images).await;
         let wanted = Wanted::by(&desired.rules);
         let mut facts = facts(&node.settings, &host, &observed, &wanted).await;
+        let services: Vec<&DesiredService> =
+            in_force.values().chain(desired.services.values()).collect();
+        learn_versions(&services, &desired.hub, &mut facts);
         if wanted.any(&["hub_login"]) {
             facts.learn("hub_login", login(&node.settings, &desired).await);
         }

@@ -166,7 +166,7 @@ pub fn describe(state: &PathState, hidden: bool) -> String {
             format!("a file, {}, {} bytes, sha256:{digest}", access(*owned), content.len())
         }
         PathState::Directory { owned } => format!("a directory, {}", access(*owned)),
-        PathState::Symlink { to } => format!("a symbolic link to {to}"),
+        PathState::Symlink { to } => format!("a symbolic link to {}", plain(to)),
         PathState::Absent | PathState::Special => state.noun().to_owned(),
     }
 }
@@ -215,6 +215,9 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         let shown = diff(PathState::Absent, file("a\x1b[31mb\n", 0o644));
+        assert!(!shown.contains('\x1b'), "{shown}");
+        let planted = PathState::Symlink { to: "a\x1b[31mb".to_owned() };
+        let shown = diff(planted, file("a\n", 0o644));
         assert!(!shown.contains('\x1b'), "{shown}");
     }
 }

@@ -14,6 +14,9 @@ pub struct AccountTables {
     pub users: Vec<UserEntry>,
     /// Groups.
     pub groups: Vec<GroupEntry>,
+    /// Numbers that somebody had before the last change, as far as it is known: of users and of
+    /// groups.
+    pub former: [BTreeSet<u32>; 2],
 }
 
 /// A user.
@@ -51,7 +54,15 @@ impl AccountTables {
         Self {
             users: passwd.lines().filter_map(|line| user(&fields(line))).collect(),
             groups: group.lines().filter_map(|line| one_group(&fields(line))).collect(),
+            former: Default::default(),
         }
+    }
+
+    /// Learns who there was before the last change, from the copies that shadow's programs keep.
+    #[must_use]
+    pub fn after(self, before: &Self) -> Self {
+        let users = before.users.iter().map(|user| user.uid).collect();
+        Self { former: [users, before.groups.iter().map(|group| group.gid).collect()], ..self }
     }
 
     /// The user of this name.

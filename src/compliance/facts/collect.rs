@@ -92,7 +92,7 @@ pub async fn collect(
         cache.packages.learn(host, &mut facts);
     }
     if wanted.any(&["unit"]) {
-        facts.learn("unit", units::rows(host).await);
+        facts.learn("unit", units::rows(host));
     }
     if wanted.any(&["sysctl"]) {
         facts.learn("sysctl", system::sysctls(host, &wanted.sysctls));

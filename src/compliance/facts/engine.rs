@@ -9,10 +9,16 @@ use crate::clients::docker::{
 };
 use crate::clients::host::HostRoot;
 use crate::compliance::facts::{FactValue, Facts, Known, Row};
+use crate::model::Hub;
+use crate::reconcile::desired::DesiredService;
+use crate::reconcile::desired::container::DesiredContainer;
 use crate::reconcile::desired::rule::kind::capability;
 use crate::reconcile::observed::{ObservedContainer, ObservedState, UnknownContainer};
+use crate::reconcile::plan::body::image_name;
 
 const BYTES_MAX: u64 = 1024 * 1024;
+/// What images say of their own version (the OCI's annotations).
+const VERSION_LABEL: &str = "org.opencontainers.image.version";
 const DAEMON_JSON: &str = "/etc/docker/daemon.json";
 
 /// Learns them.
@@ -27,6 +33,25 @@ pub(super) fn learn(info: &EngineInfo, observed: &ObservedState, facts: &mut Fac
     let hidden = observed.unknown.iter().map(hidden_row);
     let foreign = observed.foreign.values().map(foreign_row);
     facts.learn("container", Known::Rows(own.chain(hidden).chain(foreign).collect()));
+}
+
+/// Learns the version that each container has by its definition: that of the pin whose image it was
+/// made from. What no definition tells stays as the image itself says it.
+pub fn learn_versions(services: &[&DesiredService], hub: &Hub, facts: &mut Facts) {
+    let Some(Known::Rows(rows)) = facts.0.get_mut("container") else { return };
+    for row in rows {
+        let own = services.iter().filter(|service| service.name.as_str() == row.text("service"));
+        let is_it = |container: &DesiredContainer| {
+            container.name.as_str() == row.text("container")
+                && image_name(&container.pin, hub) == row.text("image")
+        };
+        let found =
+            own.flat_map(|service| service.containers.values()).find(|container| is_it(container));
+        if let Some(version) = found.and_then(|container| container.pin.version.clone()) {
+            row.0.retain(|(field, _)| *field != "version");
+            row.0.push(("version", FactValue::text(version)));
+        }
+    }
 }
 
 /// Learns what lies on the engine, or why nobody knows.
@@ -108,7 +133,8 @@ fn own_row(container: &ObservedContainer) -> Row {
     let namespaces = ["Network", "Pid", "Ipc", "UTS", "Userns"]
         .into_iter()
         .filter(|name| text(&format!("/HostConfig/{name}Mode")) == "host");
-    Row(vec![
+    let version = inspect.labels.get(VERSION_LABEL).map(|own| ("version", FactValue::text(own)));
+    let mut values = vec![
         ("name", FactValue::text(&inspect.name)),
         ("service", FactValue::text(container.owned.service.as_str())),
         ("container", FactValue::text(container.owned.key.as_str())),
@@ -130,7 +156,9 @@ fn own_row(container: &ObservedContainer) -> Row {
         ("ports", FactValue::text(joined(ports(raw)))),
         ("mounts", FactValue::text(joined(mounts(raw)))),
         ("started_at", FactValue::text(&inspect.started_at)),
-    ])
+    ];
+    values.extend(version);
+    Row(values)
 }
 
 /// What is set by `cpus`, or else by quota and period.

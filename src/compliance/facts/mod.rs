@@ -17,7 +17,7 @@ mod system;
 mod units;
 
 pub use collect::{FactCache, Wanted, collect};
-pub use engine::learn_stock;
+pub use engine::{learn_stock, learn_versions};
 
 use std::collections::BTreeMap;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::compliance::change::Change;
 use crate::compliance::kind::Judgement;
 use crate::model::managed::attributes;
-use crate::model::{AccountTables, Attributes, Move, Thing};
+use crate::model::{AccountTables, Attributes, Move, Thing, UserEntry};
 use crate::reconcile::desired::rule::kind::{
     GroupRule, IdRange, MembershipRule, Presence, Principal, UserRule, UserWish,
 };
@@ -22,7 +22,16 @@ pub(crate) fn judge_user(rule: &UserRule, tables: &AccountTables) -> Judgement {
     let name = &rule.user;
     let thing = Thing::User { name: name.clone() };
     let before = tables.user_attributes(name);
-    let Some(wish) = &rule.wish else { return absent(thing, before) };
+    let Some(wish) = &rule.wish else {
+        // Their own group goes with them, unless others are in it.
+        let stays = tables.user(name).zip(tables.group(name)).is_some_and(|(user, group)| {
+            let first = |other: &UserEntry| other.gid == group.gid && other.name != *name;
+            user.gid == group.gid && (!group.members.is_empty() || tables.users.iter().any(first))
+        });
+        let note =
+            if stays { format!("; group {name} stays: others are in it") } else { String::new() };
+        return absent(thing, before, &note);
+    };
     let mut wanted = before.clone().unwrap_or_default();
     let mut set = |key: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -55,8 +64,8 @@ pub(crate) fn judge_group(rule: &GroupRule, tables: &AccountTables) -> Judgement
     let name = &rule.group;
     let thing = Thing::Group { name: name.clone() };
     let before = tables.group_attributes(name);
-    let Some(wish) = &rule.wish else { return absent(thing, before) };
-    let used: BTreeSet<u32> = tables.groups.iter().map(|group| group.gid).collect();
+    let Some(wish) = &rule.wish else { return absent(thing, before, "") };
+    let [_, used] = used(tables);
     let taken = wish.gid.and_then(|gid| tables.group_name(gid)).filter(|other| other != name);
     let gid = match (wish.gid, taken) {
         (Some(gid), Some(other)) => Err(format!("group {other} has the number {gid}")),
@@ -119,12 +128,12 @@ fn one(thing: Thing, before: Option<Attributes>, after: Option<Attributes>) -> V
     vec![Change::Managed(vec![Move { thing, before, after }])]
 }
 
-fn absent(thing: Thing, before: Option<Attributes>) -> Judgement {
+fn absent(thing: Thing, before: Option<Attributes>, note: &str) -> Judgement {
     let expected = format!("no {thing}");
     if before.is_none() {
         return Judgement::Ok { expected };
     }
-    let actual = format!("there is a {thing}");
+    let actual = format!("there is a {thing}{note}");
     Judgement::NotOk { expected, actual, fix: Ok(one(thing, before, None)) }
 }
 
@@ -173,12 +182,11 @@ fn new_user(
     group: Option<(u32, String)>,
     tables: &AccountTables,
 ) -> Result<Attributes, String> {
-    let uids: BTreeSet<u32> = tables.users.iter().map(|user| user.uid).collect();
-    let gids: BTreeSet<u32> = tables.groups.iter().map(|group| group.gid).collect();
+    let [uids, gids] = used(tables);
     let own = tables.group(name).map(|group| (group.gid, group.name.clone()));
     let (uid, (gid, group)) = match (wish.uid, group.or(own)) {
         (Some(uid), Some(group)) => (uid, group),
-        (Some(uid), None) if !gids.contains(&uid) => (uid, (uid, name.to_owned())),
+        (Some(uid), None) if tables.group_name(uid).is_none() => (uid, (uid, name.to_owned())),
         (Some(uid), None) => (uid, (free(wish.range, &gids)?, name.to_owned())),
         (None, Some(group)) => (free(wish.range, &uids)?, group),
         (None, None) => {
@@ -207,6 +215,15 @@ fn new_user(
         ("home", &home),
         ("shell", &shell),
     ]))
+}
+
+/// Numbers of users and of groups that somebody has, or had before the last change: files of one who
+/// is gone are not given to the next.
+fn used(tables: &AccountTables) -> [BTreeSet<u32>; 2] {
+    let [mut uids, mut gids] = tables.former.clone();
+    uids.extend(tables.users.iter().map(|user| user.uid));
+    gids.extend(tables.groups.iter().map(|group| group.gid));
+    [uids, gids]
 }
 
 /// The next number beyond those in use: upwards for people, downwards for programs. One who is gone

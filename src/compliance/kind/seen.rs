@@ -5,15 +5,12 @@ use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::compliance::kind::Judgement;
+use crate::compliance::kind::{Judgement, listed};
 use crate::compliance::matching::like;
 use crate::model::seen::{CertificateSeen, Listener, ProcessSeen};
 use crate::reconcile::desired::rule::kind::{
     CertificateRule, CommandRule, ListeningPortRule, Presence, ProcessRule, pattern,
 };
-
-/// More processes than these are not named one by one.
-const NAMED_MAX: usize = 5;
 
 /// What a program said that a rule runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,13 +61,10 @@ pub(crate) fn judge_process(
             ),
         },
         (Presence::Absent, false) => {
-            let mut pids: Vec<String> = found.iter().take(NAMED_MAX).map(u32::to_string).collect();
-            if found.len() > NAMED_MAX {
-                pids.push("…".to_owned());
-            }
+            let pids: Vec<String> = found.iter().map(u32::to_string).collect();
             Judgement::NotOk {
                 expected: format!("no {what} runs"),
-                actual: format!("{} run: process {}", found.len(), pids.join(", ")),
+                actual: format!("{} run: process {}", found.len(), listed(&pids)),
                 fix: Err("Tidegate ends no processes: whoever started it should".to_owned()),
             }
         }

@@ -24,6 +24,11 @@ pub(crate) fn judge(rule: &SystemdUnitRule, sight: &UnitSight) -> Judgement {
     let before = unit.as_ref().unwrap_or(&none);
     let says = |key: &str| before.get(key).map(String::as_str);
     let state = says("enabled");
+    if state == Some("alias") && rule.enabled.or(rule.masked).is_some() {
+        // It is there whether or not what it stands for starts at boot.
+        let reason = format!("{name} is an alias: name the unit itself");
+        return Judgement::Error { reason };
+    }
     let (enabled, masked) = (is_enabled(state), is_masked(state, rule.masked));
     let runs = says("active").map(|active| ["active", "activating", "reloading"].contains(&active));
     if rule.active.is_some() && unit.is_some() && runs.is_none() {
@@ -75,7 +80,7 @@ pub(crate) fn judge(rule: &SystemdUnitRule, sight: &UnitSight) -> Judgement {
 
 /// `enabled-runtime` is gone after the next boot.
 fn is_enabled(state: Option<&str>) -> bool {
-    matches!(state, Some("enabled" | "alias" | "generated"))
+    matches!(state, Some("enabled" | "generated"))
 }
 
 /// `masked-runtime` is gone after the next boot, and a mask until then.
@@ -100,11 +105,8 @@ fn possible(
         Some(state @ ("static" | "indirect")) if rule.enabled == Some(true) => Err(format!(
             "{name} is {state}: it has no section [Install] of its own, and others start it"
         )),
-        Some(state @ ("generated" | "alias" | "transient")) if rule.enabled == Some(false) => {
+        Some(state @ ("generated" | "transient")) if rule.enabled == Some(false) => {
             Err(format!("{name} is {state}: systemctl cannot disable it"))
-        }
-        Some("alias") if rule.masked == Some(true) => {
-            Err(format!("{name} is an alias: name the unit itself"))
         }
         _ => Ok(()),
     }
@@ -147,13 +149,18 @@ mod tests {
         for (enabled, masked, state, reason) in [
             (Some(true), None, "static", "is static: it has no section [Install]"),
             (Some(true), None, "masked", "is masked; `masked = false` unmasks it"),
-            (None, Some(true), "alias", "is an alias: name the unit itself"),
             (Some(false), None, "generated", "is generated: systemctl cannot disable it"),
         ] {
             let Judgement::NotOk { fix: Err(said), .. } = judged(enabled, masked, state) else {
                 panic!("{state} can be mended");
             };
             assert!(said.contains(reason), "{said}");
+        }
+        for (enabled, masked) in [(Some(true), None), (Some(false), None), (None, Some(true))] {
+            let Judgement::Error { reason } = judged(enabled, masked, "alias") else {
+                panic!("an alias was judged");
+            };
+            assert_eq!(reason, "a.service is an alias: name the unit itself");
         }
         assert!(matches!(judged(Some(false), None, "static"), Judgement::Ok { .. }));
         assert!(matches!(judged(None, Some(true), "masked"), Judgement::Ok { .. }));

@@ -1,8 +1,6 @@
 //! Packages: what is installed, and what the package manager would do.
 
-use std::collections::BTreeMap;
-
-use crate::clients::host::{HostError, HostRoot, InstalledPackage};
+use crate::clients::host::{HostError, HostRoot, InstalledPackage, versions_of};
 use crate::compliance::kind::{self, PackageOrder, PackageSight, View};
 use crate::compliance::see::{Eyes, Purpose, once, said};
 use crate::model::{Move, PackageManager};
@@ -11,8 +9,8 @@ use crate::model::{Move, PackageManager};
 #[derive(Debug)]
 pub(super) struct Packages {
     manager: PackageManager,
-    /// Versions by name.
-    versions: BTreeMap<String, Vec<InstalledPackage>>,
+    /// By name.
+    installed: Vec<InstalledPackage>,
 }
 
 impl Eyes<'_> {
@@ -29,7 +27,8 @@ impl Eyes<'_> {
             }));
         };
         let manager = packages.manager;
-        let installed = packages.of(name);
+        let installed = versions_of(&packages.installed, name);
+        let installed: Vec<String> = installed.into_iter().map(str::to_owned).collect();
         let order = order(manager, &installed);
         let asked = self.input.purpose == Purpose::Mend && order != PackageOrder::Nothing;
         let plan = asked.then(|| self.plan(manager, name, &order));
@@ -53,24 +52,7 @@ impl Eyes<'_> {
     }
 }
 
-impl Packages {
-    /// Versions that are installed of a package, whose name may end in an architecture.
-    fn of(&self, name: &str) -> Vec<String> {
-        let (bare, arch) = name.split_once(':').map_or((name, None), |(n, a)| (n, Some(a)));
-        let all = self.versions.get(bare).map(Vec::as_slice).unwrap_or_default();
-        let fits = all.iter().filter(|p| arch.is_none_or(|arch| arch == p.arch));
-        let mut versions: Vec<String> = fits.map(|p| p.version.clone()).collect();
-        versions.sort();
-        versions.dedup();
-        versions
-    }
-}
-
 fn packages(host: &HostRoot) -> Result<Option<Packages>, HostError> {
     let Some((manager, ..)) = host.package_manager()? else { return Ok(None) };
-    let mut versions: BTreeMap<String, Vec<InstalledPackage>> = BTreeMap::new();
-    for package in host.packages(manager)? {
-        versions.entry(package.name.clone()).or_default().push(package);
-    }
-    Ok(Some(Packages { manager, versions }))
+    Ok(Some(Packages { manager, installed: host.packages(manager)? }))
 }

@@ -120,7 +120,10 @@ fn a_users_group_that_others_are_in_stays() {
     run(&host, &["groupadd", "-g", "2000", "www"]);
     run(&host, &["useradd", "-N", "-u", "2000", "-g", "2000", "www"]);
     run(&host, &["gpasswd", "--add", "alice", "www"]);
-    let record = host.fix(&rule("user", "user = \"www\"\nstate = \"absent\"")).unwrap();
+    let gone = rule("user", "user = \"www\"\nstate = \"absent\"");
+    let said = only(host.check(&gone)).verdict.actual;
+    assert_eq!(said, "there is a user www; group www stays: others are in it");
+    let record = host.fix(&gone).unwrap();
     assert_eq!(record.result, FixResult::Fixed);
     assert!(host.text("/etc/group").contains("www:x:2000:alice\n"));
     assert_eq!(host.restore(&record), FixResult::Fixed);
@@ -139,6 +142,20 @@ fn what_fails_half_way_leaves_nothing() {
     let bob = host.fix(&rule("user", "user = \"bob\"")).unwrap();
     assert!(matches!(bob.result, FixResult::Failed { .. }), "{:?}", bob.result);
     assert_eq!((host.text("/etc/group"), host.text("/etc/passwd")), (groups, users));
+}
+
+#[test]
+fn the_number_of_one_who_was_just_removed_is_not_given_to_the_next() {
+    let host = with_alice();
+    run(&host, &["useradd", "-U", "-u", "1500", "bob"]);
+    run(&host, &["userdel", "bob"]);
+    let made = host.fix(&rule("user", "user = \"carol\"")).unwrap();
+    assert_eq!(made.result, FixResult::Fixed);
+    assert!(
+        host.text("/etc/passwd").contains("carol:x:1501:1501:"),
+        "{}",
+        host.text("/etc/passwd")
+    );
 }
 
 /// A program of the host that does this instead.

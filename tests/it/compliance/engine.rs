@@ -11,7 +11,7 @@ use tidegate::clients::docker::{
 use tidegate::clients::host::HostRoot;
 use tidegate::compliance::check::{CheckInput, Checked, Purpose, check};
 use tidegate::compliance::facts::{
-    FactCache, FactValue, Facts, Known, Row, Wanted, collect, learn_stock,
+    FactCache, FactValue, Facts, Known, Row, Wanted, collect, learn_stock, learn_versions,
 };
 use tidegate::compliance::verdict::VerdictStatus;
 use tidegate::model::Digest;
@@ -19,6 +19,7 @@ use tidegate::reconcile::desired::DesiredState;
 use tidegate::reconcile::observed::{
     ObjectKind, ObservedContainer, ObservedState, Owned, UnknownContainer,
 };
+use tidegate::reconcile::plan::body::image_name;
 
 use crate::compliance::support::{Host, only, rule};
 use crate::desired::support::Repo;
@@ -114,6 +115,43 @@ fn checked(rules: &str, observed: &ObservedState, stock: &Stock) -> Checked {
 
 fn on(kind: &str, lines: &str, observed: &ObservedState) -> Checked {
     checked(&rule(kind, lines), observed, &Stock::default())
+}
+
+#[test]
+fn a_containers_version_is_its_pins_or_else_what_its_image_says() {
+    let mut state = desired("");
+    let service = state.services.values_mut().next().unwrap();
+    let web = service.containers.values_mut().find(|c| c.name.as_str() == "web").unwrap();
+    web.pin.version = Some("1.2.3".to_owned());
+    let image = image_name(&web.pin, &state.hub);
+    let labelled = |key: &str, image: &str| {
+        let mut one = container(key, &json!({}));
+        let inspect = Arc::get_mut(&mut one.inspect).unwrap();
+        inspect.raw["Config"]["Image"] = image.into();
+        let label = "org.opencontainers.image.version".to_owned();
+        inspect.labels.insert(label, "9 by label".to_owned());
+        one
+    };
+    let own = vec![
+        labelled("web", &image),
+        labelled("web", "dckhub.prd/app1/web:other"),
+        container("migrate", &json!({})),
+    ];
+    let host = Host::default();
+    let mut facts = facts(&host, &state, &observed(own));
+    let services: Vec<_> = state.services.values().collect();
+    learn_versions(&services, &state.hub, &mut facts);
+    let versions: Vec<&str> = facts.rows("container").iter().map(|r| r.text("version")).collect();
+    assert_eq!(versions, ["1.2.3", "9 by label", ""]);
+    let root = host.root();
+    for (version, wanted) in [("1.2.*", VerdictStatus::Ok), ("2*", VerdictStatus::NotApplicable)] {
+        let lines = format!(
+            "path = \"/etc/passwd\"\nmatch = {{ container = {{ name = \"*-web\", version = \"{version}\" }} }}"
+        );
+        let state = desired(&rule("file", &lines));
+        let found = only(check(input(&state, &facts, &root), &state.rules)).verdict;
+        assert_eq!(found.status, wanted, "{version} {found:#?}");
+    }
 }
 
 /// Parameters, what is otherwise, and what is said about it.

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command};
 
 use tidegate::compliance::verdict::VerdictStatus;
 
+use crate::compliance::cli::{Stage, everybody, json};
 use crate::compliance::debian;
 use crate::compliance::seven::{Fix, Row, all_seven};
 use crate::compliance::support::{Host, only, rule};
@@ -15,9 +17,14 @@ struct Living(Host);
 
 impl Living {
     fn new() -> Self {
+        Self::with("defaults")
+    }
+
+    fn with(options: &str) -> Self {
         let host = debian::host();
         let mut mount = Command::new("mount");
-        let status = mount.args(["-t", "proc", "proc"]).arg(host.path("/proc")).status();
+        let mount = mount.args(["-t", "proc", "-o", options, "proc"]);
+        let status = mount.arg(host.path("/proc")).status();
         assert!(status.unwrap().success());
         Self(host)
     }
@@ -78,6 +85,23 @@ fn processes_do_all_seven_on_a_real_debian() {
         fix: Fix::Cannot("Tidegate starts no processes"),
     };
     all_seven(host, &[gone]);
+}
+
+#[test]
+fn where_others_processes_are_hidden_nothing_is_said_to_run_or_not() {
+    let living = Living::with("hidepid=invisible");
+    let host = &living.0;
+    fs::set_permissions(host.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    for state in ["running", "absent"] {
+        let stage = Stage::on(tempfile::tempdir().unwrap(), &host.path("/"), "");
+        let lines = format!("process = \"init\"\nstate = \"{state}\"");
+        stage.commit("rulesets/it/linux.toml", &rule("process", &lines));
+        everybody(stage.dir.path());
+        let said = stage.as_nobody(&["check", "--rule", "it.linux/a", "-o", "json"]);
+        let verdict = &json(&said)["verdicts"][0];
+        assert_eq!(verdict["status"], "error", "{verdict}");
+        assert!(verdict["reason"].as_str().unwrap().contains("hidepid"), "{verdict}");
+    }
 }
 
 #[test]

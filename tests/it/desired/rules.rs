@@ -60,6 +60,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("kind = \"user\"\nuser = \"a b\"", "4:8", "no name of a user or group"),
     ("kind = \"user\"\nuser = \"root\"\nstate = \"absent\"", "5:9", "`root` is never removed"),
     ("kind = \"user\"\nuser = \"a\"\nstate = \"absent\"\nuid = 5", "6:7", "no other parameters"),
+    ("kind = \"user\"\nuser = \"root\"\nuid = 5", "5:7", "`root` keeps number 0"),
     ("kind = \"user\"\nuser = \"a\"\nuid = -5", "5:7", "not a whole number"),
     ("kind = \"user\"\nuser = \"a\"\ncomment = \"x:y\"", "5:11", "neither `:` nor line ends"),
     ("kind = \"user\"\nuser = \"a\"\nhome = \"/x:y\"", "5:8", "ends a field"),

@@ -17,7 +17,7 @@ mod unit;
 
 pub use module::Modules;
 pub use mount::is_type;
-pub use package::InstalledPackage;
+pub use package::{InstalledPackage, versions_of};
 pub use unit::Units;
 
 use crate::clients::host::{HostError, HostRoot, ProcessError};

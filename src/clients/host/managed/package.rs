@@ -124,7 +124,8 @@ impl HostRoot {
         let decided: Would = decided.iter().cloned().collect();
         // What comes along is not named, so that the manager knows why it is there; the way back
         // names everything.
-        for wishes in [&all[..all.len().min(1)], &all[..]] {
+        let ways: &[&[Wish<'_>]] = if all.len() > 1 { &[&all[..1], &all] } else { &[&all] };
+        for &wishes in ways {
             if self.would(manager, wishes)? == decided {
                 let done = match manager {
                     PackageManager::Dpkg => self.apt_do(wishes),
@@ -165,14 +166,22 @@ impl HostRoot {
     }
 }
 
-/// What is installed under this name, which may end in an architecture; all versions of it.
-pub(super) fn package(installed: &[InstalledPackage], name: &str) -> Option<Attributes> {
+/// Versions that are installed under a name, which may end in an architecture, of packages in the
+/// order of their names.
+pub fn versions_of<'p>(installed: &'p [InstalledPackage], name: &str) -> Vec<&'p str> {
     let (bare, arch) = name.split_once(':').map_or((name, None), |(n, a)| (n, Some(a)));
-    let fits = |p: &&InstalledPackage| p.name == bare && arch.is_none_or(|arch| arch == p.arch);
-    let mut versions: Vec<&str> =
-        installed.iter().filter(fits).map(|p| p.version.as_str()).collect();
+    let from = installed.partition_point(|p| p.name.as_str() < bare);
+    let of_name = installed[from..].iter().take_while(|p| p.name == bare);
+    let fits = |p: &&InstalledPackage| arch.is_none_or(|arch| arch == p.arch);
+    let mut versions: Vec<&str> = of_name.filter(fits).map(|p| p.version.as_str()).collect();
     versions.sort_unstable();
     versions.dedup();
+    versions
+}
+
+/// What is installed under this name; all versions of it.
+pub(super) fn package(installed: &[InstalledPackage], name: &str) -> Option<Attributes> {
+    let versions = versions_of(installed, name);
     (!versions.is_empty()).then(|| attributes([("version", &versions.join(" "))]))
 }
 

@@ -13,6 +13,13 @@ const PLAIN: [&str; 4] = ["--plain", "--no-legend", "--full", "--no-pager"];
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Units(BTreeMap<String, Attributes>);
 
+impl Units {
+    /// Every one, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Attributes)> {
+        self.0.iter().map(|(name, unit)| (name.as_str(), unit))
+    }
+}
+
 impl HostRoot {
     /// Every unit with a file or a state: `enabled` as `systemctl is-enabled` says it, and `active`
     /// where systemd runs. None if systemd is not installed.

@@ -18,10 +18,15 @@ impl Wish<'_> {
         if line.starts_with('#') || (self.format == KeyFormat::Ini && line.starts_with(';')) {
             return None;
         }
-        let (key, value) = match self.format {
-            KeyFormat::Spaces => line.split_once(char::is_whitespace).unwrap_or((line, "")),
-            _ => line.split_once('=')?,
-        };
+        if self.format == KeyFormat::Spaces {
+            // As sshd reads its own: in any case, and with one `=` or none.
+            let end = line.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(line.len());
+            let (key, value) = line.split_at(end);
+            let value = value.trim_start();
+            let value = value.strip_prefix('=').unwrap_or(value).trim();
+            return key.eq_ignore_ascii_case(self.key).then_some(value);
+        }
+        let (key, value) = line.split_once('=')?;
         (key.trim() == self.key).then_some(value.trim())
     }
 
@@ -43,7 +48,8 @@ impl Wish<'_> {
     /// Whether what follows this line counts only under a condition, as in `sshd_config`.
     fn is_conditional(&self, line: &str) -> bool {
         let word = line.split_whitespace().next().unwrap_or_default();
-        self.format == KeyFormat::Spaces && (word == "Match" || word == "Host")
+        let is = |name: &str| word.eq_ignore_ascii_case(name);
+        self.format == KeyFormat::Spaces && (is("Match") || is("Host"))
     }
 }
 
@@ -115,6 +121,16 @@ mod tests {
             (Equals, None, Some("1"), "k = 2\n", "k = 1\n"),
             (Equals, None, None, "k=1\na=b\n", "a=b\n"),
             (Spaces, None, Some("no"), "k\tyes\n", "k no\n"),
+            // The first one counts, however it is written.
+            (Spaces, None, Some("no"), "K yes\nk no\n", "k no\n"),
+            (Spaces, None, Some("no"), "K = yes\nkk no\n", "k no\nkk no\n"),
+            (
+                Spaces,
+                None,
+                Some("no"),
+                "a b\nmatch user x\nk yes\n",
+                "a b\nk no\nmatch user x\nk yes\n",
+            ),
             (
                 Spaces,
                 None,

@@ -190,7 +190,7 @@ facts! {
             "container" Text "its name within the service";
             "image" Text "what it was made from";
             "image_id" Text "the engine's id of its image";
-            "version" Text "the pin's version";
+            "version" Text "the pin's version, or else what its image says";
             "state" Text "running, exited, …";
             "health" Text "healthy, unhealthy, starting; none without a check";
             "restarts" Count "restarts by the engine";

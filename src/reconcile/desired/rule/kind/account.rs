@@ -179,6 +179,11 @@ pub(crate) fn read_user(table: &Table, reader: &mut Reader<'_>) -> Option<UserRu
         Some(node) => Some(principal(node, reader)?),
     };
     let uid = id(table, "uid", reader).ok()?;
+    if let (Some(node), true) = (table.get("uid"), user == "root" && uid != Some(0)) {
+        let message = "`root` keeps number 0: the host would be gone without it";
+        reader.findings.error_help(node.at, message, "remove `uid`");
+        return None;
+    }
     let range = range(table, reader);
     Some(UserRule { user, wish: Some(UserWish { uid, group, comment, home, shell, range }) })
 }
