@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -88,7 +89,11 @@ impl StateLock {
     /// # Errors
     /// When another process has it, or the lock file cannot be used.
     pub fn take(state_dir: &Path) -> Result<Self, LockError> {
-        let path = state_dir.join("lock");
+        Self::take_file(state_dir, "lock")
+    }
+
+    fn take_file(state_dir: &Path, name: &str) -> Result<Self, LockError> {
+        let path = state_dir.join(name);
         let failed = |source| LockError::File { path: path.clone(), source };
         let file = open(&path).map_err(failed)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -96,6 +101,40 @@ impl StateLock {
             Err(Errno::WOULDBLOCK) => Err(LockError::Taken { state_dir: state_dir.to_owned() }),
             Err(error) => Err(failed(error.into())),
         }
+    }
+}
+
+/// What an agent holds from the end of its first pass on: until then, the status file is what
+/// another process said, or this one by another configuration.
+#[derive(Debug, Default)]
+pub struct Presence {
+    held: Option<StateLock>,
+}
+
+/// Its lock file.
+const PRESENCE: &str = "said.lock";
+/// How often an agent tries while somebody looks whether it is there, which takes no time.
+const PRESENCE_TRIES_MAX: u32 = 20;
+/// Time between two tries.
+const PRESENCE_LOOK: Duration = Duration::from_millis(50);
+
+impl Presence {
+    /// Tells those who wait that the status is this agent's own; not being told, they go on waiting.
+    pub async fn announce(&mut self, state_dir: &Path) {
+        for _ in 0..PRESENCE_TRIES_MAX {
+            if self.held.is_some() {
+                return;
+            }
+            match StateLock::take_file(state_dir, PRESENCE) {
+                Err(LockError::Taken { .. }) => tokio::time::sleep(PRESENCE_LOOK).await,
+                taken => self.held = taken.ok(),
+            }
+        }
+    }
+
+    /// Whether an agent is there that has said how the node is.
+    pub fn is_seen(state_dir: &Path) -> bool {
+        matches!(StateLock::take_file(state_dir, PRESENCE), Err(LockError::Taken { .. }))
     }
 }
 
@@ -115,7 +154,19 @@ fn open(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use crate::agent::lock::{LockError, StateLock, may_have};
+    use crate::agent::lock::{LockError, Presence, StateLock, may_have};
+
+    #[tokio::test]
+    async fn an_agent_is_seen_from_its_first_word_to_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let _state = StateLock::take(dir.path()).unwrap();
+        assert!(!Presence::is_seen(dir.path()), "it has said nothing yet");
+        let mut agent = Presence::default();
+        agent.announce(dir.path()).await;
+        assert!(Presence::is_seen(dir.path()));
+        drop(agent);
+        assert!(!Presence::is_seen(dir.path()), "what it said is what a dead one said");
+    }
 
     #[test]
     fn a_whole_engine_is_for_its_own_user_and_root() {

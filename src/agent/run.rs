@@ -20,7 +20,7 @@ use crate::agent::checker::Checker;
 use crate::agent::desk::{self, Desk};
 use crate::agent::effects::chance;
 use crate::agent::inbox::Inbox;
-use crate::agent::lock::engine_locks;
+use crate::agent::lock::{Presence, engine_locks};
 use crate::agent::node::{Ask, Node, Report};
 use crate::agent::pace::{Bursts, Idle, backoff, jitter};
 use crate::agent::promoter::Promoter;
@@ -97,6 +97,7 @@ struct Agent<'a> {
     n_git_failures: u32,
     last_pass: Option<Instant>,
     desk: Desk,
+    presence: Presence,
     promoter: Promoter,
     checker: Checker,
 }
@@ -122,6 +123,7 @@ impl<'a> Agent<'a> {
             n_git_failures: 0,
             last_pass: None,
             desk: Desk::default(),
+            presence: Presence::default(),
             promoter: Promoter::new(&options.config),
             checker,
         })
@@ -310,6 +312,7 @@ impl<'a> Agent<'a> {
             Err(_) => return self.panicked(),
         };
         self.n_panics = 0;
+        self.presence.announce(&self.node.settings.state_dir).await;
         let (ms, n) = (began.elapsed().as_secs_f64() * 1e3, report.outcomes.len());
         debug!(duration_ms = ms, "pass by {}: {ms:.1} ms, services changed: {n}", ask.trigger);
         systemd::status(&line(&report));

@@ -108,7 +108,11 @@ pub fn unreadable(error: &StoreError) -> CommandError {
     let denied = matches!(error, StoreError::File { source, .. }
         if source.kind() == std::io::ErrorKind::PermissionDenied);
     let failed = CommandError::failed(error);
-    if denied { failed.hint("the state belongs to the agent's user: try sudo") } else { failed }
+    match error {
+        _ if denied => failed.hint("the state belongs to the agent's user: try sudo"),
+        StoreError::Malformed { .. } => failed.hint("the agent writes it anew when it starts"),
+        _ => failed,
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -229,7 +233,7 @@ fn troubles(status: &Status) -> Vec<String> {
     }
     if let Some(fault) = &status.configuration {
         lines.push(format!(
-            "the verified revision cannot be used, since {}:\n  {}",
+            "the newest revision cannot be used, since {}:\n  {}",
             ago(fault.since),
             fault.mistakes.join("\n  ")
         ));

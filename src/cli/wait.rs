@@ -1,22 +1,28 @@
 //! `tidegate wait`.
 
 use std::io::Write;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::agent::answer::troubles;
+use crate::agent::lock::{LockError, Presence, StateLock};
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
 use crate::cli::output::{Format, write_json};
 use crate::cli::status::unreadable;
-use crate::model::ServiceName;
+use crate::clients::git::NodeStore;
 use crate::model::duration::parse_duration;
-use crate::reconcile::report::{Health, Status, StatusFile, Sync};
+use crate::model::{CommitId, ServiceName};
+use crate::reconcile::report::{Health, ServiceStatus, Status, StatusFile, StoreError, Sync};
+use crate::reconcile::trust::history::came_before;
+use crate::telemetry::Chain;
 
 /// Wait until this node is as it should be
 ///
-/// Waits for every service, or those named. Exits 4 when the time is over, and 3 as soon as the
-/// awaited commit is refused.
+/// Waits for every service, or those named, and for an agent that says so: as it should be is what
+/// the newest tip wants, so that Git must have answered and nothing be refused. Exits 4 when the time
+/// is over, saying why, and 3 as soon as the awaited commit is refused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  tidegate wait --timeout 2m\n  \
     tidegate wait app1 --for healthy\n  tidegate wait --for commit=$(git rev-parse HEAD)")]
@@ -24,7 +30,8 @@ pub struct WaitArgs {
     /// Services to wait for (default: all)
     #[arg(value_name = "SERVICE")]
     services: Vec<ServiceName>,
-    /// `synced` (and healthy), `healthy`, or `commit=ID`: that commit, or its first digits, is applied
+    /// `synced` (and healthy), `healthy`, or `commit=ID`: that commit (or its first digits), or a
+    /// later one of its branch, is applied
     #[arg(long = "for", value_name = "CONDITION", default_value = "synced")]
     condition: Awaited,
     /// How long
@@ -67,19 +74,28 @@ impl FromStr for Awaited {
 /// # Errors
 /// When the time is over, the awaited commit is refused, or the status cannot be read.
 pub fn run(args: &WaitArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
-    let file = StatusFile::below(&ctx.settings()?.state_dir);
+    let state_dir = &ctx.settings()?.state_dir;
+    let file = StatusFile::below(state_dir);
+    let mut lineage = Lineage { state_dir, last: None };
     let waited = block_on(async {
         let looking = async {
             loop {
-                if let Some(status) = file.read().map_err(|error| unreadable(&error))?
-                    && is_met(args, &status)?
+                let is_seen = Presence::is_seen(state_dir);
+                let said = match file.read() {
+                    // An agent that starts writes it anew.
+                    Err(StoreError::Malformed { .. }) if !is_seen => None,
+                    read => read.map_err(|error| unreadable(&error))?,
+                };
+                if let Some(status) = said.filter(|_| is_seen)
+                    && is_met(args, &status, |tip, digits| lineage.has(tip, digits))?
                 {
                     return Ok(status);
                 }
                 tokio::time::sleep(LOOK).await;
             }
         };
-        tokio::time::timeout(args.timeout, looking).await.unwrap_or_else(|_| Err(too_late(&file)))
+        let timed = tokio::time::timeout(args.timeout, looking).await;
+        timed.unwrap_or_else(|_| Err(too_late(args, &file, state_dir)))
     });
     let status = waited?;
     if ctx.format == Format::Json {
@@ -88,65 +104,222 @@ pub fn run(args: &WaitArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
     Ok(Outcome::Done)
 }
 
-fn too_late(file: &StatusFile) -> CommandError {
-    let waiting = match file.read() {
-        Ok(Some(status)) => {
-            let late = status
-                .services
-                .iter()
-                .filter(|(_, s)| s.sync != Sync::Synced || s.health != Health::Healthy);
-            let lines = late.map(|(name, s)| {
-                let reason = if s.reason.is_empty() { "" } else { ": " };
-                format!("{name} is {} and {}{reason}{}", s.sync, s.health, s.reason)
-            });
-            let lines = lines.chain(troubles(&status)).collect::<Vec<_>>().join("; ");
-            let lines = status.waits.iter().fold(lines, |lines, waiting| {
-                let stop = if lines.is_empty() { "" } else { "; " };
-                format!(
-                    "{lines}{stop}{} waits until {}: {}",
-                    waiting.commit, waiting.until, waiting.reason
-                )
-            });
-            if lines.is_empty() { "the awaited commit is not applied".to_owned() } else { lines }
+/// Where commits stand on the node's branch; each is looked up once.
+struct Lineage<'a> {
+    state_dir: &'a Path,
+    last: Option<(CommitId, bool)>,
+}
+
+impl Lineage<'_> {
+    fn has(&mut self, tip: CommitId, digits: &str) -> bool {
+        if let Some((_, answer)) = self.last.filter(|(known, _)| *known == tip) {
+            return answer;
         }
-        _ => "this node has said nothing yet".to_owned(),
+        // Without the repository the commit itself is known all the same.
+        let answer = NodeStore::look(self.state_dir).map_or_else(
+            |_| tip.to_string().starts_with(digits),
+            |objects| came_before(&objects, tip, digits),
+        );
+        self.last = Some((tip, answer));
+        answer
+    }
+}
+
+/// Everything that keeps the node from being as awaited.
+fn too_late(args: &WaitArgs, file: &StatusFile, state_dir: &Path) -> CommandError {
+    let is_running = matches!(StateLock::take(state_dir), Err(LockError::Taken { .. }));
+    let agent = match (Presence::is_seen(state_dir), is_running) {
+        (true, _) => None,
+        (false, true) => Some("the agent has not ended its first pass yet".to_owned()),
+        (false, false) => Some("no agent is running".to_owned()),
     };
-    CommandError::new(ErrorKind::TimedOut, format!("timed out waiting; {waiting}"))
+    let said = match file.read() {
+        Ok(Some(status)) => lateness(args, &status),
+        Ok(None) => vec!["this node has said nothing yet".to_owned()],
+        Err(error) => vec![Chain(&error).to_string()],
+    };
+    let mut lines: Vec<String> = agent.into_iter().chain(said).collect();
+    if lines.is_empty() {
+        lines.push("it is so since a moment".to_owned());
+    }
+    CommandError::new(ErrorKind::TimedOut, format!("timed out waiting; {}", lines.join("; ")))
         .hint("`tidegate status` shows where it stands")
 }
 
-fn is_met(args: &WaitArgs, status: &Status) -> Result<bool, CommandError> {
+fn lateness(args: &WaitArgs, status: &Status) -> Vec<String> {
+    let late = selected(args, status)
+        .filter(|(_, s)| s.sync != Sync::Synced || s.health != Health::Healthy)
+        .map(|(name, s)| {
+            let reason = if s.reason.is_empty() { "" } else { ": " };
+            format!("{name} is {} and {}{reason}{}", s.sync, s.health, s.reason)
+        });
+    let mut lines: Vec<String> = late.collect();
     if let Awaited::Commit(id) = &args.condition {
-        if let Some(refused) = &status.refused
-            && refused.commit.to_string().starts_with(id)
-        {
-            return Err(CommandError::refused(format!(
-                "{} is refused: {}",
-                refused.commit, refused.reason
-            ))
-            .hint(refused.remedy.clone()));
+        lines.insert(0, format!("neither {id} nor a later commit of the branch is applied whole"));
+    }
+    if !status.has_revision() {
+        lines.push("no commit was ever verified here".to_owned());
+    }
+    let refused = status.refused.as_ref();
+    lines.extend(refused.map(|r| format!("{} is refused: {}", r.commit, r.reason)));
+    lines.extend(troubles(status));
+    let waits = status.waits.as_ref();
+    lines.extend(waits.map(|w| format!("{} waits until {}: {}", w.commit, w.until, w.reason)));
+    lines
+}
+
+fn selected<'a>(
+    args: &'a WaitArgs,
+    status: &'a Status,
+) -> impl Iterator<Item = (&'a ServiceName, &'a ServiceStatus)> {
+    let is_named = |name: &ServiceName| args.services.is_empty() || args.services.contains(name);
+    status.services.iter().filter(move |(name, _)| is_named(name))
+}
+
+/// Whether the node says what is awaited; `has` says whether a commit is, or comes after, the one
+/// that begins with these digits.
+fn is_met(
+    args: &WaitArgs,
+    status: &Status,
+    mut has: impl FnMut(CommitId, &str) -> bool,
+) -> Result<bool, CommandError> {
+    if let Awaited::Commit(id) = &args.condition {
+        if let Some(refused) = &status.refused {
+            // What lies above a refused commit is not believed either.
+            let not_believed = [Some(refused.commit), status.revision.tip];
+            if not_believed.iter().flatten().any(|commit| commit.to_string().starts_with(id)) {
+                let message = format!("{} is refused: {}", refused.commit, refused.reason);
+                return Err(CommandError::refused(message).hint(refused.remedy.clone()));
+            }
         }
-        let is_it = |text: &str| text.starts_with(id.as_str());
         if args.services.is_empty() {
-            return Ok(status.revision.applied.is_some_and(|c| is_it(&c.to_string())));
+            return Ok(status.revision.applied.is_some_and(|commit| has(commit, id)));
         }
-        if !status.revision.verified.is_some_and(|c| is_it(&c.to_string())) {
+        if !status.revision.verified.is_some_and(|commit| has(commit, id)) {
             return Ok(false);
         }
+    }
+    if !status.has_revision() {
+        return Ok(false);
     }
     if let Some(unknown) = args.services.iter().find(|name| !status.services.contains_key(*name)) {
         return Err(CommandError::usage(format!("no service `{unknown}` runs or should run here"))
             .hint("`tidegate status` lists them"));
     }
-    let mut waited = status
-        .services
-        .iter()
-        .filter(|(name, _)| args.services.is_empty() || args.services.contains(name));
-    // What runs may be as an older revision wants it, while the newest cannot be used.
-    Ok(status.engine.is_none()
-        && (status.configuration.is_none() || args.condition == Awaited::Healthy)
-        && waited.all(|(_, service)| match args.condition {
-            Awaited::Healthy => service.health == Health::Healthy,
-            _ => service.sync == Sync::Synced && service.health == Health::Healthy,
-        }))
+    // What runs may be as an older revision wants it, while the newest cannot be used or had.
+    let is_newest =
+        status.configuration.is_none() && status.refused.is_none() && status.git.is_none();
+    if status.engine.is_some() {
+        return Ok(false);
+    }
+    Ok(match args.condition {
+        Awaited::Healthy => selected(args, status).all(|(_, s)| s.health == Health::Healthy),
+        Awaited::Synced => is_newest && selected(args, status).all(|(_, s)| is_well(s)),
+        Awaited::Commit(_) => {
+            status.configuration.is_none() && selected(args, status).all(|(_, s)| is_well(s))
+        }
+    })
+}
+
+fn is_well(service: &ServiceStatus) -> bool {
+    service.sync == Sync::Synced && service.health == Health::Healthy
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+    use serde_json::{Value, json};
+
+    use crate::cli::error::ErrorKind;
+    use crate::cli::wait::{WaitArgs, is_met, lateness};
+    use crate::model::CommitId;
+    use crate::reconcile::report::Status;
+
+    const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+    fn args(words: &[&str]) -> WaitArgs {
+        let command = WaitArgs::augment_args(clap::Command::new("wait"));
+        let words = ["wait"].iter().chain(words);
+        WaitArgs::from_arg_matches(&command.get_matches_from(words)).unwrap()
+    }
+
+    fn status(changes: &Value) -> Status {
+        let mut status = json!({
+            "schema": "tidegate.status/1", "node": "n1", "environment": "dev", "trust": "signed",
+            "mode": "apply", "changed_at": "2026-01-01T00:00:00Z",
+            "revision": { "tip": B, "verified": B, "applied": B },
+            "refused": null, "git": null, "engine": null, "configuration": null, "services": {},
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            status[name] = value.clone();
+        }
+        serde_json::from_value(status).unwrap()
+    }
+
+    /// As where B came after A.
+    fn met(words: &[&str], changes: &Value) -> Result<bool, ErrorKind> {
+        let after = |tip: CommitId, id: &str| {
+            tip.to_string().starts_with(id) || (tip.to_string() == B && A.starts_with(id))
+        };
+        is_met(&args(words), &status(changes), after).map_err(|error| error.kind)
+    }
+
+    fn away() -> Value {
+        json!({ "since": "2026-01-01T00:00:00Z", "reason": "no such repository" })
+    }
+
+    fn refused(commit: &str) -> Value {
+        json!({ "commit": commit, "rule": "unsigned", "reason": "nobody signed it",
+            "remedy": "sign it", "since": "2026-01-01T00:00:00Z" })
+    }
+
+    #[test]
+    fn a_node_that_never_verified_anything_is_not_as_it_should_be() {
+        let nothing = json!({ "tip": null, "verified": null, "applied": null });
+        for trust in ["signed", "none"] {
+            let fresh = json!({ "revision": nothing, "git": away(), "trust": trust });
+            assert!(!status(&fresh).is_in_sync(), "{trust}");
+            for words in [&[][..], &["--for", "healthy"]] {
+                assert_eq!(met(words, &fresh), Ok(false), "{trust} {words:?}");
+            }
+            let why = lateness(&args(&[]), &status(&fresh)).join("; ");
+            assert!(why.contains("no commit was ever verified here"), "{why}");
+            assert!(why.contains("git is unreachable: no such repository"), "{why}");
+        }
+        let own = json!({ "revision": nothing, "trust": "none" });
+        assert!(status(&own).is_in_sync(), "a work tree was read");
+    }
+
+    #[test]
+    fn as_it_should_be_is_what_the_newest_tip_wants() {
+        assert_eq!(met(&[], &json!({})), Ok(true));
+        for (trouble, is_healthy) in [
+            (json!({ "refused": refused(A) }), true),
+            (json!({ "git": away() }), true),
+            (json!({ "engine": away() }), false),
+        ] {
+            assert_eq!(met(&[], &trouble), Ok(false), "{trouble}");
+            assert_eq!(met(&["--for", "healthy"], &trouble), Ok(is_healthy), "{trouble}");
+            assert!(!lateness(&args(&[]), &status(&trouble)).is_empty(), "{trouble}");
+        }
+    }
+
+    #[test]
+    fn a_commit_is_applied_when_a_later_one_is() {
+        assert_eq!(met(&["--for", "commit=aaaaaaa"], &json!({})), Ok(true));
+        assert_eq!(met(&["--for", "commit=ccccccc"], &json!({})), Ok(false));
+        let first = json!({ "revision": { "tip": B, "verified": B, "applied": A } });
+        assert_eq!(met(&["--for", "commit=bbbbbbb"], &first), Ok(false));
+    }
+
+    #[test]
+    fn what_lies_above_a_refused_commit_is_not_waited_for() {
+        let above = json!({
+            "revision": { "tip": B, "verified": null, "applied": null }, "refused": refused(A),
+        });
+        for id in ["commit=aaaaaaa", "commit=bbbbbbb"] {
+            assert_eq!(met(&["--for", id], &above), Err(ErrorKind::Refused), "{id}");
+        }
+    }
 }

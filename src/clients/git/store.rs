@@ -48,6 +48,14 @@ impl NodeStore {
         Ok(store)
     }
 
+    /// Reads what the store in `state_dir` holds, which another process may be using.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub fn look(state_dir: &Path) -> Result<ObjectReader, HostError> {
+        Self { folder: state_dir.to_owned() }.reader()
+    }
+
     /// Its objects.
     pub fn objects(&self) -> PathBuf {
         self.repository().join("objects")

@@ -50,7 +50,7 @@ pub struct Facts<'a> {
     pub git: Reach,
     /// Whether the engine answered.
     pub engine: Reach,
-    /// Mistakes that make the newest verified revision unusable.
+    /// Mistakes that make the newest revision unusable: its own, or the node's.
     pub mistakes: Vec<String>,
     /// What should run.
     pub desired: Option<&'a DesiredState>,

@@ -38,7 +38,7 @@ pub struct Status {
     pub git: Option<Outage>,
     /// The engine, if it cannot be reached.
     pub engine: Option<Outage>,
-    /// The newest verified revision, if it cannot be used.
+    /// The newest revision, if it cannot be used.
     pub configuration: Option<ConfigurationFault>,
     /// Every service that runs or should run here.
     pub services: BTreeMap<ServiceName, ServiceStatus>,
@@ -85,9 +85,17 @@ impl Status {
         *self == Self { changed_at: self.changed_at, ..other.clone() }
     }
 
-    /// Whether everything is as the newest tip wants it.
+    /// Whether it is known what should run: a commit was believed once, or, where nothing is
+    /// demanded, the source was read.
+    pub fn has_revision(&self) -> bool {
+        let is_read = self.trust == TrustLevel::None && self.git.is_none();
+        self.revision.verified.is_some() || is_read
+    }
+
+    /// Whether everything is as the newest tip wants it, as far as Git told.
     pub fn is_in_sync(&self) -> bool {
-        self.refused.is_none()
+        self.has_revision()
+            && self.refused.is_none()
             && self.configuration.is_none()
             && self.engine.is_none()
             && self.services.values().all(|service| service.sync == Sync::Synced)

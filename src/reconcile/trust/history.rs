@@ -74,6 +74,25 @@ pub fn first_parents(
     Ok(chain)
 }
 
+/// Whether a commit whose id begins with `digits` is `tip`, or came before it: as a first parent, or
+/// landed by a wrapper. What only flowed in by a merge is not what the branch was.
+pub fn came_before(objects: &impl Objects, tip: CommitId, digits: &str) -> bool {
+    let is_it = |id: &CommitId| id.to_string().starts_with(digits);
+    let mut at = Some(tip);
+    for _ in 0..EXPLAIN_COMMITS_MAX {
+        let Some(id) = at else { return false };
+        if is_it(&id) {
+            return true;
+        }
+        let Ok(header) = header(objects, id) else { return false };
+        if wrapped(objects, &header).is_some_and(|landed| landed.iter().any(is_it)) {
+            return true;
+        }
+        at = header.first_parent();
+    }
+    false
+}
+
 /// What a two-parent merge lands if it is a wrapper: a merge with its second parent's tree, where
 /// the second parent has the first one on its first-parent chain. Oldest first, never empty.
 pub fn wrapped(objects: &impl Objects, merge: &Header) -> Option<Vec<CommitId>> {

@@ -1,5 +1,6 @@
 //! Honest histories are accepted, and two nodes agree on them.
 
+use tidegate::reconcile::trust::history::came_before;
 use tidegate::reconcile::trust::kind::CommitKind;
 use tidegate::reconcile::trust::{
     Remembered, RevokedKeys, Rule, SnapshotRequest, Standing, check_anchor, show, snapshot, verify,
@@ -47,6 +48,28 @@ fn a_feature_branch_of_unsigned_commits_lands_by_a_signed_merge() {
     h.assert_good();
     h.change("alice");
     h.assert_good();
+}
+
+#[test]
+fn what_the_branch_was_came_before_and_what_only_flowed_in_did_not() {
+    let mut h = History::dev();
+    let first = h.change("alice");
+    let side = h.change("bob");
+    h.go_to(first);
+    let second = h.change("alice");
+    let tree = h.tree();
+    let merge = h.make(&tree, &[second, side], By::Ssh("bob"), "Merge, and keep ours");
+    h.go_to(merge);
+    let landed = h.change("bob");
+    let tree = h.tree();
+    let wrapper = h.make(&tree, &[merge, landed], By::Nobody, "Merge pull request #1");
+    for (commit, came) in
+        [(first, true), (second, true), (landed, true), (wrapper, true), (side, false)]
+    {
+        let digits = &commit.to_string()[..7];
+        assert_eq!(came_before(&h.objects(), wrapper, digits), came, "{commit}");
+    }
+    assert!(!came_before(&h.objects(), first, &second.to_string()));
 }
 
 #[test]

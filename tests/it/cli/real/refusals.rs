@@ -60,6 +60,9 @@ async fn refuses_an_unsigned_commit(stage: &mut Stage) {
     assert_eq!((status.revision.verified, status.revision.applied), (Some(good), Some(good)));
     let awaited = format!("commit={unsigned}");
     assert_eq!(stage.run(&["wait", "--for", &awaited, "--timeout", "5s"]).code, 3);
+    let synced = stage.run(&["wait", "--timeout", "200ms"]);
+    assert!(synced.code == 4 && synced.err.contains("is refused: "), "{}", synced.err);
+    assert_eq!(stage.run(&["wait", "--for", "healthy", "--timeout", "10s"]).code, 0);
     assert_eq!(stage.run(&["plan"]).code, 3);
     assert_eq!(before, stage.running());
     stage.history.go_to(good);
@@ -134,7 +137,12 @@ fn only_reports_in_report_mode(stage: &mut Stage) {
 async fn plans_and_waits_by_exit_code(stage: &mut Stage) {
     assert_eq!(stage.run(&["plan"]).code, 0);
     assert_eq!(stage.run(&["wait", "--timeout", "10s"]).code, 0);
+    let older = stage.history.git(&["rev-parse", &format!("{}~1", stage.history.tip)]);
+    let older = format!("commit={}", older.trim());
+    assert_eq!(stage.run(&["wait", "--for", &older, "--timeout", "10s"]).code, 0, "{older}");
     assert_eq!(stage.end_agent(Signal::TERM), Some(0));
+    let alone = stage.run(&["wait", "--timeout", "200ms"]);
+    assert!(alone.code == 4 && alone.err.contains("no agent is running"), "{}", alone.err);
     let commit = stage.release("web", "1.3.0", "good").await;
     let before = stage.running();
     let plan = stage.run(&["plan", "-o", "json"]);
