@@ -57,15 +57,15 @@ fn file_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> St
 }
 
 /// Reads at most `bytes_max`; a file that is not there is `None`.
-fn read_bounded(path: &Path, bytes_max: u64) -> Result<Option<String>, StoreError> {
+fn read_bounded(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, StoreError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(file_error("read", path)(error)),
     };
-    let mut text = String::new();
-    file.take(bytes_max).read_to_string(&mut text).map_err(file_error("read", path))?;
-    Ok(Some(text))
+    let mut bytes = Vec::new();
+    file.take(bytes_max).read_to_end(&mut bytes).map_err(file_error("read", path))?;
+    Ok(Some(bytes))
 }
 
 /// The status file.
@@ -89,7 +89,7 @@ impl StatusFile {
     /// When it cannot be read or is not a status of this version.
     pub fn read(&self) -> Result<Option<Status>, StoreError> {
         read_bounded(&self.0, STATUS_BYTES_MAX)?
-            .map(|text| serde_json::from_str(&text))
+            .map(|bytes| serde_json::from_slice(&bytes))
             .transpose()
             .map_err(|source| StoreError::Malformed { path: self.0.clone(), source })
     }
@@ -216,7 +216,8 @@ fn file_name(dir: &Path, at: usize) -> PathBuf {
     }
 }
 
-/// Every line of a state directory's journal, oldest first.
+/// Every line of a state directory's journal, oldest first. One that a power loss or a bad disk has
+/// torn is shown as far as it is text; the others are as they were.
 ///
 /// # Errors
 /// When a file of it cannot be read.
@@ -224,8 +225,10 @@ pub fn read_journal(state_dir: &Path) -> Result<Vec<String>, StoreError> {
     let mut lines = Vec::new();
     for at in (0..=JOURNAL_FILES_MAX).rev() {
         // One entry may cross the limit before the file is put aside.
-        let text = read_bounded(&file_name(state_dir, at), 2 * JOURNAL_BYTES_MAX)?;
-        lines.extend(text.unwrap_or_default().lines().filter(|l| !l.is_empty()).map(str::to_owned));
+        let bytes = read_bounded(&file_name(state_dir, at), 2 * JOURNAL_BYTES_MAX)?;
+        let bytes = bytes.unwrap_or_default();
+        let written = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.extend(written.map(|line| String::from_utf8_lossy(line).into_owned()));
     }
     Ok(lines)
 }

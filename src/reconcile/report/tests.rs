@@ -78,6 +78,21 @@ fn a_line_that_a_crash_left_unfinished_is_ended_and_named() {
 }
 
 #[test]
+fn a_torn_byte_costs_its_own_line_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = NodeKey::load_or_create(&dir.path().join("node.key")).unwrap();
+    journal(dir.path(), &key, 3);
+    let path = dir.path().join("journal.jsonl");
+    let mut bytes = fs::read(&path).unwrap();
+    let second = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    bytes[second] = 0xff;
+    fs::write(&path, bytes).unwrap();
+    journal(dir.path(), &key, 1);
+    assert_eq!(read_journal(dir.path()).unwrap().len(), 4);
+    assert_eq!(faults(dir.path(), &key), [Fault::Unreadable { line: 2 }]);
+}
+
+#[test]
 fn the_journal_stays_under_its_limit_and_the_chain_crosses_files() {
     let dir = tempfile::tempdir().unwrap();
     let key = NodeKey::load_or_create(&dir.path().join("node.key")).unwrap();
