@@ -230,6 +230,8 @@ mod tests {
             ("container", "exec_start: wget", false),
             ("container", "create", false),
             ("network", "disconnect", true),
+            ("volume", "destroy", true),
+            ("volume", "mount", false),
             ("image", "pull", false),
             ("image", "delete", true),
         ] {

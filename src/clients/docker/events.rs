@@ -15,8 +15,8 @@ use crate::clients::docker::lines::Lines;
 use crate::clients::docker::read::segment;
 use crate::clients::docker::{DockerError, DockerErrorKind, DockerEvents, EngineEvent};
 
-/// Kinds asked for; volumes come and go without changing what runs.
-const KINDS: &str = r#"{"type":["container","network","image"]}"#;
+/// Kinds asked for: those of which anything that goes or changes makes a node differ.
+const KINDS: &str = r#"{"type":["container","network","image","volume"]}"#;
 
 enum Listening {
     NotYet,

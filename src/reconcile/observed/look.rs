@@ -4,6 +4,7 @@
 //!
 //! # Guarantees
 //! * An idle look is one list call: what it lists as before is not inspected again.
+//! * Volumes are those of now whenever a container that mounted one is gone.
 //! * An inspect that hangs or fails makes its own container unknown, and no other.
 //! * Nothing of one engine is believed of another that answers in its place.
 
@@ -78,6 +79,20 @@ impl ObservedCache {
         self.volumes.clear();
         self.knows_lists = false;
     }
+
+    fn take_lists(&mut self, networks: Vec<NetworkInspect>, volumes: Vec<VolumeInspect>) {
+        self.networks = networks.into_iter().map(|n| (n.name.clone(), n)).collect();
+        self.volumes = volumes.into_iter().map(|v| (v.name.clone(), v)).collect();
+        self.knows_lists = true;
+    }
+
+    /// Whether a container is gone. While it was there, its volumes could not go; now they may have
+    /// gone with it, and their events may come later than its own. A container made on a volume that
+    /// is not there would get an empty one from the engine.
+    fn misses_one(&self, summaries: &[ContainerSummary]) -> bool {
+        let listed: BTreeSet<&str> = summaries.iter().map(|s| s.id.as_str()).collect();
+        self.containers.keys().any(|id| !listed.contains(id.as_str()))
+    }
 }
 
 /// Looks at the engine.
@@ -117,12 +132,16 @@ async fn objects<D: DockerRead>(
     let summaries = if lists {
         let lists = try_join3(docker.containers(), docker.networks(), docker.volumes());
         let (summaries, networks, volumes) = lists.await?;
-        cache.networks = networks.into_iter().map(|n| (n.name.clone(), n)).collect();
-        cache.volumes = volumes.into_iter().map(|v| (v.name.clone(), v)).collect();
-        cache.knows_lists = true;
+        cache.take_lists(networks, volumes);
         summaries
     } else {
-        docker.containers().await?
+        let summaries = docker.containers().await?;
+        if cache.misses_one(&summaries) {
+            let lists = try_join(docker.networks(), docker.volumes());
+            let (networks, volumes) = lists.await?;
+            cache.take_lists(networks, volumes);
+        }
+        summaries
     };
     let mut state = ObservedState::default();
     let mut own = Vec::new();

@@ -66,8 +66,6 @@ async fn a_volume_that_is_removed_by_hand_takes_the_success_of_its_migration_alo
         engine.containers.remove(&db);
         engine.volumes.clear();
     });
-    // As the volume's event makes the agent do.
-    world.state.seen.forget_networks_and_volumes();
     world.converge(1).await;
     assert_eq!(n_runs(&world), 2);
     assert_ne!(world.id("app1.prd-migrate"), migrate);

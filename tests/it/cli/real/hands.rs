@@ -1,9 +1,13 @@
 //! What people do to containers by hand, and how it is repaired.
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::cli::real::changes::assert_same;
 use crate::cli::real::stage::Stage;
 
 const WEB: &str = "app1.dev-web";
+const DB: &str = "app1.dev-db";
+const MIGRATE: &str = "app1.dev-migrate";
 
 #[tokio::test]
 async fn what_is_changed_by_hand_is_repaired_and_nothing_else_is_touched() {
@@ -15,6 +19,7 @@ async fn what_is_changed_by_hand_is_repaired_and_nothing_else_is_touched() {
     gets_its_name_back(&stage);
     is_connected_again(&stage);
     is_started_again(&stage);
+    runs_its_migration_on_the_data_of_now(&stage);
     waits_while_suspended(&stage);
     leaves_a_foreigner_with_its_name_alone(&stage);
 }
@@ -64,6 +69,29 @@ fn is_connected_again(stage: &Stage) {
         (networks(stage) == wanted && stage.status()?.is_in_sync()).then_some(())
     });
     assert_same(&before, &stage.running(), &[WEB]);
+}
+
+/// The volume goes right after the container that kept it, before anybody looked.
+fn runs_its_migration_on_the_data_of_now(stage: &Stage) {
+    let before = stage.running();
+    let agent = Pid::from_raw(i32::try_from(stage.agent_pid()).unwrap()).unwrap();
+    kill_process(agent, Signal::STOP).unwrap();
+    stage.docker(&["rm", "-f", DB]);
+    stage.docker(&["volume", "rm", "app1.dev_data"]);
+    kill_process(agent, Signal::CONT).unwrap();
+    stage.until("the migration has run again, and all is well", |stage| {
+        let now = stage.running();
+        let other = now.get(MIGRATE).is_some_and(|it| it.0 != before[MIGRATE].0);
+        (other && stage.version(DB).is_some() && stage.status()?.is_in_sync()).then_some(())
+    });
+    let labels = stage.docker(&["volume", "inspect", "-f", "{{json .Labels}}", "app1.dev_data"]);
+    assert!(labels.contains("tidegate"), "the engine made it, not the agent: {labels}");
+    // Also by its own event, once nothing else wakes.
+    stage.until("a volume's event wakes", |stage| {
+        stage.docker(&["volume", "create", "somebodys"]);
+        stage.docker(&["volume", "rm", "somebodys"]);
+        stage.log().contains("docker destroy somebodys").then_some(())
+    });
 }
 
 fn is_started_again(stage: &Stage) {
