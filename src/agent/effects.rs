@@ -2,19 +2,28 @@
 //!
 //! In: settings, the engine. Out: implementations of the stages' traits. Effect: theirs.
 
-use std::io;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::{fs, io};
+
+use tracing::debug;
 
 use crate::agent::AgentError;
 use crate::clients::docker::{RegistryAuth, RegistryCredentials};
-use crate::clients::host::{read_bounded, write_file};
+use crate::clients::host::{read_bounded, write_file_durable};
 use crate::config::Settings;
-use crate::model::Hub;
+use crate::model::{Digest, Hub};
 use crate::reconcile::apply::ConfigFiles;
 use crate::telemetry::Chain;
 
 /// A credentials file longer than this is a mistake.
 const CREDENTIALS_BYTES_MAX: u64 = 1 << 20;
+/// A config's file is part of a revision, whose files are smaller than this.
+const CONFIG_BYTES_MAX: u64 = 64 << 20;
+/// Files looked at in one sweep; the next one goes on.
+const CONFIGS_MAX: usize = 10_000;
 
 /// The node's store of configs' contents, on the host's file system.
 #[derive(Debug, Clone, Copy)]
@@ -22,9 +31,40 @@ pub struct HostFiles;
 
 impl ConfigFiles for HostFiles {
     fn write(&self, path: &str, content: &[u8], mode: u32) -> io::Result<()> {
-        write_file(Path::new(path), content, mode)
+        write_file_durable(Path::new(path), content, mode)
             .map_err(|error| io::Error::other(Chain(&error).to_string()))
     }
+
+    fn is_intact(&self, path: &str) -> bool {
+        let path = Path::new(path);
+        let Some((digest, mode)) = path.file_name().and_then(named) else { return false };
+        let is_as_made = fs::symlink_metadata(path)
+            .is_ok_and(|found| found.is_file() && found.mode() & 0o7777 == mode);
+        let content = || read_bounded(path, CONFIG_BYTES_MAX).ok().flatten();
+        is_as_made && content().is_some_and(|content| Digest::of(&content).hex() == digest)
+    }
+
+    fn sweep(&self, folder: &str, kept: &BTreeSet<String>) {
+        let Ok(entries) = fs::read_dir(folder) else { return };
+        for entry in entries.take(CONFIGS_MAX).flatten() {
+            let path = entry.path();
+            let is_ours = named(&entry.file_name()).is_some();
+            if is_ours && !path.to_str().is_some_and(|path| kept.contains(path)) {
+                match fs::remove_file(&path) {
+                    Ok(()) => debug!("removed {}, which nothing mounts any more", path.display()),
+                    Err(error) => debug!("{} stays: {error}", path.display()),
+                }
+            }
+        }
+    }
+}
+
+/// What a config's file name, `<hex>-<mode>`, says of it.
+fn named(name: &OsStr) -> Option<(&str, u32)> {
+    let (digest, mode) = name.to_str()?.split_once('-')?;
+    let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mode = u32::from_str_radix(mode, 8).ok()?;
+    is_digest.then_some((digest, mode))
 }
 
 /// Fresh random hex: enough that no two objects ever share it.

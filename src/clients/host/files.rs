@@ -23,6 +23,18 @@ pub(crate) enum Durability {
 /// # Errors
 /// When it cannot be written.
 pub fn write_file(path: &Path, content: &[u8], mode: u32) -> Result<(), HostError> {
+    put(path, content, mode, Durability::Atomic)
+}
+
+/// As [`write_file`], durably.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_file_durable(path: &Path, content: &[u8], mode: u32) -> Result<(), HostError> {
+    put(path, content, mode, Durability::Durable)
+}
+
+fn put(path: &Path, content: &[u8], mode: u32, durability: Durability) -> Result<(), HostError> {
     if let Ok(meta) = fs::symlink_metadata(path) {
         if meta.is_dir() {
             fs::remove_dir(path).map_err(|source| HostError::io("replace", path, source))?;
@@ -37,7 +49,7 @@ pub fn write_file(path: &Path, content: &[u8], mode: u32) -> Result<(), HostErro
     if let Some(folder) = path.parent() {
         create_private_dir(folder)?;
     }
-    replace(path, content, mode, Durability::Atomic)
+    replace(path, content, mode, durability)
 }
 
 /// Makes `folder` and its parents with mode 0700, unless it is there.

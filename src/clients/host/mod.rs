@@ -20,7 +20,7 @@ mod tree;
 mod tests;
 
 pub use durable::{DurableFile, Loaded};
-pub use files::{create_private_dir, write_durable, write_file};
+pub use files::{create_private_dir, write_durable, write_file, write_file_durable};
 pub use key::NodeKey;
 pub use lock::EngineLock;
 pub use managed::{InstalledPackage, Modules, Units, is_type, versions_of};

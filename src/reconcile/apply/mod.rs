@@ -19,6 +19,7 @@ mod watch;
 
 pub use outcome::{FailureClass, ServiceOutcome, ServiceResult, StepError, StepOutcome};
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -41,13 +42,20 @@ use crate::reconcile::plan::{ServicePlan, Step, Target};
 /// Steps of one stage that run at once.
 const STEPS_AT_ONCE_MAX: usize = 8;
 
-/// Where configs' contents are written.
+/// Where configs' contents are written: `<hex>-<mode>`, by their digest.
 pub trait ConfigFiles {
-    /// Makes sure that `path` holds `content` with permission bits `mode`, whole or not at all.
+    /// Makes sure that `path` holds `content` with permission bits `mode`, durably, whole or not at
+    /// all.
     ///
     /// # Errors
     /// When it cannot be written.
     fn write(&self, path: &str, content: &[u8], mode: u32) -> io::Result<()>;
+
+    /// Whether `path` holds what its name says.
+    fn is_intact(&self, path: &str) -> bool;
+
+    /// Removes every config from `folder` but those in `kept`; one that cannot be removed stays.
+    fn sweep(&self, folder: &str, kept: &BTreeSet<String>);
 }
 
 /// Whether something of the same plan follows from what is remembered.

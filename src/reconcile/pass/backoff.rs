@@ -38,6 +38,8 @@ const UNKNOWN_AGAIN: Duration = Duration::from_secs(5);
 pub struct PassState {
     /// What the last look saw. Events that no list shows make it forget.
     pub seen: ObservedCache,
+    /// Configs' files that were not as they should be when last looked at.
+    pub(crate) altered: BTreeSet<String>,
     revisions: BTreeMap<ServiceName, Revision>,
     applied: BTreeMap<ServiceName, DesiredService>,
     waiting: BTreeMap<ServiceName, Backoff>,

@@ -13,6 +13,7 @@
 //! * In report mode, and when only asked for the plan, nothing is changed.
 
 mod backoff;
+mod configs;
 mod lost;
 mod recorder;
 mod settle;
@@ -206,6 +207,9 @@ where
         let waiting = state.waiting(&now_plan, &outcomes).into_iter();
         outcomes.extend(waiting.filter(|waiting| input.overrides.choose(&waiting.service)));
         notes.extend(forget(&input, &now_plan, &seen, &effects, memory));
+        if !outcomes.is_empty() {
+            configs::sweep(&input, &effects, &seen, state);
+        }
     }
     let requeue = state.requeue(&now_plan, (effects.now)());
     Ok(PassOutcome { plan: first, left: now_plan, outcomes, observed: seen, requeue, notes })
@@ -345,7 +349,7 @@ fn make_plan<D, F, S>(
 /// Looks at the engine, with the images in view that the plan may ask for: those of the newest
 /// version of each service and of the one that was last applied. An engine that is slow to answer
 /// holds up no work meanwhile; what ends then is looked at again, since it was seen half done.
-async fn look<D: DockerRead, F, S>(
+async fn look<D: DockerRead, F: ConfigFiles, S>(
     input: &PassInput<'_>,
     effects: &Effects<'_, D, F, S>,
     look: Look,
@@ -372,8 +376,9 @@ async fn look<D: DockerRead, F, S>(
                 }
             }
         };
-        let observed = observed.await?;
+        let mut observed = observed.await?;
         if ended.is_empty() {
+            configs::check(input, effects, look, &mut observed, state);
             return Ok(observed);
         }
         for outcome in ended {

@@ -9,11 +9,13 @@
 
 use crate::clients::docker::ContainerState;
 use crate::model::{ContainerName, Revision};
-use crate::reconcile::desired::container::{NetworkAttachment, Run};
+use crate::reconcile::desired::container::{MountSource, NetworkAttachment, Run};
 use crate::reconcile::desired::{DesiredContainer, DesiredService};
 use crate::reconcile::observed::{ObjectKind, ObservedContainer, Owned};
 use crate::reconcile::plan::PlanInput;
-use crate::reconcile::plan::body::{BodyContext, ContainerBody, container_body, image_name};
+use crate::reconcile::plan::body::{
+    BodyContext, ContainerBody, config_path, container_body, image_name,
+};
 use crate::reconcile::plan::fields::{
     Expected, FieldDifference, Repair, differences, image_matches, update_body,
 };
@@ -169,10 +171,34 @@ impl<'a> View<'a> {
         let expected = Expected { body: &body, image, engine: &self.input.observed.engine };
         let mut differences = differences(expected, inspect);
         differences.extend(self.lost_network(container, candidate));
+        differences.extend(self.altered_config(container, candidate));
         let fits = differences.iter().all(|d| d.repair != Repair::Recreate);
         let updates = differences.iter().any(|d| d.repair == Repair::Update);
         let update = (fits && updates).then(|| update_body(expected, &differences));
         Judgement { fits, differences, update }
+    }
+
+    /// A config whose file was changed or removed by hand: what runs may have read it, and a mount
+    /// keeps showing the file that it was made with.
+    fn altered_config(
+        &self,
+        container: &DesiredContainer,
+        candidate: &ObservedContainer,
+    ) -> Option<FieldDifference> {
+        let is_over = candidate.inspect.state == ContainerState::Exited;
+        if container.run == Run::Once && is_over {
+            return None;
+        }
+        container.spec.mounts.iter().find_map(|mount| {
+            let MountSource::Config { content, mode, .. } = &mount.source else { return None };
+            let path = config_path(self.input.files_dir, content, *mode);
+            self.input.observed.altered.contains(&path).then(|| FieldDifference {
+                field: format!("Mounts.{}", mount.target),
+                expected: format!("the content {}", content.digest().short()),
+                actual: "another one, or none".to_owned(),
+                repair: Repair::Recreate,
+            })
+        })
     }
 
     /// A network of this version that the candidate cannot be on: one that is made anew, or was. A

@@ -13,6 +13,7 @@ mod networks;
 mod ground;
 mod limits;
 mod beside;
+mod configs;
 mod crashes;
 mod two;
 mod random;

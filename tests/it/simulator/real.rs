@@ -1,7 +1,7 @@
 //! The chosen set on a real engine: the same loop, the same story.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -41,6 +41,12 @@ impl ConfigFiles for Store {
     fn write(&self, _path: &str, _content: &[u8], _mode: u32) -> std::io::Result<()> {
         Ok(())
     }
+
+    fn is_intact(&self, _path: &str) -> bool {
+        true
+    }
+
+    fn sweep(&self, _folder: &str, _kept: &BTreeSet<String>) {}
 }
 
 struct Node {

@@ -209,6 +209,17 @@ impl ConfigFiles for Sim {
         }
         if happens && fault.is_none() { Ok(()) } else { Err(std::io::Error::other("no space")) }
     }
+
+    fn is_intact(&self, path: &str) -> bool {
+        let files = self.files.borrow();
+        let content = files.get(path).map(|content| tidegate::model::Digest::of(content).hex());
+        content
+            .is_some_and(|hex| path.rsplit('/').next().is_some_and(|name| name.starts_with(&hex)))
+    }
+
+    fn sweep(&self, _folder: &str, kept: &BTreeSet<String>) {
+        self.files.borrow_mut().retain(|path, _| kept.contains(path));
+    }
 }
 
 impl DockerRead for Sim {
