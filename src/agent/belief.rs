@@ -7,7 +7,7 @@
 //! * Whatever goes wrong, what was believed before is believed still.
 //! * Only what resolved is kept; the files of a revision are dropped right after.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -16,11 +16,11 @@ use tracing::{info, warn};
 use crate::agent::AgentError;
 use crate::agent::below::{Asker, Below, Keep};
 use crate::agent::judge::{Case, Judged, applied_files, judge};
+use crate::agent::mistakes::{mistakes, undeclared};
 use crate::clients::git::FetchProgram;
 use crate::clients::host::read_bounded;
 use crate::config::{Requirement, Settings};
-use crate::model::diagnostic::line_and_column;
-use crate::model::{CommitId, Diagnostics, Digest, Revision, Severity};
+use crate::model::{CommitId, Digest, Revision};
 use crate::reconcile::desired::{DesiredState, ResolveError, resolve};
 use crate::reconcile::memory::{FileMemoryStore, Memory, MemoryStore as _};
 use crate::reconcile::report::Reach;
@@ -48,6 +48,8 @@ pub struct Belief {
     pub promoter: bool,
     /// Mistakes that make a newer believed revision unusable.
     pub mistakes: Vec<String>,
+    /// Why nothing newer can be judged at all: the node's own list of revoked keys is unusable.
+    pub unjudged: Option<String>,
     /// Whether Git answers.
     pub git: Reach,
     /// Digest of the revoked keys that all this was judged with.
@@ -125,7 +127,8 @@ impl Believer<'_> {
     pub fn resolve_older(&self, revision: &Revision) -> Option<DesiredState> {
         let Origin::Repository(source) = self.origin else { return None };
         let objects = source.objects().ok()?;
-        let revoked = self.revoked().ok()?;
+        // What was believed once is only read here; an unusable list takes nothing back.
+        let revoked = self.revoked().unwrap_or_default();
         let files = applied_files(&objects, self.settings, &revoked, revision)?;
         let resolved = resolve(&files, &self.settings.environment, &self.settings.node);
         resolved.ok().map(|resolution| resolution.state)
@@ -151,7 +154,14 @@ impl Believer<'_> {
         belief: &mut Belief,
         memory: &mut Memory,
     ) -> Result<News, AgentError> {
-        let revoked = self.revoked()?;
+        let revoked = match self.revoked() {
+            Ok(revoked) => revoked,
+            Err(error) => {
+                self.keep_what_is_believed(belief, memory, &error);
+                return Ok(News::default());
+            }
+        };
+        belief.unjudged = None;
         let digest = revoked.digest();
         let remembered = self.remembered(memory, digest, source)?;
         // A tip whose verdict is known is not brought again, unless it would be judged otherwise now.
@@ -215,6 +225,26 @@ impl Believer<'_> {
             self.tidy(source, memory, belief).await;
         }
         Ok(news)
+    }
+
+    /// Without the list of revoked keys nothing new is believed. What was believed goes on: after a
+    /// restart from the memory, so that drift is healed meanwhile.
+    fn keep_what_is_believed(&self, belief: &mut Belief, memory: &Memory, error: &AgentError) {
+        let reason = format!("{}; nothing newer is believed until it can be read", Chain(error));
+        if belief.unjudged.as_ref() != Some(&reason) {
+            warn!("{reason}");
+        }
+        belief.unjudged = Some(reason);
+        if belief.desired.is_some() {
+            return;
+        }
+        let known = memory.verified.filter(|_| memory.anchor == self.anchor());
+        belief.verified = known;
+        let environment = &self.settings.environment;
+        let resolve = |commit| {
+            self.resolve_older(&Revision::Commit { environment: environment.clone(), commit })
+        };
+        belief.desired = known.into_iter().chain(self.applied).find_map(resolve);
     }
 
     /// Rewrites the object store as one pack when there are many. It works as well with many.
@@ -339,33 +369,4 @@ impl Believer<'_> {
         let text = String::from_utf8(bytes).map_err(|error| unusable(error.to_string()))?;
         RevokedKeys::parse(&text).map_err(|error| unusable(Chain(&error).to_string()))
     }
-}
-
-/// What to say where the revision does not know the node: a wrong name looks like a node in sync.
-fn undeclared(state: &DesiredState) -> Option<String> {
-    let (environment, node) = (state.revision.environment(), &state.node);
-    (!state.node_declared).then(|| {
-        format!(
-            "environments/{environment}/nodes/{node}.toml: it is not there, so this node keeps what \
-             runs; add it, or correct `node` in agent.toml"
-        )
-    })
-}
-
-/// Errors as `file:line:column: what`, in their order.
-fn mistakes(found: Diagnostics, files: &BTreeMap<String, std::sync::Arc<[u8]>>) -> Vec<String> {
-    let errors = found.into_sorted().into_iter().filter(|d| d.severity == Severity::Error);
-    let lines = errors.map(|diagnostic| {
-        let text = files.get(&diagnostic.file).and_then(|bytes| std::str::from_utf8(bytes).ok());
-        let place = match (&diagnostic.span, text) {
-            (Some(span), Some(text)) => {
-                let (line, column) = line_and_column(text, span.start);
-                format!(":{line}:{column}")
-            }
-            _ => String::new(),
-        };
-        let help = diagnostic.help.map(|help| format!("; {help}")).unwrap_or_default();
-        format!("{}{place}: {}{help}", diagnostic.file, diagnostic.message)
-    });
-    lines.collect()
 }

@@ -24,6 +24,7 @@ pub mod images;
 pub mod systemd;
 pub mod below;
 pub mod judge;
+pub mod mistakes;
 pub mod belief;
 pub mod effects;
 pub mod record;
