@@ -26,7 +26,7 @@ use crate::agent::pace::{Bursts, Idle, backoff, jitter};
 use crate::agent::promoter::Promoter;
 use crate::agent::state::take_state;
 use crate::agent::trigger::{Trigger, Wake};
-use crate::agent::wakes::{TRIGGERS_MAX, listen, signals, watch_files};
+use crate::agent::wakes::{TRIGGERS_MAX, drop_ins, listen, signals, watch_files};
 use crate::agent::{AgentError, answer, control, systemd};
 use crate::clients::docker::{DockerClient, DockerRead as _};
 use crate::clients::host::EngineLock;
@@ -96,6 +96,8 @@ struct Agent<'a> {
     n_panics: u32,
     n_git_failures: u32,
     last_pass: Option<Instant>,
+    /// Whether there was a folder of drop-ins to watch.
+    has_drop_ins: bool,
     desk: Desk,
     presence: Presence,
     promoter: Promoter,
@@ -122,6 +124,7 @@ impl<'a> Agent<'a> {
             n_panics: 0,
             n_git_failures: 0,
             last_pass: None,
+            has_drop_ins: drop_ins(&options.config).is_dir(),
             desk: Desk::default(),
             presence: Presence::default(),
             promoter: Promoter::new(&options.config),
@@ -136,7 +139,8 @@ impl<'a> Agent<'a> {
         }
         self.take_engine().await?;
         systemd::ready();
-        let mut wake = Wake::by(Trigger::Start);
+        // What changed before it was watched is seen now.
+        let mut wake = Wake { reloads: true, ..Wake::by(Trigger::Start) };
         let mut next_poll = Instant::now();
         loop {
             if wake.reloads
@@ -359,10 +363,11 @@ impl<'a> Agent<'a> {
         Ok(())
     }
 
-    /// The configuration as it is now, if it is another one and can be used.
+    /// The configuration as it is now, if it is another one, or lies elsewhere, and can be used.
     fn reload(&self) -> Option<Settings> {
+        let is_watched = self.has_drop_ins == drop_ins(&self.options.config).is_dir();
         match Settings::load(&self.options.config) {
-            Ok(settings) if settings == self.node.settings => None,
+            Ok(settings) if is_watched && settings == self.node.settings => None,
             Ok(settings) => {
                 info!("the configuration has changed");
                 Some(settings)

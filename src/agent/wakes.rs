@@ -2,6 +2,7 @@
 //!
 //! In: settings. Out: [`Trigger`]s on a channel. Effect: watches, a held connection, signal handlers.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
@@ -90,18 +91,28 @@ pub fn watch_files(settings: &Settings, config: &Path, to: &mpsc::Sender<Trigger
     }
     let folder = config.parent().filter(|dir| !dir.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    let drop_ins = PathBuf::from(format!("{}.d", config.display()));
+    let drop_ins = drop_ins(config);
+    let name = drop_ins.file_name().map(OsStr::to_owned);
     add(
         vec![
             (folder.to_owned(), RecursiveMode::NonRecursive),
             (drop_ins, RecursiveMode::NonRecursive),
         ],
         Trigger::Configuration,
-        extension("toml"),
+        Box::new(move |path| {
+            let is_toml = path.extension().is_some_and(|found| found == "toml");
+            // The folder itself came or went.
+            is_toml || (path.file_name().is_some() && path.file_name() == name.as_deref())
+        }),
     );
     let requests = control::directory(&settings.state_dir);
     add(vec![(requests, RecursiveMode::NonRecursive)], Trigger::Operator, extension("request"));
     Watches { _watchers: watchers }
+}
+
+/// The folder of a configuration file's drop-ins.
+pub fn drop_ins(config: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.d", config.display()))
 }
 
 /// Listens to the engine, for ever; a stream that broke may have missed anything.

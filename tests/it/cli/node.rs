@@ -265,3 +265,63 @@ fn a_value_is_explained_with_the_commit_that_brought_its_line() {
     let said = run(dir.path(), ["explain", "hello.dev", "containers.web.port", "repo"]);
     assert!(said.code == 64 && said.err.contains("containers.web.ports"), "{}", said.err);
 }
+
+#[test]
+fn without_its_revoked_keys_a_node_keeps_what_it_believed_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    node(dir.path());
+    let config = ["--config", "agent.toml"];
+    run(dir.path(), ["agent", "--once"].iter().chain(&config));
+    let status = || {
+        let said = run(dir.path(), ["status", "-o", "json"].iter().chain(&config));
+        (said.code, serde_json::from_str::<serde_json::Value>(&said.out).unwrap())
+    };
+    let believed = status().1["revision"]["verified"].take();
+    assert!(believed.is_string());
+    let text = fs::read_to_string(dir.path().join("agent.toml")).unwrap();
+    let keys = dir.path().join("revoked");
+    let text = format!("{text}[trust]\nrevoked_keys = \"{}\"\n", keys.display());
+    fs::write(dir.path().join("agent.toml"), text).unwrap();
+    for (content, why) in [(None, "it is not there"), (Some("no key\n"), "revoked")] {
+        if let Some(content) = content {
+            fs::write(&keys, content).unwrap();
+        }
+        run(dir.path(), ["agent", "--once"].iter().chain(&config));
+        let (code, status) = status();
+        assert_eq!((code, &status["revision"]["verified"]), (2, &believed), "{status:#}");
+        let mistake = status["configuration"]["mistakes"][0].as_str().unwrap();
+        assert!(mistake.contains("nothing newer is believed"), "{mistake}");
+        assert!(mistake.contains(why), "{mistake}");
+        // What is wanted is known all the same: only the engine is missing.
+        assert!(status["services"]["hello"].is_object(), "{status:#}");
+    }
+    fs::write(&keys, "").unwrap();
+    run(dir.path(), ["agent", "--once"].iter().chain(&config));
+    assert!(status().1["configuration"].is_null());
+}
+
+#[test]
+fn drop_ins_made_after_the_start_are_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    node(dir.path());
+    let mut command = crate::cli::support::tidegate(dir.path());
+    let log = fs::File::create(dir.path().join("log")).unwrap();
+    command.args(["agent", "-vv", "--config", "agent.toml"]).stdout(log.try_clone().unwrap());
+    let mut agent = command.stderr(log).spawn().unwrap();
+    let log = || fs::read_to_string(dir.path().join("log")).unwrap();
+    let until = |words: &str, n: usize| {
+        let said = || log().matches(words).count() >= n;
+        (0..1200).any(|_| {
+            std::thread::park_timeout(std::time::Duration::from_millis(50));
+            said()
+        })
+    };
+    let started = until("pass by start", 1);
+    fs::create_dir(dir.path().join("agent.toml.d")).unwrap();
+    let watched = until("pass by start", 2);
+    fs::write(dir.path().join("agent.toml.d/1.toml"), "node = \"dev7\"\n").unwrap();
+    let noticed = until("the configuration has changed", 2);
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert!(started && watched && noticed, "{started} {watched} {noticed}\n{}", log());
+}
