@@ -71,21 +71,24 @@ impl DemoEngine {
     }
 }
 
+/// The machine's own engine at `socket`.
+pub(crate) fn shared_at(socket: PathBuf) -> DemoEngine {
+    let host = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    DemoEngine { socket, hub_host: host, node_host: host, kind: EngineKind::Shared }
+}
+
 /// The machine's own engine, if this user may use it.
 pub(crate) async fn shared() -> Result<DemoEngine, DemoError> {
-    let host = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let told = std::env::var("DOCKER_HOST").ok();
     let told = told.as_deref().and_then(|host| host.strip_prefix("unix://"));
     for socket in told.into_iter().chain(["/run/docker.sock", "/var/run/docker.sock"]) {
-        let socket = PathBuf::from(socket);
-        let kind = EngineKind::Shared;
-        let engine = DemoEngine { socket, hub_host: host, node_host: host, kind };
+        let engine = shared_at(PathBuf::from(socket));
         if engine.client()?.info().await.is_ok() {
             return Ok(engine);
         }
     }
     Err(DemoError::NoEngine(
-        "run as root for engines of the demo's own, or join the group `docker`".to_owned(),
+        "run as root for engines of the demo's own, or start one that this user may use".to_owned(),
     ))
 }
 

@@ -26,33 +26,48 @@ pub(crate) struct DemoHub {
     pub(crate) client: RegistryClient,
 }
 
-/// A port that is free on `host`: the usual one, else any.
-fn free_port(host: IpAddr) -> Result<u16, DemoError> {
-    let listener = TcpListener::bind((host, PORT))
-        .or_else(|_| TcpListener::bind((host, 0)))
-        .map_err(io(format!("listen on {host}")))?;
-    listener.local_addr().map(|a| a.port()).map_err(io("ask for a port"))
+/// An address for a hub on each of `hosts`, of which several may be one: with the usual port if it is
+/// free, else any. All are held until all are known, so that no two are the same.
+pub(crate) fn addresses(hosts: &[IpAddr]) -> Result<Vec<SocketAddr>, DemoError> {
+    let listen = |host: &IpAddr| {
+        TcpListener::bind((*host, PORT))
+            .or_else(|_| TcpListener::bind((*host, 0)))
+            .map_err(io(format!("listen on {host}")))
+    };
+    let held: Vec<TcpListener> = hosts.iter().map(listen).collect::<Result<_, _>>()?;
+    held.iter().map(|listener| listener.local_addr().map_err(io("ask for a port"))).collect()
 }
 
-/// Starts the hub of `environment` on `host`.
+/// Starts the hub of `environment` at `address`.
 pub(crate) async fn start_hub(
     place: &Place,
     environment: &str,
-    host: IpAddr,
+    address: SocketAddr,
 ) -> Result<DemoHub, DemoError> {
     let folder = place.folder(&format!("{environment}/hub"))?;
-    let address = SocketAddr::new(host, free_port(host)?);
     let config = folder.join("config.yml");
     std::fs::write(&config, configuration(&folder, address)).map_err(io("write a hub's file"))?;
     let mut command = Command::new("docker-registry");
     command.arg("serve").arg(&config).env("OTEL_TRACES_EXPORTER", "none");
     let log = place.path(&format!("{environment}/hub.log"));
-    start(&format!("hub {environment}"), command, &log, &place.ledger())?;
+    let (mut hub, _) = start(&format!("hub {environment}"), command, &log, &place.ledger())?;
     let since = Instant::now();
-    while TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err() {
-        if since.elapsed() > Duration::from_secs(START_SECS_MAX) {
+    loop {
+        let answers = TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok();
+        let seen = || {
             let seen = std::fs::read_to_string(&log).unwrap_or_default();
-            let seen = seen.lines().last().unwrap_or("it says nothing").to_owned();
+            seen.lines().last().unwrap_or("it says nothing").to_owned()
+        };
+        // What answers may be somebody else's, who took the port meanwhile.
+        if hub.try_wait().map_err(io("look after a hub"))?.is_some() {
+            let program = "docker-registry".to_owned();
+            return Err(DemoError::Program { program, message: seen() });
+        }
+        if answers {
+            break;
+        }
+        if since.elapsed() > Duration::from_secs(START_SECS_MAX) {
+            let seen = seen();
             let what = format!("an answer of the hub at {address}");
             return Err(DemoError::Timeout { what, secs: START_SECS_MAX, seen });
         }
@@ -72,4 +87,19 @@ fn configuration(folder: &Path, address: SocketAddr) -> String {
          delete:\n    enabled: true\nhttp:\n  addr: {address}\n",
         folder.display()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use crate::demo::hub::addresses;
+
+    #[test]
+    fn hubs_on_one_host_have_ports_of_their_own() {
+        let host = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let found = addresses(&[host; 3]).unwrap();
+        assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), 3, "{found:?}");
+    }
 }

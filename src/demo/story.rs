@@ -1,5 +1,6 @@
 //! The order of things: clean up, set up, tell, and how to go on.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use futures_util::future::try_join_all;
@@ -9,7 +10,7 @@ use crate::agent::lock::tidy_locks;
 use crate::demo::acts::{deploy, heal, look, promote, refuse, soak, stolen};
 use crate::demo::engine::{DemoEngine, EngineKind, private, ready, remove_cgroups, shared};
 use crate::demo::error::{DemoError, io};
-use crate::demo::hub::{DemoHub, start_hub};
+use crate::demo::hub::{DemoHub, addresses, start_hub};
 use crate::demo::images::{Recipe, base_layer, push};
 use crate::demo::leftovers::{self, SHARED};
 use crate::demo::line::Line;
@@ -84,12 +85,12 @@ async fn clean(place: &Place) -> Result<(), DemoError> {
     for process in recorded.iter().filter(|p| p.name.starts_with("agent ")) {
         process.end().await;
     }
-    if place.path(SHARED).exists() {
-        leftovers::remove(place).await?;
-    }
+    let removed = leftovers::remove(place).await;
     for process in recorded.iter().filter(|p| !p.name.starts_with("agent ")) {
         process.end().await;
     }
+    // What tells the demo's own things from others' stays until they are gone.
+    removed?;
     for process in recorded.iter().filter(|p| p.name.starts_with("engine ")) {
         remove_cgroups(process.name.trim_start_matches("engine ")).await;
     }
@@ -110,8 +111,11 @@ async fn set_up<'a>(
     let base = base_layer()?;
     let found: Vec<PinPlace> = example.pins()?.into_iter().collect();
     for hub in &hubs {
+        leftovers::note_hub(&place, hub)?;
         for at in &found {
-            push(&hub.client, &base, &made(at)?).await?;
+            let made = made(at)?;
+            let digest = push(&hub.client, &base, &made).await?;
+            leftovers::note_image(&place, &made.repository, &digest)?;
         }
     }
     for (environment, hub) in environments.iter().zip(&hubs) {
@@ -169,13 +173,15 @@ async fn machines(
     } else {
         vec![shared().await?; environments.len()]
     };
-    let pairs = environments.iter().zip(&engines);
-    let hubs = try_join_all(pairs.map(|(name, e)| start_hub(place, name, e.hub_host))).await?;
     if !private_engines {
-        let listed: Vec<String> = hubs.iter().map(|hub| hub.address.to_string()).collect();
-        std::fs::write(place.path(SHARED), listed.join("\n"))
+        // Before anything is made there.
+        let used = engines.first().map(|engine| engine.socket.display().to_string());
+        std::fs::write(place.path(SHARED), used.unwrap_or_default())
             .map_err(io("note whose engine it is"))?;
     }
+    let hosts: Vec<IpAddr> = engines.iter().map(|engine| engine.hub_host).collect();
+    let pairs = environments.iter().zip(addresses(&hosts)?);
+    let hubs = try_join_all(pairs.map(|(name, at)| start_hub(place, name, at))).await?;
     Ok((engines, hubs))
 }
 

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use crate::clients::docker::{ContainerInspect, ContainerState};
 use crate::demo::error::DemoError;
 use crate::demo::images::push;
+use crate::demo::leftovers;
 use crate::demo::line::Line;
 use crate::demo::recipes::recipe;
 use crate::demo::repository::{By, PinPlace};
@@ -155,7 +156,9 @@ impl Stage<'_> {
     ) -> Result<String, DemoError> {
         let at = PinPlace { version: version.to_owned(), ..self.pinned(container)? };
         let line = self.line(branch)?;
-        push(&line.hub.client, &self.base, &recipe(&at.repository, version)?).await?;
+        let made = recipe(&at.repository, version)?;
+        let digest = push(&line.hub.client, &self.base, &made).await?;
+        leftovers::note_image(&self.place, &made.repository, &digest)?;
         self.repository.switch(branch)?;
         self.repository.pin(&line.hub.client, &at).await?;
         let person = self.repository.person(branch, "change")?;

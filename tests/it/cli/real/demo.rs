@@ -69,3 +69,46 @@ fn the_demo_checks_every_step_and_leaves_nothing_behind() {
     assert!(!demo.dir.exists());
     assert_eq!(demo.run(&["--stop"]).out, "no demo is there\n");
 }
+
+/// A machine whose engine is open to everybody, and a user of it: `$1` folder, `$2` the program.
+const SHARED: &str = r#"set -e
+mount -t proc proc /proc
+mount -t tmpfs tmpfs /run
+mkdir -p /etc/docker
+mount -t tmpfs tmpfs /etc/docker
+ip link set lo up
+chown 65534 "$1"
+dockerd --data-root "$1/engine" --exec-root /run/engine --pidfile /run/engine.pid \
+    -H "unix://$1/e.sock" --cgroup-parent /tidegate-test-shared >"$1/engine.log" 2>&1 &
+engine=$!
+export DOCKER_HOST="unix://$1/e.sock" HOME="$1"
+until docker info >/dev/null 2>&1; do sleep 0.1; done
+chmod 666 "$1/e.sock"
+tar -c -C /bin busybox | docker import - 127.0.0.1:5000/somebodys/tool:1 >/dev/null
+demo() {
+    setpriv --reuid=65534 --regid=65534 --clear-groups "$program" demo --dir "$1/d" $2
+}
+program=$2
+demo "$1" ""
+web=$(docker inspect --format "{{.Config.Image}}" app1.dev-web)
+docker tag "$web" kept:1
+demo "$1" --stop
+echo "left: $(docker ps -aq) $(docker volume ls -q) $(docker images --format '{{.Repository}}:{{.Tag}}' | sort | tr '\n' ' ')"
+ls -d "$1/d" /tmp/tidegate-65534 2>/dev/null || true
+kill $engine
+wait || true
+"#;
+
+#[test]
+fn an_ordinary_user_of_the_machines_engine_sees_the_same_and_it_is_left_as_it_was() {
+    let outer = tempfile::tempdir_in("/var/tmp").unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", SHARED, "sh"]);
+    command.arg(outer.path()).arg(env!("CARGO_BIN_EXE_tidegate"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
+    let said: Said = command.output().unwrap().into();
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.contains("every check passed") && !said.out.contains('✗'), "{}", said.out);
+    let (_, after) = said.out.split_once("the demo is gone\n").unwrap();
+    assert_eq!(after, "left:   127.0.0.1:5000/somebodys/tool:1 kept:1 \n");
+}
