@@ -73,7 +73,7 @@ pub struct ServiceChange {
     pub nodes: BTreeSet<NodeName>,
     /// Images that differ.
     pub images: Vec<ImageChange>,
-    /// Everything else that differs.
+    /// Everything else that differs; of a new one all that it says.
     pub values: BTreeSet<ValueChange>,
 }
 
@@ -149,7 +149,8 @@ fn service(old: Option<&DesiredService>, new: Option<&DesiredService>) -> Option
     });
     let values = match (old, new) {
         (Some(old), Some(new)) => values(&flat(old), &flat(new)),
-        // A service that comes or goes is said whole.
+        // Whoever agrees must see what a new one may do.
+        (None, Some(new)) => values(&BTreeMap::new(), &flat(new)),
         _ => BTreeSet::new(),
     };
     Some(ServiceChange {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::model::NodeName;
 use crate::promote::review::{Fate, States, ValueChange, short, values};
 use crate::reconcile::desired::DesiredState;
-use crate::reconcile::desired::rule::{Rule, RuleId, Target};
+use crate::reconcile::desired::rule::{Condition, Rule, RuleId, Target, Test};
 
 /// A rule that changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -81,7 +81,6 @@ fn flat(rule: Option<&Rule>) -> BTreeMap<String, String> {
     let Some(rule) = rule else { return found };
     let parts = [
         ("", serde_json::to_value(&rule.kind)),
-        ("match", serde_json::to_value(&rule.condition)),
         ("severity", serde_json::to_value(rule.severity)),
         ("fix", serde_json::to_value(rule.fix)),
         ("window", serde_json::to_value(&rule.windows)),
@@ -89,7 +88,36 @@ fn flat(rule: Option<&Rule>) -> BTreeMap<String, String> {
     for (key, value) in parts {
         leaves(key, &value.unwrap_or_default(), &mut found);
     }
+    found.extend(words(&rule.condition).map(|words| ("match".to_owned(), short(&words))));
     found
+}
+
+/// When a rule applies, as people read it: `os debian, kernel >=6`; none: always.
+fn words(condition: &Condition) -> Option<String> {
+    let tests = |tests: &[Test]| {
+        let tests: Vec<String> = tests.iter().map(ToString::to_string).collect();
+        tests.join(" or ")
+    };
+    match condition {
+        Condition::Place(true) => None,
+        Condition::Place(false) => Some("nowhere".to_owned()),
+        Condition::All(parts) => {
+            let parts: Vec<String> = parts.iter().filter_map(words).collect();
+            (!parts.is_empty()).then(|| parts.join(", "))
+        }
+        Condition::Any(parts) => {
+            let parts: Option<Vec<String>> = parts.iter().map(words).collect();
+            parts.map(|parts| format!("any of ({})", parts.join("; ")))
+        }
+        Condition::Not(inner) => {
+            Some(format!("not ({})", words(inner).unwrap_or_else(|| "anywhere".to_owned())))
+        }
+        Condition::One { fact, tests: all } => Some(format!("{fact} {}", tests(all))),
+        Condition::Row { fact, fields } => {
+            let fields = fields.iter().map(|(field, all)| format!("{field} {}", tests(all)));
+            Some(format!("{fact} with {}", fields.collect::<Vec<_>>().join(", ")))
+        }
+    }
 }
 
 fn leaves(key: &str, value: &Value, found: &mut BTreeMap<String, String>) {
@@ -102,6 +130,10 @@ fn leaves(key: &str, value: &Value, found: &mut BTreeMap<String, String>) {
         }
         Value::Null => {}
         Value::Array(items) if items.is_empty() => {}
+        Value::Number(bits) if key.rsplit('.').next() == Some("mode") => {
+            let bits = bits.as_u64().map(|bits| format!("{bits:04o}"));
+            found.extend(bits.map(|bits| (key.to_owned(), bits)));
+        }
         Value::String(text) => drop(found.insert(key.to_owned(), short(text))),
         other => drop(found.insert(key.to_owned(), short(&other.to_string()))),
     }

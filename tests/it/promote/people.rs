@@ -31,7 +31,9 @@ async fn two_people_promote_by_proposal_approval_and_acceptance() {
 #[tokio::test]
 async fn who_agrees_sees_services_images_and_rules_and_what_is_signed() {
     let stage = Stage::new().await;
-    let rules = "[[rules]]\nname = \"swappiness\"\nkind = \"sysctl\"\nkey = \"vm.swappiness\"\n";
+    let rules = "[[rules]]\nname = \"motd\"\nkind = \"directory\"\npath = \"/etc/motd.d\"\n\
+                 mode = \"0750\"\nmatch = { os = \"debian\" }\n\
+                 [[rules]]\nname = \"swappiness\"\nkind = \"sysctl\"\nkey = \"vm.swappiness\"\n";
     let rule = |value: u8| format!("{rules}value = {value}\n");
     stage.change("alice", "dev", "rulesets/hosts.toml", &rule(60), "a rule");
     stage.ok("bob", &["promote", "--to", "tst"]);
@@ -51,9 +53,20 @@ async fn who_agrees_sees_services_images_and_rules_and_what_is_signed() {
     for words in ["+ rule hosts/swappiness  on n1", "sysctl.value: 10", "an approval signs this"] {
         assert!(out.contains(words), "{words}: {out}");
     }
+    for words in ["+ rule hosts/motd  on n1", "mode: 0750", "match: os debian"] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
     let tree = stage.git("origin.git", &["rev-parse", "promote/prd/1^{tree}"]);
     for line in ["tidegate-approval v1", "kind: promote", &format!("tree: {}", tree.trim())] {
         assert!(out.contains(&format!("  {line}\n")), "{line}: {out}");
+    }
+    let new = "app = \"app1\"\n[containers.job]\nimage = \"app1/web\"\nprivileged = true\n";
+    let pin = stage.pins("app1", 1).replace("web]", "job]").replace("app1\"", "job\"");
+    stage.change("alice", "dev", "services/job.toml", new, "a job");
+    stage.change("alice", "dev", "rulesets/job.toml", &pin, "its pin");
+    let out = stage.ok("bob", &["promote", "--to", "tst", "--dry-run"]);
+    for words in ["+ job  on n1", "job  1.1.0", "job.privileged: true"] {
+        assert!(out.contains(words), "{words}: {out}");
     }
     // A rule that goes is told, too.
     stage.change("alice", "dev", "rulesets/hosts.toml", "", "no rules");
