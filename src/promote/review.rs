@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::model::{AppName, ContainerName, Digest, NodeName, RepositoryPath, ServiceName};
-use crate::promote::rules::{RuleChange, rules};
+use crate::promote::rules::{RuleChange, leaves, rules};
 use crate::reconcile::desired::container::Pin;
 use crate::reconcile::desired::{DesiredService, DesiredState};
 
@@ -208,6 +208,8 @@ fn flatten(key: &str, value: &Value, found: &mut BTreeMap<String, String>) {
         }
         Value::Null | Value::Bool(false) => {}
         Value::Array(items) if items.is_empty() => {}
+        // A mount's path must not be cut off.
+        Value::Array(items) if items.iter().any(Value::is_object) => leaves(key, value, found),
         Value::String(text) => drop(found.insert(key.to_owned(), short(text))),
         other => drop(found.insert(key.to_owned(), short(&other.to_string()))),
     }

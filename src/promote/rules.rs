@@ -120,7 +120,8 @@ fn words(condition: &Condition) -> Option<String> {
     }
 }
 
-fn leaves(key: &str, value: &Value, found: &mut BTreeMap<String, String>) {
+/// All that a value holds, by dotted key; of lists of tables by place, from 1.
+pub(in crate::promote) fn leaves(key: &str, value: &Value, found: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(inner) => {
             for (name, value) in inner {
@@ -130,6 +131,11 @@ fn leaves(key: &str, value: &Value, found: &mut BTreeMap<String, String>) {
         }
         Value::Null => {}
         Value::Array(items) if items.is_empty() => {}
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for (at, item) in items.iter().enumerate() {
+                leaves(&format!("{key}.{}", at + 1), item, found);
+            }
+        }
         Value::Number(bits) if key.rsplit('.').next() == Some("mode") => {
             let bits = bits.as_u64().map(|bits| format!("{bits:04o}"));
             found.extend(bits.map(|bits| (key.to_owned(), bits)));

@@ -60,12 +60,13 @@ async fn who_agrees_sees_services_images_and_rules_and_what_is_signed() {
     for line in ["tidegate-approval v1", "kind: promote", &format!("tree: {}", tree.trim())] {
         assert!(out.contains(&format!("  {line}\n")), "{line}: {out}");
     }
-    let new = "app = \"app1\"\n[containers.job]\nimage = \"app1/web\"\nprivileged = true\n";
+    let new = "app = \"app1\"\n[containers.job]\nimage = \"app1/web\"\nprivileged = true\n\
+               volumes = [\"/srv/data/of/app1:/data\"]\n";
     let pin = stage.pins("app1", 1).replace("web]", "job]").replace("app1\"", "job\"");
     stage.change("alice", "dev", "services/job.toml", new, "a job");
     stage.change("alice", "dev", "rulesets/job.toml", &pin, "its pin");
     let out = stage.ok("bob", &["promote", "--to", "tst", "--dry-run"]);
-    for words in ["+ job  on n1", "job  1.1.0", "job.privileged: true"] {
+    for words in ["+ job  on n1", "job  1.1.0", "job.privileged: true", ": /srv/data/of/app1\n"] {
         assert!(out.contains(words), "{words}: {out}");
     }
     // A rule that goes is told, too.
