@@ -10,8 +10,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Makes libgit2 ready to read objects. To be called before there is a second thread, and before
 /// anything else of git2.
 pub fn start() {
-    // It reads the system's own rules for TLS, which must count.
-    openssl::init();
+    // OpenSSL reads the system's own rules, which must count, with the first digest it makes.
+    // `openssl::init` would do so too, and keep the texts of all its errors in memory.
+    openssl::sha::sha256(&[]);
     let limit = getrlimit(Resource::Nofile);
     let none = Rlimit { current: Some(0), maximum: limit.maximum };
     // Where the limit cannot be set, starting only takes longer.
