@@ -63,9 +63,39 @@ pub fn leftover_task(message: &str) -> Option<&str> {
     (id.len() == ID_CHARS && id.bytes().all(|b| b.is_ascii_hexdigit())).then_some(id)
 }
 
+/// Whether the engine's words are about something that is taken or used up for now, and not about
+/// what was asked: a host port, disk, memory, address pools. (Words of engines 20.10 to 29.)
+pub fn is_scarcity(message: &str) -> bool {
+    const WORDS: [&str; 8] = [
+        "port is already allocated",
+        "address already in use",
+        "no space left on device",
+        "cannot allocate memory",
+        "too many open files",
+        "resource temporarily unavailable",
+        "non-overlapping IPv4 address pool",
+        "address pools have been fully subnetted",
+    ];
+    WORDS.iter().any(|words| message.contains(words))
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::clients::docker::leftover_task;
+    use crate::clients::docker::{is_scarcity, leftover_task};
+
+    #[test]
+    fn what_is_taken_or_used_up_is_known_by_the_engines_words() {
+        for words in [
+            "driver failed programming external connectivity on endpoint app1.prd-web (3f): Bind \
+             for 0.0.0.0:8080 failed: port is already allocated",
+            "listen tcp4 0.0.0.0:8080: bind: address already in use",
+            "write /var/lib/docker/tmp/x: no space left on device",
+            "could not find an available, non-overlapping IPv4 address pool among the defaults",
+        ] {
+            assert!(is_scarcity(words), "{words}");
+        }
+        assert!(!is_scarcity("exec: \"serve\": executable file not found in $PATH"));
+    }
 
     #[test]
     fn a_leftover_task_is_known_by_the_engines_words() {

@@ -56,8 +56,8 @@ where
             let found = ours(hands, &plan.service, container, name).await?;
             start(docker, &found).await
         }
-        Step::Await { name, condition, timeout, .. } => {
-            watch::condition(docker, &clock, name, *condition, *timeout).await
+        Step::Await { name, condition, kept, timeout, .. } => {
+            watch::condition(docker, &clock, name, *condition, *kept, *timeout).await
         }
         Step::RunOnce { container, name, spec, ground, timeout } => {
             let found = ours(hands, &plan.service, container, name).await?;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::clients::docker::{DockerError, DockerErrorKind, leftover_task};
+use crate::clients::docker::{DockerError, DockerErrorKind, is_scarcity, leftover_task};
 use crate::model::ServiceName;
-use crate::reconcile::plan::{Reason, Step, Target};
+use crate::reconcile::plan::{Kept, Reason, Step, Target};
 
 /// What came of one service's plan.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -72,6 +72,17 @@ pub enum FailureClass {
     Repair,
     /// The hub does not have an image yet: held until it has.
     Hub,
+    /// Something that the new version needs is away, taken or used up: held for a while, and what
+    /// was applied before is healed meanwhile.
+    Later,
+}
+
+/// What an error is about.
+enum Blame {
+    Version,
+    Hub,
+    Moment,
+    Nobody,
 }
 
 /// What came of one step.
@@ -144,45 +155,62 @@ pub enum StepError {
 }
 
 impl StepError {
-    /// What follows for a new version from this error in `step`.
+    /// What follows for a version from this error in `step`.
     pub(crate) fn class(&self, step: &Step, is_new_version: bool) -> FailureClass {
-        if let (Self::Engine { source }, Step::Pull { .. }) = (self, step)
-            && source.kind == DockerErrorKind::ImageMissing
-            && is_new_version
+        match (self.blame(step), is_new_version) {
+            (Blame::Version, true) => FailureClass::Version,
+            (Blame::Version, false) => FailureClass::Repair,
+            (Blame::Hub, true) => FailureClass::Hub,
+            (Blame::Moment, true) => FailureClass::Later,
+            (Blame::Hub | Blame::Moment | Blame::Nobody, _) => FailureClass::Transient,
+        }
+    }
+
+    fn blame(&self, step: &Step) -> Blame {
+        match self {
+            Self::Unhealthy { name, .. } if is_ailing(step, name) => Blame::Nobody,
+            Self::Unhealthy { .. } => Blame::Version,
+            Self::Engine { source } => blame_of(source, step),
+            Self::WrongImage { .. } | Self::File { .. } => Blame::Moment,
+            _ => Blame::Nobody,
+        }
+    }
+}
+
+/// Whether the container was ill before anything was done.
+fn is_ailing(step: &Step, name: &str) -> bool {
+    let kept = match step {
+        Step::Gate(gate) => gate.kept.get(name),
+        Step::Await { kept, .. } => kept.as_ref(),
+        _ => None,
+    };
+    kept == Some(&Kept::Ailing)
+}
+
+fn blame_of(error: &DockerError, step: &Step) -> Blame {
+    use DockerErrorKind as Kind;
+    let away = matches!(
+        error.kind,
+        Kind::Unreachable | Kind::PermissionDenied | Kind::Interrupted | Kind::Timeout
+    );
+    match step {
+        Step::Pull { .. } if error.kind == Kind::ImageMissing => Blame::Hub,
+        Step::Pull { .. } if error.kind == Kind::Timeout => Blame::Moment,
+        _ if away || leftover_task(&error.message).is_some() => Blame::Nobody,
+        Step::Pull { .. } => Blame::Moment,
+        _ if is_scarcity(&error.message) => Blame::Moment,
+        Step::Create { .. } | Step::Update { .. } | Step::CreateNetwork { .. }
+            if error.kind == Kind::Refused =>
         {
-            return FailureClass::Hub;
+            Blame::Version
         }
-        let is_version = match self {
-            Self::Unhealthy { .. } => true,
-            Self::Engine { source } if leftover_task(&source.message).is_some() => false,
-            Self::Engine { source } => match step {
-                Step::Create { .. } | Step::Update { .. } | Step::CreateNetwork { .. } => {
-                    source.kind == DockerErrorKind::Refused
-                }
-                // What was on it is stopped by now, so that the way back is what matters.
-                Step::RenewNetwork { .. } => !matches!(
-                    source.kind,
-                    DockerErrorKind::Unreachable
-                        | DockerErrorKind::PermissionDenied
-                        | DockerErrorKind::Timeout
-                        | DockerErrorKind::Interrupted
-                ),
-                Step::Start { .. } | Step::RunOnce { .. } => matches!(
-                    source.kind,
-                    DockerErrorKind::Refused
-                        | DockerErrorKind::Engine
-                        | DockerErrorKind::NotFound
-                        | DockerErrorKind::Conflict
-                ),
-                _ => false,
-            },
-            _ => false,
-        };
-        match (is_version, is_new_version) {
-            (false, _) => FailureClass::Transient,
-            (true, true) => FailureClass::Version,
-            (true, false) => FailureClass::Repair,
-        }
+        // What was on it is stopped by now, so that the way back is what matters.
+        Step::RenewNetwork { .. } => Blame::Version,
+        Step::Start { .. } | Step::RunOnce { .. } => match error.kind {
+            Kind::Refused | Kind::Engine | Kind::NotFound | Kind::Conflict => Blame::Version,
+            _ => Blame::Nobody,
+        },
+        _ => Blame::Nobody,
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::clients::docker::{ContainerInspect, ContainerState, DockerRead};
 use crate::reconcile::apply::outcome::StepError;
-use crate::reconcile::plan::{AwaitCondition, Gate};
+use crate::reconcile::plan::{AwaitCondition, Gate, Kept};
 
 /// First pause between two looks; it doubles up to [`POLL_MAX`], so that a fast start is seen fast.
 const POLL_MIN: Duration = Duration::from_millis(10);
@@ -158,10 +158,14 @@ async fn gate_one<D: DockerRead>(
     gate: &Gate,
 ) -> Result<(), StepError> {
     let mut since: Option<(String, i64)> = None;
-    let limit = Limit { timeout: gate.health_timeout.max(gate.stable), least: gate.stable };
-    watch(docker, clock, name, limit, |inspect, looked| {
-        if let Some(reason) = broken(inspect) {
-            return Look::Bad(reason);
+    let kept = gate.kept.get(name).copied();
+    let timeout = gate.health_timeout.max(gate.stable);
+    // How long ago one that was kept has started says nothing.
+    let least = if kept.is_some() { timeout } else { gate.stable };
+    watch(docker, clock, name, Limit { timeout, least }, |inspect, looked| {
+        if let Some(wrong) = wrong(inspect, kept) {
+            since = None;
+            return wrong;
         }
         let (started, restarts) =
             since.get_or_insert_with(|| (inspect.started_at.clone(), inspect.restart_count));
@@ -170,7 +174,6 @@ async fn gate_one<D: DockerRead>(
         }
         match inspect.health.as_deref() {
             Some("healthy") => Look::Good,
-            Some("unhealthy") => Look::Bad("is unhealthy".to_owned()),
             Some("none") | None
                 if inspect.state == ContainerState::Running && looked >= gate.stable =>
             {
@@ -183,14 +186,39 @@ async fn gate_one<D: DockerRead>(
     .map(drop)
 }
 
-/// Waits until every container of the gate has passed it.
+/// What is wrong with a container that must keep running, if anything is. One that was kept may be
+/// ill for a moment, and one that was ill already may be so until its time is over.
+fn wrong(inspect: &ContainerInspect, kept: Option<Kept>) -> Option<Look> {
+    let broken = broken(inspect);
+    let ills = inspect.health.as_deref() == Some("unhealthy");
+    let reason = broken.clone().or_else(|| ills.then(|| "is unhealthy".to_owned()))?;
+    let waits = match kept {
+        Some(Kept::Ailing) => true,
+        Some(Kept::Well) => broken.is_none(),
+        None => false,
+    };
+    Some(if waits { Look::Wait } else { Look::Bad(reason) })
+}
+
+/// Waits until every container of the gate has passed it, and all are well at the end: the first to
+/// pass may have died while the last was awaited.
 pub(crate) async fn gate<D: DockerRead>(
     docker: &D,
     clock: &dyn Fn() -> Timestamp,
     gate: &Gate,
 ) -> Result<(), StepError> {
     let all = gate.containers.iter().map(|name| gate_one(docker, clock, name, gate));
-    futures_util::future::try_join_all(all).await.map(drop)
+    futures_util::future::try_join_all(all).await?;
+    if let [_, _, ..] = gate.containers[..] {
+        let once = Limit { timeout: LEAST, least: LEAST };
+        let last = gate.containers.iter().map(|name| {
+            watch(docker, clock, name, once, |inspect, _| {
+                wrong(inspect, gate.kept.get(name).copied()).unwrap_or(Look::Good)
+            })
+        });
+        futures_util::future::try_join_all(last).await?;
+    }
+    Ok(())
 }
 
 /// Waits until a container has reached its condition.
@@ -199,20 +227,23 @@ pub(crate) async fn condition<D: DockerRead>(
     clock: &dyn Fn() -> Timestamp,
     name: &str,
     condition: AwaitCondition,
+    kept: Option<Kept>,
     timeout: Duration,
 ) -> Result<(), StepError> {
     if condition == AwaitCondition::Ended {
         return ended(docker, clock, name, timeout).await;
     }
-    watch(docker, clock, name, Limit { timeout, least: LEAST }, |inspect, _| {
-        if let Some(reason) = broken(inspect) {
-            return Look::Bad(reason);
+    let least = if kept.is_some() { timeout } else { LEAST };
+    watch(docker, clock, name, Limit { timeout, least }, |inspect, _| {
+        let is_wrong = wrong(inspect, kept);
+        let is_asked = condition == AwaitCondition::Healthy || broken(inspect).is_some();
+        if let Some(wrong) = is_wrong.filter(|_| is_asked) {
+            return wrong;
         }
         let running = inspect.state == ContainerState::Running;
         match (condition, inspect.health.as_deref()) {
             (AwaitCondition::Running, _) if running => Look::Good,
             (AwaitCondition::Healthy, Some("healthy")) => Look::Good,
-            (AwaitCondition::Healthy, Some("unhealthy")) => Look::Bad("is unhealthy".to_owned()),
             (AwaitCondition::Healthy, None | Some("none")) => {
                 Look::Bad("has no health check that another container waits for".to_owned())
             }

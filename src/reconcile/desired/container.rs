@@ -158,6 +158,15 @@ pub struct PortMapping {
     pub protocol: Protocol,
 }
 
+impl PortMapping {
+    /// Whether both cannot be published at the same time: the unspecified address is every one.
+    pub fn clashes(&self, other: &Self) -> bool {
+        let every = |ip: Option<IpAddr>| ip.is_none_or(|ip| ip.is_unspecified());
+        let meets = every(self.host_ip) || every(other.host_ip) || self.host_ip == other.host_ip;
+        meets && self.protocol == other.protocol && self.host_port == other.host_port
+    }
+}
+
 /// A transport protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -3,7 +3,6 @@
 //! In: decoded services and the tables they came from. Out: findings. Pure.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use crate::model::ContainerName;
 use crate::model::ServiceName;
@@ -197,7 +196,7 @@ fn ports(
             for port in &container.spec.ports {
                 let Some(number) = port.host_port else { continue };
                 let others = taken.entry((number, port.protocol)).or_default();
-                let clash = others.iter().find(|(other, ..)| overlap(other.host_ip, port.host_ip));
+                let clash = others.iter().find(|(other, ..)| other.clashes(port));
                 if let (Some((_, other, inside)), Some(source)) = (clash, sources.get(service)) {
                     let at = source.place(&container.name, "ports");
                     let message = format!(
@@ -210,12 +209,6 @@ fn ports(
             }
         }
     }
-}
-
-/// Whether two host addresses meet; none and the unspecified are every address.
-fn overlap(a: Option<IpAddr>, b: Option<IpAddr>) -> bool {
-    let every = |ip: Option<IpAddr>| ip.is_none_or(|ip| ip.is_unspecified());
-    every(a) || every(b) || a == b
 }
 
 /// Two services that make a thing of the same name at the engine would fight over it.

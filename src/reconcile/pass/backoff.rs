@@ -43,7 +43,7 @@ pub struct PassState {
     revisions: BTreeMap<ServiceName, Revision>,
     applied: BTreeMap<ServiceName, DesiredService>,
     waiting: BTreeMap<ServiceName, Backoff>,
-    missing: BTreeMap<ServiceName, (Digest, String)>,
+    lacking: BTreeMap<ServiceName, (Digest, HeldReason)>,
     /// How often the engine said of a container that it has a task for it already, by id.
     leftovers: BTreeMap<String, u32>,
     pub(crate) works: Works,
@@ -166,12 +166,18 @@ impl PassState {
             }
         }
         let whole = outcome.target.as_ref().map(|target| target.whole);
-        self.missing.remove(&outcome.service);
-        if let (ServiceResult::Failed { class: FailureClass::Hub, reason }, Some(whole)) =
-            (&outcome.result, whole)
-        {
-            self.missing.insert(outcome.service.clone(), (whole, reason.clone()));
-        }
+        self.lacking.remove(&outcome.service);
+        let lacks = match &outcome.result {
+            ServiceResult::Failed { class: FailureClass::Hub, reason } => {
+                Some(HeldReason::Hub { reason: reason.clone() })
+            }
+            ServiceResult::Failed { class: FailureClass::Later, reason } => {
+                Some(HeldReason::Later { reason: reason.clone() })
+            }
+            _ => None,
+        };
+        let lacks = whole.zip(lacks);
+        self.lacking.extend(lacks.map(|lacks| (outcome.service.clone(), lacks)));
         match &outcome.result {
             ServiceResult::Failed { class: FailureClass::Version, .. }
             | ServiceResult::Interrupted => {}
@@ -194,17 +200,17 @@ impl PassState {
 
     /// Forgets that the hub lacked images: some have come.
     pub fn ask_hub_again(&mut self) {
-        for service in std::mem::take(&mut self.missing).into_keys() {
+        for service in std::mem::take(&mut self.lacking).into_keys() {
             self.waiting.remove(&service);
         }
     }
 
-    /// Versions whose images the hub did not have, as long as it is not asked again.
-    pub(crate) fn missing(&self) -> BTreeMap<ServiceName, (Digest, String)> {
+    /// Versions that lacked something, as long as they are not tried again.
+    pub(crate) fn lacking(&self) -> BTreeMap<ServiceName, (Digest, HeldReason)> {
         let now = Instant::now();
         let waits = |name: &ServiceName| self.waiting.get(name).is_some_and(|b| b.until > now);
-        let still = self.missing.iter().filter(|(name, _)| waits(name));
-        still.map(|(name, missing)| (name.clone(), missing.clone())).collect()
+        let still = self.lacking.iter().filter(|(name, _)| waits(name));
+        still.map(|(name, lacks)| (name.clone(), lacks.clone())).collect()
     }
 
     /// Services that this pass left alone because they failed lately.
@@ -240,7 +246,9 @@ impl PassState {
     /// When something that is not done now may be done, if nothing happens before.
     pub(crate) fn requeue(&self, plan: &Plan, now: Timestamp) -> Option<Duration> {
         let waits = plan.services.iter().filter_map(|service| self.remaining(service));
-        let absent = plan.held.iter().filter(|h| matches!(h.reason, HeldReason::Hub { .. }));
+        let absent = plan.held.iter();
+        let absent = absent
+            .filter(|h| matches!(h.reason, HeldReason::Hub { .. } | HeldReason::Later { .. }));
         let absent = absent.filter_map(|held| self.waiting.get(&held.service));
         let absent = absent.map(|b| b.until.saturating_duration_since(Instant::now()));
         let hidden = plan.held.iter().any(|h| matches!(h.reason, HeldReason::Unknown { .. }));

@@ -240,7 +240,12 @@ where
     F: ConfigFiles + 'static,
     S: MemoryStore,
 {
-    state.works.set_aside(plan);
+    state.works.set_aside(plan, |service, target| {
+        let newest = input.desired.services.get(service);
+        let applied = memory.services.get(service).and_then(|known| known.applied.as_ref());
+        newest.is_some_and(|newest| newest.whole_hash() == target.whole)
+            || applied.is_some_and(|applied| applied.content == target.content)
+    });
     let due = plan.services.iter().filter(|service| {
         service.mode == Mode::Apply
             && input.overrides.choose(&service.service)
@@ -317,7 +322,8 @@ async fn progress<D, F, S: MemoryStore>(
 fn wants_another_plan(outcome: &ServiceOutcome) -> bool {
     matches!(
         outcome.result,
-        ServiceResult::Failed { class: FailureClass::Version, .. } | ServiceResult::Interrupted
+        ServiceResult::Failed { class: FailureClass::Version | FailureClass::Later, .. }
+            | ServiceResult::Interrupted
     )
 }
 
@@ -342,7 +348,7 @@ fn make_plan<D, F, S>(
         files_dir: input.files_dir,
         now: (effects.now)(),
         overrides: input.overrides,
-        missing: &state.missing(),
+        lacking: &state.lacking(),
     })
 }
 

@@ -142,9 +142,16 @@ impl Works {
     }
 
     /// Lets go of works that a newer plan does not want: another version is wanted, or none.
-    pub(crate) fn set_aside(&self, plan: &Plan) {
+    /// `is_current` says whether a target is the newest version, or the one that was applied.
+    pub(crate) fn set_aside(
+        &self,
+        plan: &Plan,
+        is_current: impl Fn(&ServiceName, &Target) -> bool,
+    ) {
         for (service, work) in &self.under_way {
-            if !is_wanted(service, work.target.as_ref(), plan) {
+            let is_withdrawn =
+                work.target.as_ref().is_some_and(|target| !is_current(service, target));
+            if is_withdrawn || !is_wanted(service, work.target.as_ref(), plan) {
                 work.halt.send_if_modified(|halt| raise(halt, Halt::Replaced));
             }
         }

@@ -5,7 +5,8 @@
 use std::fmt;
 
 use crate::model::Mode;
-use crate::reconcile::plan::step::{AwaitCondition, Held, Plan, ServicePlan, Step};
+use crate::reconcile::plan::held::Held;
+use crate::reconcile::plan::step::{AwaitCondition, Plan, ServicePlan, Step};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,14 +12,16 @@
 use crate::clients::docker::ContainerState;
 use crate::model::{Revision, ServiceName};
 use crate::reconcile::desired::DesiredService;
+use crate::reconcile::desired::container::Run;
 use crate::reconcile::desired::service::OnFailure;
 use crate::reconcile::memory::ServiceMemory;
 use crate::reconcile::plan::PlanInput;
+use crate::reconcile::plan::held::{Held, HeldReason};
 use crate::reconcile::plan::matching::View;
 use crate::reconcile::plan::policy;
 use crate::reconcile::plan::rollout::Rollout;
 use crate::reconcile::plan::stages::{needs_stop, stop};
-use crate::reconcile::plan::step::{Held, HeldReason, Reason, ServicePlan, Stage, Step};
+use crate::reconcile::plan::step::{Reason, ServicePlan, Stage, Step};
 
 /// What is to be done for one service now, and what is held.
 #[derive(Debug, Default)]
@@ -122,14 +124,15 @@ fn gate(
     if let Some(failed) = memory.failed.as_ref().filter(|f| f.whole == service.whole_hash()) {
         return Some(HeldReason::Failed { reason: failed.reason.clone() });
     }
-    let missing = input.missing.get(&service.name);
-    if let Some((_, reason)) = missing.filter(|(whole, _)| *whole == service.whole_hash()) {
-        return Some(HeldReason::Hub { reason: reason.clone() });
+    let lacking = input.lacking.get(&service.name);
+    if let Some((_, reason)) = lacking.filter(|(whole, _)| *whole == service.whole_hash()) {
+        return Some(reason.clone());
     }
     if tip.is_under_way(input.applied.get(&service.name)) || tip.only_confirms() {
         return None;
     }
-    let is_first = tip.view.own().is_empty();
+    // Where something was applied, what is gone was removed by others: that is drift.
+    let is_first = tip.view.own().is_empty() && memory.applied.is_none();
     closed(input, if is_first { None } else { Some(service) }).or_else(|| brake.cloned())
 }
 
@@ -190,13 +193,29 @@ fn heal(
     rollout.plan()
 }
 
-/// A first version that failed has nothing before it to come back to: its containers are stopped,
-/// and kept for people to look at.
+/// A version that failed, and nothing before it that could be resolved: its containers are stopped,
+/// and kept for people to look at. Those that were there before it run, whatever they were.
 fn halt(tip: &Rollout<'_>, memory: &ServiceMemory) -> Option<ServicePlan> {
     let failed = memory.failed.as_ref()?;
-    let running = tip.view.own().iter().filter(|own| needs_stop(own));
-    let steps: Vec<Step> = running.map(|own| stop(own, &own.inspect.name)).collect();
-    (!steps.is_empty()).then(|| ServicePlan {
+    let (mut stops, mut starts) = (Vec::new(), Vec::new());
+    if memory.applied.is_none() {
+        let running = tip.view.own().iter().filter(|own| needs_stop(own));
+        stops.extend(running.map(|own| stop(own, &own.inspect.name)));
+    } else {
+        for slot in tip.slots.iter().filter(|slot| slot.container.run == Run::Always) {
+            let Some(before) = slot.retired.first() else { continue };
+            let found = slot.found.as_ref().map(|found| found.observed);
+            stops.extend(found.filter(|f| needs_stop(f)).map(|f| stop(f, &f.inspect.name)));
+            starts.extend((!needs_stop(before)).then(|| Step::Start {
+                container: slot.container.name.clone(),
+                name: before.inspect.name.clone(),
+                paused: false,
+            }));
+        }
+    }
+    let stages = [stops, starts].map(|steps| Stage { steps });
+    let stages: Vec<Stage> = stages.into_iter().filter(|stage| !stage.steps.is_empty()).collect();
+    (!stages.is_empty()).then(|| ServicePlan {
         service: tip.view.service.name.clone(),
         mode: tip.view.service.mode,
         target: None,
@@ -204,7 +223,7 @@ fn halt(tip: &Rollout<'_>, memory: &ServiceMemory) -> Option<ServicePlan> {
             revision: failed.revision.clone(),
             because: failed.reason.clone(),
         }],
-        stages: vec![Stage { steps }],
+        stages,
         is_new_version: false,
     })
 }

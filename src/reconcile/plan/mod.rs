@@ -11,12 +11,14 @@
 //! * Every step has its reason; everything wanted but not done is [`Held`], with its reason.
 
 mod step;
+mod held;
 pub mod body;
 pub mod fields;
 mod policy;
 mod renewal;
 pub(crate) mod ground;
 mod matching;
+mod ports;
 mod objects;
 mod rollout;
 mod stages;
@@ -27,9 +29,8 @@ mod display;
 #[cfg(test)]
 mod tests;
 
-pub use step::{
-    AwaitCondition, Gate, Held, HeldReason, Plan, Reason, ServicePlan, Stage, Step, Target,
-};
+pub use held::{Held, HeldReason};
+pub use step::{AwaitCondition, Gate, Kept, Plan, Reason, ServicePlan, Stage, Step, Target};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,8 +69,8 @@ pub struct PlanInput<'a> {
     pub now: Timestamp,
     /// What an operator allows for this one run.
     pub overrides: &'a Overrides,
-    /// Versions, by their whole hash, whose images the hub did not have a moment ago.
-    pub missing: &'a BTreeMap<ServiceName, (Digest, String)>,
+    /// Versions, by their whole hash, that lacked something a moment ago: an image at the hub, say.
+    pub lacking: &'a BTreeMap<ServiceName, (Digest, HeldReason)>,
 }
 
 /// What an operator allows for one run of `apply`.

@@ -17,9 +17,10 @@ use crate::reconcile::desired::{DesiredNetwork, DesiredService, DesiredVolume};
 use crate::reconcile::observed::ObjectKind;
 use crate::reconcile::plan::PlanInput;
 use crate::reconcile::plan::body::{network_body, volume_body};
+use crate::reconcile::plan::held::HeldReason;
 use crate::reconcile::plan::matching::View;
 use crate::reconcile::plan::renewal::{others_on, outdated, text};
-use crate::reconcile::plan::step::{HeldReason, Step};
+use crate::reconcile::plan::step::Step;
 
 /// What is in the way of the networks and volumes of this version, if anything is.
 pub(crate) fn obstacle(view: &View<'_>) -> Option<HeldReason> {

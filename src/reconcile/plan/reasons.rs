@@ -8,10 +8,11 @@ use crate::clients::docker::ContainerState;
 use crate::reconcile::desired::container::Run;
 use crate::reconcile::observed::Owned;
 use crate::reconcile::plan::body::image_name;
+use crate::reconcile::plan::held::HeldReason;
 use crate::reconcile::plan::matching::Slot;
 use crate::reconcile::plan::renewal::outdated;
 use crate::reconcile::plan::rollout::Rollout;
-use crate::reconcile::plan::step::{HeldReason, Reason};
+use crate::reconcile::plan::step::Reason;
 
 /// Why this rollout is needed; empty if nothing differs any more but its end.
 pub(crate) fn of(rollout: &Rollout<'_>) -> Vec<Reason> {
@@ -180,6 +181,10 @@ impl fmt::Display for HeldReason {
             }
             Self::Image { reason } => write!(f, "image: {reason}"),
             Self::Hub { reason } => write!(f, "hub: an image is not there yet: {reason}"),
+            Self::Later { reason } => write!(f, "could not be done for now, tried again: {reason}"),
+            Self::Taken { port, by } => {
+                write!(f, "host port {port} is still published by `{by}`: waits until it is free")
+            }
             Self::NodeUndeclared => {
                 f.pad("the revision has no document for this node: what runs is kept")
             }

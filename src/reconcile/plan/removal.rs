@@ -11,10 +11,11 @@ use std::collections::BTreeSet;
 use crate::model::{ContainerName, ServiceName};
 use crate::reconcile::observed::{ObjectKind, ObservedContainer};
 use crate::reconcile::plan::PlanInput;
+use crate::reconcile::plan::held::{Held, HeldReason};
 use crate::reconcile::plan::hold::{Decision, removal_closed, suspended_here, unknown};
 use crate::reconcile::plan::objects;
 use crate::reconcile::plan::stages::{needs_stop, remove, stop};
-use crate::reconcile::plan::step::{Held, HeldReason, Reason, ServicePlan, Stage, Step};
+use crate::reconcile::plan::step::{Reason, ServicePlan, Stage, Step};
 
 /// Below this many containers on the node the brake does not hold.
 const BRAKE_CONTAINERS_MIN: usize = 4;

@@ -17,10 +17,12 @@ use crate::reconcile::observed::ObservedContainer;
 use crate::reconcile::plan::body::image_name;
 use crate::reconcile::plan::fields::image_matches;
 use crate::reconcile::plan::ground::is_gone;
+use crate::reconcile::plan::held::HeldReason;
 use crate::reconcile::plan::matching::{Found, Slot, View};
 use crate::reconcile::plan::objects;
+use crate::reconcile::plan::ports;
 use crate::reconcile::plan::renewal::outdated;
-use crate::reconcile::plan::step::{HeldReason, Reason, ServicePlan, Stage, Step, Target};
+use crate::reconcile::plan::step::{Reason, ServicePlan, Stage, Step, Target};
 
 /// The comparison of one version with what runs.
 #[derive(Debug)]
@@ -73,6 +75,10 @@ impl<'a> Rollout<'a> {
             let wanted = self.needs_create(slot) || (slot.found.is_some() && !in_place);
             if wanted && foreign.contains_key(&slot.fresh.name) {
                 return Some(HeldReason::Foreign { name: slot.fresh.name.clone() });
+            }
+            let taken = ports::taken(&self.view, &slot.container.spec);
+            if let Some(taken) = taken.filter(|_| self.needs_start(slot)) {
+                return Some(taken);
             }
             if self.needs_create(slot) && slot.container.pin.digest.is_none() && self.lacks(slot) {
                 let name = image_name(&slot.container.pin, &self.view.input.desired.hub);

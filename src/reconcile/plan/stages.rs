@@ -16,7 +16,7 @@ use crate::reconcile::plan::fields::Repair;
 use crate::reconcile::plan::ground::ground;
 use crate::reconcile::plan::matching::Slot;
 use crate::reconcile::plan::rollout::Rollout;
-use crate::reconcile::plan::step::{AwaitCondition, Gate, Step};
+use crate::reconcile::plan::step::{AwaitCondition, Gate, Kept, Step};
 
 /// Compose's default `stop_grace_period`.
 const STOP_GRACE_DEFAULT_SECS: u64 = 10;
@@ -154,6 +154,7 @@ impl<'a> Rollout<'a> {
             container: old.owned.key.clone(),
             name: moved.get(&old.inspect.id).unwrap_or(&old.inspect.name).clone(),
             condition: AwaitCondition::Ended,
+            kept: None,
             timeout: self.run_once_timeout(),
         });
         awaits.collect()
@@ -214,6 +215,7 @@ impl<'a> Rollout<'a> {
                 container: slot.container.name.clone(),
                 name: slot_of.fresh.name.clone(),
                 condition,
+                kept: self.kept(slot_of),
                 timeout: self.view.service.update.health_timeout,
             })
         });
@@ -245,13 +247,28 @@ impl<'a> Rollout<'a> {
             slot.container.run == Run::Always
                 && (self.is_new || self.needs_start(slot) || !slot.retired.is_empty())
         });
-        let containers: Vec<String> = judged.map(|slot| slot.fresh.name.clone()).collect();
+        let judged: Vec<&Slot<'_>> = judged.collect();
+        let kept =
+            judged.iter().filter_map(|slot| Some((slot.fresh.name.clone(), self.kept(slot)?)));
+        let kept = kept.collect();
+        let containers: Vec<String> = judged.iter().map(|slot| slot.fresh.name.clone()).collect();
         if containers.is_empty() && !self.is_new {
             return Vec::new();
         }
         let update = &self.view.service.update;
         let (health_timeout, stable) = (update.health_timeout, update.stable);
-        vec![Step::Gate(Gate { containers, health_timeout, stable })]
+        vec![Step::Gate(Gate { containers, kept, health_timeout, stable })]
+    }
+
+    /// Whether the version that was applied has this very container, and how it is.
+    fn kept(&self, slot: &Slot<'_>) -> Option<Kept> {
+        let applied = self.view.input.applied.get(&self.view.service.name)?;
+        let before = applied.containers.get(&slot.container.name)?;
+        let inspect = &slot.found.as_ref()?.observed.inspect;
+        let is_same = before.spec_hash() == slot.container.spec_hash() && !self.needs_start(slot);
+        let ails = inspect.health.as_deref() == Some("unhealthy")
+            || inspect.state == ContainerState::Restarting;
+        is_same.then_some(if ails { Kept::Ailing } else { Kept::Well })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The plan as data: what will be done, in which order, and why.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use crate::clients::docker::ContainerId;
 use crate::model::{ContainerName, Digest, ImageReference, Mode, Revision, ServiceName};
 use crate::reconcile::desired::container::Pin;
 use crate::reconcile::memory::Ground;
+use crate::reconcile::plan::held::Held;
 
 /// What one pass would do on this node.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -147,6 +149,9 @@ pub enum Step {
         name: String,
         /// What must be so.
         condition: AwaitCondition,
+        /// Whether the version applied before has it just the same.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kept: Option<Kept>,
         /// How long.
         timeout: Duration,
     },
@@ -237,10 +242,23 @@ pub enum AwaitCondition {
 pub struct Gate {
     /// Names on the engine of every container that keeps running.
     pub containers: Vec<String>,
+    /// Those of them that the version applied before has just the same.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<String, Kept>,
     /// Time they have to become healthy.
     pub health_timeout: Duration,
     /// Without a health check: running without restart this long.
     pub stable: Duration,
+}
+
+/// How a container was, that a new version has in common with the one applied before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// Nothing was wrong with it: it may take its time, and counts for the new version.
+    Well,
+    /// It was ill already, for which nobody blames the new version.
+    Ailing,
 }
 
 /// Why something is done.
@@ -294,98 +312,4 @@ pub enum Reason {
         /// Which version.
         revision: Revision,
     },
-}
-
-/// Something wanted that may not happen now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Held {
-    /// The service.
-    pub service: ServiceName,
-    /// Why not.
-    pub reason: HeldReason,
-    /// What it would become, if it is a new version.
-    pub revision: Revision,
-}
-
-/// Why something is held.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "held", rename_all = "snake_case")]
-pub enum HeldReason {
-    /// No window is open.
-    Window {
-        /// When the next one opens, RFC 3339.
-        opens: Option<String>,
-    },
-    /// A freeze covers now.
-    Freeze {
-        /// Why, from the environment's file.
-        reason: String,
-        /// Until when, RFC 3339.
-        until: String,
-    },
-    /// Set aside.
-    Suspended {
-        /// Why.
-        reason: String,
-        /// Until when, RFC 3339.
-        until: Option<String>,
-    },
-    /// This version failed here.
-    Failed {
-        /// Why.
-        reason: String,
-    },
-    /// Node policy denies it.
-    Policy {
-        /// Every field that is denied, with what would allow it.
-        denied: Vec<String>,
-    },
-    /// Too much would be removed at once.
-    Brake {
-        /// Containers that would go.
-        removing: usize,
-        /// Containers there are.
-        of: usize,
-    },
-    /// A foreign object is in the way.
-    Foreign {
-        /// What it is called.
-        name: String,
-    },
-    /// Something made by others, which the service joins or uses, is not there.
-    Missing {
-        /// What it is called.
-        name: String,
-    },
-    /// A volume exists with other settings, which the engine cannot change in place.
-    Immutable {
-        /// What it is called.
-        name: String,
-    },
-    /// A network has to be made anew for its new settings, and containers of others are on it.
-    InUse {
-        /// What it is called.
-        name: String,
-        /// Who is on it.
-        by: Vec<String>,
-    },
-    /// The engine does not show one of its containers whole, so nothing is decided about it.
-    Unknown {
-        /// What it is called.
-        name: String,
-        /// What the engine says instead.
-        reason: String,
-    },
-    /// An image cannot be had yet.
-    Image {
-        /// Which, and why.
-        reason: String,
-    },
-    /// The hub does not have an image yet.
-    Hub {
-        /// The engine's words about it.
-        reason: String,
-    },
-    /// The revision has no document for this node.
-    NodeUndeclared,
 }

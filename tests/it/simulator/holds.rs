@@ -1,8 +1,12 @@
 //! What is wanted and may not happen now; and healing meanwhile.
 
 use jiff::Timestamp;
+use tidegate::clients::docker::DockerErrorKind;
 use tidegate::model::{Freeze, Mode};
-use tidegate::reconcile::desired::container::{Mount, MountSource, NetworkAttachment};
+use tidegate::reconcile::desired::DesiredService;
+use tidegate::reconcile::desired::container::{
+    Mount, MountSource, NetworkAttachment, PortMapping, Protocol,
+};
 use tidegate::reconcile::desired::service::Suspension;
 use tidegate::reconcile::pass::Intent;
 
@@ -34,6 +38,79 @@ async fn a_closed_window_holds_the_new_version_and_heals_the_old() {
     world.now = "2026-03-03T02:30:00Z".parse().unwrap();
     world.converge(1).await;
     assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_whose_last_container_is_gone_is_healed_and_not_upgraded_outside_its_window() {
+    let one = |image: &str| service("app2", vec![container("site", image)]);
+    let mut world = World::new();
+    world.commit(vec![one("web1")]);
+    world.converge(1).await;
+    world.commit(vec![one("web2")]);
+    world.tip_mut().windows = vec!["02:00-04:00 UTC".parse().unwrap()];
+    remove(&world, "app2.prd-site");
+    world.converge(1).await;
+    assert_eq!(world.running(), ["app2.prd-site web1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_hub_is_away_a_new_version_waits_and_the_old_is_healed() {
+    let mut world = deployed().await;
+    world.commit(vec![app1("web2", "db1", "migrate1")]);
+    for kind in [DockerErrorKind::Registry, DockerErrorKind::Unauthorized, DockerErrorKind::Engine]
+    {
+        remove(&world, "app1.prd-web");
+        world.sim.pulls_fail.set(Some(kind));
+        world.pass().await.unwrap();
+        assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web1"], "{kind:?}");
+    }
+    world.sim.pulls_fail.set(None);
+    world.converge(5).await;
+    assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web2"]);
+}
+
+fn publishing(name: &str, port: u16, image: &str) -> DesiredService {
+    let mut container = container("site", image);
+    container.spec.ports.push(PortMapping {
+        host_ip: None,
+        host_port: Some(port),
+        container_port: 80,
+        protocol: Protocol::Tcp,
+    });
+    service(name, vec![container])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_port_goes_from_one_service_to_another_and_two_services_exchange_theirs() {
+    let mut world = World::new();
+    world.commit(vec![publishing("app1", 81, "web1"), publishing("app2", 82, "web1")]);
+    world.converge(1).await;
+    // The first leaves its port to another, which is new; the second is renamed.
+    world.commit(vec![publishing("app0", 81, "web1"), publishing("app3", 82, "web1")]);
+    world.converge(4).await;
+    assert_eq!(world.running(), ["app0.prd-site web1", "app3.prd-site web1"]);
+    world.commit(vec![publishing("app0", 82, "web1"), publishing("app3", 81, "web1")]);
+    world.converge(6).await;
+    assert_eq!(world.running(), ["app0.prd-site web1", "app3.prd-site web1"]);
+    assert!(world.memory.services.values().all(|known| known.failed.is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_port_that_another_service_keeps_is_awaited_and_named() {
+    let mut world = World::new();
+    world.commit(vec![publishing("app1", 81, "web1")]);
+    world.converge(1).await;
+    world.commit(vec![publishing("app2", 81, "web1")]);
+    world.tip_mut().windows = vec!["02:00-04:00 UTC".parse().unwrap()];
+    let outcome = world.pass().await.unwrap();
+    insta::assert_snapshot!(outcome.left.to_string(), @r"
+    app2 ! held at prd@sha1:0101010: host port 81/tcp is still published by `app1.prd-site`: waits until it is free
+    app1 ! held at prd@sha1:0101010: no window is open before 2026-03-03T02:00:00Z
+    ");
+    assert_eq!(world.running(), ["app1.prd-site web1"]);
+    world.now = "2026-03-03T02:30:00Z".parse().unwrap();
+    world.converge(2).await;
+    assert_eq!(world.running(), ["app2.prd-site web1"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,6 +14,7 @@ mod ground;
 mod limits;
 mod beside;
 mod configs;
+mod blame;
 mod crashes;
 mod two;
 mod random;

@@ -39,6 +39,10 @@ pub(crate) struct Sim {
     pub(crate) crash_at: Cell<Option<(usize, Effect)>>,
     /// Fails the nth effect from now with this kind, with or without its effect.
     pub(crate) fault_at: Cell<Option<(usize, DockerErrorKind, Effect)>>,
+    /// Every pull fails with this kind.
+    pub(crate) pulls_fail: Cell<Option<DockerErrorKind>>,
+    /// A pull takes so long.
+    pub(crate) pull_takes: Cell<Duration>,
     /// Panics at the first effect whose description begins so.
     pub(crate) panic_at: RefCell<Option<String>>,
     /// An inspect by this id takes so long.
@@ -67,6 +71,8 @@ impl Sim {
                 leftovers: BTreeSet::new(),
                 holders: BTreeMap::new(),
             })),
+            pulls_fail: Cell::default(),
+            pull_takes: Cell::default(),
             log: RefCell::default(),
             saved: RefCell::default(),
             files: RefCell::default(),
@@ -277,7 +283,12 @@ impl DockerWrite for Sim {
         image: &ImageReference,
         _auth: Option<&RegistryAuth>,
     ) -> Result<(), DockerError> {
+        tokio::time::sleep(self.pull_takes.get()).await;
+        let fails = self.pulls_fail.get();
         self.effect(format!("pull {image}"), |engine| {
+            if let Some(kind) = fails {
+                return Err(error(kind, "pull"));
+            }
             let found = engine.hub.get(&image.digest).cloned();
             let found = found.ok_or_else(|| error(DockerErrorKind::ImageMissing, "pull"))?;
             engine.images.insert(found.id, found);
@@ -342,7 +353,8 @@ impl DockerWrite for Sim {
             let ports = Engine::ports(container);
             let mut others = engine.containers.values().filter(|c| c.id != id.0);
             if others.any(|c| engine.is_up(c) && !Engine::ports(c).is_disjoint(&ports)) {
-                return Err(error(DockerErrorKind::Engine, "start: port is already allocated"));
+                let message = "Bind for 0.0.0.0:80 failed: port is already allocated".to_owned();
+                return Err(DockerError { message, ..error(DockerErrorKind::Engine, "start") });
             }
             engine.join(id.as_str());
             let container = engine.containers.get_mut(id.as_str()).unwrap();

@@ -23,7 +23,7 @@ use tidegate::reconcile::observed::{Look, OwnershipKey};
 use tidegate::reconcile::pass::{
     Effects, Intent, PassError, PassInput, PassOutcome, PassState, reconcile_once,
 };
-use tidegate::reconcile::plan::Overrides;
+use tidegate::reconcile::plan::{HeldReason, Overrides};
 use tokio::time::Instant;
 
 use crate::simulator::engine::{BEGAN, Behaviour, Container, Image, Phase};
@@ -327,7 +327,10 @@ impl World {
                 continue;
             };
             let saved = !outcome.notes.iter().any(|note| note.contains("cannot be saved"));
-            if outcome.left.services.is_empty() && saved {
+            let later = outcome.left.held.iter();
+            let later =
+                later.filter(|held| matches!(held.reason, HeldReason::Later { .. })).count();
+            if outcome.left.services.is_empty() && saved && later == 0 {
                 return self.assert_idle().await;
             }
             tokio::time::sleep(outcome.requeue.unwrap_or(Duration::from_secs(1))).await;

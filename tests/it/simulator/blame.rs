@@ -1,0 +1,120 @@
+//! Who is blamed at a gate, and what a version that is withdrawn or fails leaves behind.
+
+use std::time::Duration;
+
+use tidegate::reconcile::apply::{FailureClass, ServiceResult};
+use tidegate::reconcile::desired::service::Strategy;
+use tokio::time::sleep;
+
+use crate::simulator::engine::{Behaviour, Phase};
+use crate::simulator::world::{GOOD, World, app1, container, digest, service};
+
+async fn deployed() -> World {
+    let mut world = World::new();
+    world.commit(vec![app1("web1", "db1", "migrate1")]);
+    world.converge(1).await;
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_is_taken_back_during_its_pull_leaves_no_trace() {
+    let mut world = deployed().await;
+    let (before, once) = (world.ids(), world.memory.services["app1"].once.clone());
+    world.commit(vec![
+        app1("web2", "db2", "migrate2"),
+        service("app9", vec![container("x", "web3")]),
+    ]);
+    world.sim.pull_takes.set(Duration::from_secs(30));
+    world.pass_until(sleep(Duration::from_secs(5))).await.unwrap().unwrap();
+    assert_eq!(world.state.under_way().count(), 2);
+    world.commit(vec![app1("web1", "db1", "migrate1")]);
+    world.converge(1).await;
+    assert_eq!(world.ids(), before);
+    assert_eq!(world.memory.services["app1"].once, once, "no migration has run");
+    assert!(!world.sim.log.borrow().iter().any(|effect| effect.contains("app9")));
+}
+
+/// The service's images behave like this from now on, those that run already included.
+fn behave(world: &World, image: &str, behaviour: Behaviour) {
+    let digest = digest(image);
+    world.sim.hand(|engine| {
+        let images = engine.images.values_mut().filter(|image| image.digest == digest);
+        images.for_each(|image| image.behaviour = behaviour);
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_version_is_not_blamed_for_a_neighbour_that_was_ill_before() {
+    let mut world = deployed().await;
+    behave(&world, "db1", Behaviour::NeverHealthy);
+    world.commit(vec![app1("web2", "db1", "migrate1")]);
+    let outcome = world.pass().await.unwrap();
+    assert!(matches!(
+        outcome.outcomes[0].result,
+        ServiceResult::Failed { class: FailureClass::Transient, .. }
+    ));
+    assert!(world.memory.services["app1"].failed.is_none());
+    behave(&world, "db1", GOOD);
+    world.converge(4).await;
+    assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_neighbour_that_falls_ill_for_a_moment_fails_no_gate_and_one_that_stays_ill_does() {
+    for (behaviour, is_good) in [(Behaviour::Flaps(5), true), (Behaviour::NeverHealthy, false)] {
+        let mut world = World::new();
+        let plain =
+            |web: &str| service("app1", vec![container("web", web), container("db", "db1")]);
+        world.commit(vec![plain("web1")]);
+        world.converge(1).await;
+        world.commit(vec![plain("web2")]);
+        // It was well when the rollout was planned, and falls ill within it.
+        world.sim.pull_takes.set(Duration::from_secs(30));
+        world.pass_until(sleep(Duration::from_secs(5))).await.unwrap().unwrap();
+        behave(&world, "db1", behaviour);
+        world.pass().await.unwrap();
+        let failed = world.memory.services["app1"].failed.clone();
+        assert_eq!(failed.is_none(), is_good, "{behaviour:?}: {failed:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_dies_while_the_last_is_awaited_fails_the_gate_of_all() {
+    let mut world = deployed().await;
+    world.image("brief", Behaviour::Healthy(1));
+    world.image("late", Behaviour::Healthy(20));
+    let next = |web: &str| service("app1", vec![container("web", web), container("db", "late")]);
+    world.commit(vec![next("brief")]);
+    world.pass_until(sleep(Duration::from_secs(10))).await.unwrap().unwrap();
+    let id = world.id("app1.prd-web");
+    world.sim.hand(|engine| engine.containers.get_mut(&id).unwrap().phase = Phase::Stopped(1));
+    let outcome = world.pass().await.unwrap();
+    assert!(matches!(
+        outcome.outcomes[0].result,
+        ServiceResult::Failed { class: FailureClass::Version, .. }
+    ));
+    assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_version_leaves_the_old_one_running_although_its_revision_is_not_to_be_had() {
+    for strategy in [Strategy::StopFirst, Strategy::StartFirst] {
+        let one = |image: &str| {
+            let mut service = service("app1", vec![container("web", image)]);
+            service.update.strategy = strategy;
+            service
+        };
+        let mut world = World::new();
+        let old = world.commit(vec![one("web1")]);
+        world.converge(1).await;
+        world.commit(vec![one("bad")]);
+        world.commits.remove(&old);
+        world.converge(3).await;
+        let running: Vec<String> = world
+            .running()
+            .iter()
+            .filter_map(|name| name.split(' ').nth(1).map(str::to_owned))
+            .collect();
+        assert_eq!(running, ["web1"], "{strategy:?}");
+    }
+}
