@@ -88,7 +88,7 @@ struct Agent<'a> {
     node: Node,
     options: &'a Options,
     stop: watch::Receiver<bool>,
-    engine: Option<EngineLock>,
+    engine: Option<(String, EngineLock)>,
     /// Why the engine does not answer; said once.
     silence: String,
     bursts: Bursts,
@@ -354,12 +354,15 @@ impl<'a> Agent<'a> {
             }
         };
         self.silence.clear();
+        if self.engine.as_ref().is_some_and(|(held, _)| *held == id) {
+            return Ok(());
+        }
         let scope = self.options.scope.as_ref().or(self.node.settings.scope.as_ref());
         let folder = engine_locks(&self.node.settings.engine.socket, scope);
         let lock = EngineLock::acquire(&folder.map_err(AgentError::Lock)?, &id, scope);
         let lock = lock.map_err(AgentError::Taken)?;
-        self.node.locked = Some(id);
-        self.engine = Some(lock);
+        self.node.locked = Some(id.clone());
+        self.engine = Some((id, lock));
         Ok(())
     }
 
