@@ -2,10 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::path::Path;
 use std::process::Command;
 
+use tidegate::clients::host::HostRoot;
 use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
+use tidegate::model::managed::attributes;
+use tidegate::model::{Move, Thing};
 
 use crate::compliance::debian;
 use crate::compliance::seven::{Fix, Row, all_seven};
@@ -140,6 +144,18 @@ fn what_is_in_use_stays_mounted_and_in_fstab() {
     drop(held);
     assert_eq!(host.fix(&gone).unwrap().result, FixResult::Fixed);
     assert_eq!(host.text("/etc/fstab"), "");
+}
+
+#[test]
+fn what_nobody_else_would_see_is_not_mounted() {
+    if !is_inside("what_nobody_else_would_see_is_not_mounted") {
+        return;
+    }
+    let side = attributes([("source", "tg"), ("type", "tmpfs"), ("options", "")]);
+    let thing = Thing::Mount { name: "/srv/tidegate-test".to_owned() };
+    let change = Move { thing, before: None, after: Some(side) };
+    let error = HostRoot::open(Path::new("/")).unwrap().manage(&[change]).unwrap_err();
+    assert!(error.to_string().contains("this program has mounts of its own"), "{error}");
 }
 
 #[test]

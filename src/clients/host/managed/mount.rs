@@ -180,8 +180,17 @@ impl HostRoot {
 
     /// Refuses where this program has mounts of its own: nobody else would see what it mounts.
     fn sees_the_hosts_mounts(&self) -> Result<(), HostError> {
-        let space = |of: &str| std::fs::read_link(format!("/proc/{of}/ns/mnt")).ok();
-        let (hosts, own) = (space("1"), space("thread-self"));
+        // Mounts have numbers of their own everywhere; whose namespace it is, not everybody may ask.
+        let root = |of: &str| {
+            let table = read_bounded(Path::new(&format!("/proc/{of}/mountinfo")), BYTES_MAX);
+            let table = String::from_utf8(table.ok()??).ok()?;
+            let mut words = table.lines().map(|line| line.split(' '));
+            words.find_map(|mut words| {
+                let id = words.next()?.to_owned();
+                (words.nth(3)? == "/").then_some(id)
+            })
+        };
+        let (hosts, own) = (root("1"), root("thread-self"));
         if self.is_this_machine() && hosts.is_some() && hosts != own {
             let reason = "this program has mounts of its own, as systemd gives them to the agent: an \
                           operator's `tidegate fix` mounts for everybody";
