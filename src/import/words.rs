@@ -49,8 +49,9 @@ pub(crate) fn percent(text: &str) -> Result<String, String> {
     Ok(out)
 }
 
+/// `env.port`, `fs#1.mnt`, `nodes[0]`, `#nodes`.
 fn is_reference(inside: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '-' | '.');
+    let word = |c: char| c.is_ascii_alphanumeric() || "_:-.#[]".contains(c);
     !inside.is_empty() && inside.len() < 100 && inside.chars().all(word)
 }
 
@@ -115,8 +116,8 @@ mod tests {
             braces("a {env.Port} {svcname} $x {}").unwrap(),
             "a ${vars.port} ${service.name} $$x {}"
         );
-        assert!(braces("{fs#1.mnt}").is_err() || braces("{fs#1.mnt}").unwrap() == "{fs#1.mnt}");
-        assert!(braces("{ip1.ipname}").is_err());
-        assert!(braces("$(1+1)").is_err());
+        for computed in ["{fs#1.mnt}", "{ip1.ipname}", "{nodes[0]}", "{#nodes}", "$(1+1)"] {
+            assert!(braces(computed).is_err(), "{computed}");
+        }
     }
 }
