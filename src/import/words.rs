@@ -57,7 +57,10 @@ fn is_reference(inside: &str) -> bool {
 
 fn reference(inside: &str) -> Option<String> {
     match inside {
-        "HOSTNAME" | "SHORT_HOSTNAME" => Some("${node.name}".to_owned()),
+        "HOSTNAME" | "SHORT_HOSTNAME" | "ENV:NODES_NODENAME" => Some("${node.name}".to_owned()),
+        "ENV:SERVICES_SVCNAME" | "ENV:SERVICES_SVC_NAME" | "ENV:SVCNAME" => {
+            Some("${service.name}".to_owned())
+        }
         _ => inside.strip_prefix("ENV:").map(|name| format!("${{vars.{}}}", variable(name))),
     }
 }

@@ -3,9 +3,11 @@
 //! A ruleset whose last segment is an environment's name is that environment's own: its variables and
 //! rules belong to the environment, its pins to the environment's line.
 
+mod accounts;
 mod class;
 mod filter;
 mod rules;
+mod running;
 mod shown;
 mod values;
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::import::collector::accounts::{group, key, members, user};
+use crate::import::collector::running::{certificate, job, process, service, time, unit};
 use crate::import::collector::values::{each, mode, path, principal, referring, scalar, truth};
 use crate::import::collector::{list, text};
 use crate::import::words::percent;
@@ -18,7 +20,8 @@ pub(crate) fn rules(
     lost: &mut dyn FnMut(String),
 ) -> Result<Rules, String> {
     match class {
-        "file" | "sudoers" => file(class, one),
+        "file" => file(one),
+        "sudoers" => sudoers(one, lost),
         "fileprop" => property(one),
         "fileinc" => line(one),
         "remove_files" => removed(one),
@@ -34,22 +37,44 @@ pub(crate) fn rules(
         "user" => user(one, lost),
         "group" => group(one),
         "group_membership" => members(one),
+        "authkey" | "authkey_list" => key(one),
         "systemd_unit_state" => unit(one),
-        "timedatectl" => {
-            let zone = scalar(one.get("timezone")).ok_or("it has no `timezone`")?;
-            let mut parameters = vec![("zone", zone.into())];
-            parameters.extend(truth(one.get("ntpenabled")).map(|ntp| ("ntp", ntp.into())));
-            Ok(vec![("time", parameters)])
-        }
-        "authkey" | "authkey_list" => {
-            let (user, key) = (scalar(one.get("user")), scalar(one.get("key")));
-            let (user, key) = user.zip(key).ok_or("it has no `user` and `key`")?;
-            let state = if text(one, "action") == "del" { "absent" } else { "present" };
-            let all = vec![("user", user.into()), ("key", key.into()), ("state", state.into())];
-            Ok(vec![("ssh_authorized_key", all)])
-        }
-        other => Err(format!("there is no kind of rule for class `{other}`")),
+        "rc" | "chkconfig" | "sysvinit" => service(one),
+        "process" => process(one, lost),
+        "cron" => job(one),
+        "timedatectl" => time(one),
+        "self_signed_cert" => certificate(one, lost),
+        other => Err(why(other)),
     }
+}
+
+/// Why a class has no counterpart.
+fn why(class: &str) -> String {
+    let why = match class {
+        "crontabentry" => {
+            "a user's own crontab is cron's to keep: write a rule of kind `cron`, a file in /etc/cron.d"
+        }
+        "ansible_playbook" => {
+            "nothing of another tool is run: write what it makes sure of as rules"
+        }
+        "volume_file" | "volume_tar" => {
+            "what lies in a volume is its containers': mount a config of the service"
+        }
+        "nodeconf" => "it is about the agent that is replaced",
+        "zfs" | "zpool" | "zprop" => "pools are made and tuned by hand: no rule changes a disk",
+        "linux_mpath" | "linux.mpath" => {
+            "multipath.conf has sections in braces: write the whole file, as kind `file`"
+        }
+        "xinetd" => "xinetd's files have sections in braces: write the whole file, as kind `file`",
+        "bios" | "firmware" => {
+            "no fact here says the firmware: a rule of kind `command` can ask for it"
+        }
+        "etcsystem" | "smfcfgs" | "smf" => {
+            "it is about Solaris, which runs no containers of Docker's"
+        }
+        other => return format!("there is no kind of rule for class `{other}`"),
+    };
+    why.to_owned()
 }
 
 fn access(one: &Value) -> Vec<(&'static str, toml_edit::Value)> {
@@ -63,11 +88,17 @@ fn is_folder(one: &Value) -> bool {
     text(one, "path").ends_with('/')
 }
 
-fn file(class: &str, one: &Value) -> Result<Rules, String> {
-    let at = path(one.get("path"))?.ok_or("it has no `path`")?;
+fn file(one: &Value) -> Result<Rules, String> {
     if is_folder(one) {
         return property(one);
     }
+    let at = path(one.get("path"))?.ok_or("it has no `path`")?;
+    let mut parameters = vec![("path", at.into()), ("content", content(one)?.into())];
+    parameters.extend(access(one));
+    Ok(vec![("file", parameters)])
+}
+
+fn content(one: &Value) -> Result<String, String> {
     if one.get("fmt").is_none() {
         let why = "its content lies elsewhere (`ref`): put it into the ruleset's .files/ folder, and say `source`";
         return Err(why.to_owned());
@@ -79,9 +110,24 @@ fn file(class: &str, one: &Value) -> Result<Rules, String> {
     if !content.ends_with('\n') {
         content.push('\n');
     }
-    let mut parameters = vec![("path", at.into()), ("content", content.into())];
-    parameters.extend(access(one));
-    Ok(vec![(if class == "sudoers" { "sudoers" } else { "file" }, parameters)])
+    Ok(content)
+}
+
+fn sudoers(one: &Value, lost: &mut dyn FnMut(String)) -> Result<Rules, String> {
+    let at = path(one.get("path"))?.ok_or("it has no `path`")?;
+    let Some(name) = at.strip_prefix("/etc/sudoers.d/").filter(|name| !name.contains('/')) else {
+        return Err(format!("`{at}` is not in /etc/sudoers.d, where a rule has a file of its own"));
+    };
+    let content = content(one)?;
+    let own = [
+        mode(one.get("mode")).filter(|mode| mode != "0440"),
+        scalar(one.get("uid")),
+        scalar(one.get("gid")),
+    ];
+    if own.into_iter().flatten().any(|said| !matches!(said.as_str(), "0" | "root")) {
+        lost(format!("mode and owner of {at}: sudo reads root's alone, mode 0440"));
+    }
+    Ok(vec![("sudoers", vec![("file", name.into()), ("content", content.into())])])
 }
 
 fn property(one: &Value) -> Result<Rules, String> {
@@ -152,8 +198,7 @@ fn keys(one: &Value, lost: &mut dyn FnMut(String)) -> Result<Rules, String> {
             // A key stands once here, whatever else is asked.
             ("reset", _) => continue,
             (op, value) => {
-                let value = value.unwrap_or_default();
-                lost(format!("`{key} {op} {value}` cannot be asked: say which value it must be"));
+                lost(no_value(key, op, &value.unwrap_or_default()));
                 continue;
             }
         }
@@ -162,20 +207,36 @@ fn keys(one: &Value, lost: &mut dyn FnMut(String)) -> Result<Rules, String> {
     Ok(found)
 }
 
+fn no_value(key: &str, op: &str, value: &str) -> String {
+    format!("`{key} {op} {value}` cannot be asked: say which value it must be")
+}
+
 fn sysctl(rows: &Value) -> Result<Rules, String> {
     let mut by_index = BTreeMap::new();
     let mut key = "";
     for row in each(rows) {
         key = text(row, "key");
+        // `[["=", 4], ["=", 4]]`, or one such pair: all numbers of the parameter, in their order.
+        if let Some(pairs) = row.get("value").and_then(Value::as_array) {
+            let one = [row["value"].clone()];
+            let pairs = if pairs.first().is_some_and(Value::is_array) { &pairs[..] } else { &one };
+            for (at, pair) in pairs.iter().enumerate() {
+                let (op, value) = (scalar(pair.get(0)), scalar(pair.get(1)).unwrap_or_default());
+                if op.as_deref() != Some("=") {
+                    return Err(no_value(key, &op.unwrap_or_default(), &value));
+                }
+                by_index.insert(at, value);
+            }
+            continue;
+        }
         let value = scalar(row.get("value")).unwrap_or_default();
         if !matches!(text(row, "op"), "" | "=") {
-            let why = format!("`{key} {} {value}` cannot be asked", text(row, "op"));
-            return Err(format!("{why}: say which value it must be"));
+            return Err(no_value(key, text(row, "op"), &value));
         }
         let index = row.get("index").and_then(Value::as_u64).unwrap_or(0);
-        by_index.insert(index, value);
+        by_index.insert(usize::try_from(index).unwrap_or(usize::MAX), value);
     }
-    let whole = by_index.keys().copied().eq(0..by_index.len() as u64);
+    let whole = by_index.keys().copied().eq(0..by_index.len());
     if !whole {
         return Err(format!("only some numbers of `{key}` are given: say all"));
     }
@@ -184,10 +245,11 @@ fn sysctl(rows: &Value) -> Result<Rules, String> {
 }
 
 fn package(one: &Value) -> Result<Rules, String> {
-    let text = scalar(Some(one)).ok_or("it is no name of a package")?;
+    let named = one.get("pkgname").unwrap_or(one);
+    let text = scalar(Some(named)).ok_or("it is no name of a package")?;
     let (package, state) = match text.strip_prefix('-') {
         Some(package) => (package, "absent"),
-        None => (text.as_str(), "present"),
+        None => (text.strip_prefix('+').unwrap_or(&text), "present"),
     };
     if package.contains('*') {
         return Err(format!("`{package}`: name each package"));
@@ -204,62 +266,4 @@ fn vulnerable(one: &Value) -> Result<Rules, String> {
     };
     let parameters = vec![("package", package.into()), ("vulnerable", range.into())];
     Ok(vec![("package_vulnerable", parameters)])
-}
-
-/// The name, and whether it is one that must not be.
-fn account(one: &Value) -> (&str, Option<(&'static str, toml_edit::Value)>) {
-    let named = text(one, "name");
-    match named.strip_prefix('-') {
-        Some(name) => (name, Some(("state", "absent".into()))),
-        None => (named, None),
-    }
-}
-
-fn user(one: &Value, lost: &mut dyn FnMut(String)) -> Result<Rules, String> {
-    let (name, absent) = account(one);
-    let of = one.get("of").ok_or("it is no user")?;
-    let mut parameters = vec![("user", name.into())];
-    if absent.is_none() {
-        parameters.extend(principal(of.get("uid")).map(|uid| ("uid", uid)));
-        parameters.extend(principal(of.get("gid")).map(|gid| ("group", gid)));
-        for (key, ours) in [("shell", "shell"), ("home", "home"), ("gecos", "comment")] {
-            parameters.extend(referring(of.get(key))?.map(|text| (ours, text.into())));
-        }
-        if scalar(of.get("password")).is_some() {
-            lost(format!("the password of {name}: secrets do not lie in rules"));
-        }
-    }
-    parameters.extend(absent);
-    Ok(vec![("user", parameters)])
-}
-
-fn group(one: &Value) -> Result<Rules, String> {
-    let (name, absent) = account(one);
-    let of = one.get("of").ok_or("it is no group")?;
-    let mut parameters = vec![("group", name.into())];
-    parameters.extend(principal(of.get("gid")).map(|gid| ("gid", gid)));
-    parameters.extend(absent);
-    Ok(vec![("group", parameters)])
-}
-
-fn members(one: &Value) -> Result<Rules, String> {
-    let of = one.get("of").ok_or("it is no group")?;
-    let group = text(one, "name");
-    let users = list(of, "members").iter().filter_map(Value::as_str);
-    let one = |user: &str| ("membership", vec![("user", user.into()), ("group", group.into())]);
-    Ok(users.map(one).collect())
-}
-
-fn unit(one: &Value) -> Result<Rules, String> {
-    let name = scalar(one.get("name")).ok_or("it has no `name`")?;
-    let mut parameters = vec![("unit", name.into())];
-    match truth(one.get("mask")) {
-        Some(true) => parameters.push(("masked", true.into())),
-        masked => {
-            parameters.extend(masked.map(|masked| ("masked", masked.into())));
-            let enabled = truth(one.get("disable")).map(|disable| ("enabled", (!disable).into()));
-            parameters.extend(enabled);
-        }
-    }
-    Ok(vec![("systemd_unit", parameters)])
 }

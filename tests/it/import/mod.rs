@@ -128,6 +128,178 @@ fn a_kind_that_this_version_has_is_carried_and_another_is_named() {
     }
 }
 
+/// What a variable of this class and value comes to: the ruleset, and what was not carried.
+fn carried(class: &str, value: &str) -> (String, Vec<String>) {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let variable = serde_json::json!({ "var_name": "a", "var_class": class, "var_value": value });
+    let ruleset = serde_json::json!({ "ruleset_name": "it", "ruleset_type": "contextual",
+        "fset_name": null, "rulesets": [], "variables": [variable] });
+    fs::write(at.join("x.json"), serde_json::json!({ "rulesets": [ruleset] }).to_string()).unwrap();
+    let said = json(&run(at, ["import", "opensvc-compliance", "x.json", "-o", "json"]));
+    let linted = run(at, ["lint", "imported"]);
+    assert_eq!(linted.code, 0, "{class} {value}\n{}{}", linted.out, linted.err);
+    let text = fs::read_to_string(at.join("imported/rulesets/it.toml")).unwrap_or_default();
+    let why = said["remarks"].as_array().unwrap().iter().map(|remark| remark["why"].to_string());
+    (text, why.collect())
+}
+
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGwtjKgp6I4cXDXVGKBoBdGm9QZOhPfYNkA6hmTSGGXD";
+
+#[test]
+fn values_as_the_programs_took_them_come_to_rules_that_ask_the_same() {
+    let key = |more: &str| format!("{{\"user\":\"testuser\",\"key\":\"{KEY} testuser\"{more}}}");
+    let options = format!(
+        "{{\"action\":\"add\",\"user\":\"t\",\"key\":\"from=\\\"10.0.0.0/8\\\",no-pty {KEY}\"}}"
+    );
+    let (plain, gone) =
+        (key(",\"action\":\"add\",\"authfile\":\"authorized_keys\""), key(",\"action\":\"del\""));
+    for (class, value, lines) in [
+        (
+            "cron",
+            "add:osvc:* * * * *:/path/to/mycron:/etc/cron.d/opensvc",
+            &[
+                "kind = \"file_line\"",
+                "path = \"/etc/cron.d/opensvc\"",
+                "line = \"* * * * * osvc /path/to/mycron\"",
+                "create = true",
+            ][..],
+        ),
+        (
+            "cron",
+            "del:root:5 4 * * sun:/usr/bin/x $HOME:old",
+            &[
+                "path = \"/etc/cron.d/old\"",
+                "line = \"5 4 * * sun root /usr/bin/x $$HOME\"",
+                "state = \"absent\"",
+            ],
+        ),
+        (
+            "process",
+            "[{\"comm\":\"sshd\",\"state\":\"on\",\"user\":\"root\"}]",
+            &["kind = \"process\"", "process = \"sshd\"", "user = \"root\""],
+        ),
+        (
+            "process",
+            "[{\"args\":\"/usr/sbin/cron -f\",\"state\":\"off\"}]",
+            &["process = \"cron\"", "args = \"^(?:/usr/sbin/cron -f)\"", "state = \"absent\""],
+        ),
+        ("authkey", &plain, &["kind = \"ssh_authorized_key\"", "user = \"testuser\""]),
+        ("authkey", &gone, &["state = \"absent\""]),
+        ("authkey", &options, &["options = 'from=\"10.0.0.0/8\",no-pty'"]),
+        (
+            "timedatectl",
+            "{\"timezone\":\"Europe/Paris\",\"ntpenabled\":\"no\"}",
+            &["kind = \"time\"", "zone = \"Europe/Paris\"", "ntp = false"],
+        ),
+        ("timedatectl", "{\"ntpenabled\":\"yes\"}", &["kind = \"time\"", "ntp = true"]),
+        (
+            "sudoers",
+            "{\"path\":\"/etc/sudoers.d/50-deploy\",\"fmt\":\"%deploy ALL=(root) NOPASSWD: ALL\",\"mode\":440,\"uid\":0,\"gid\":\"root\"}",
+            &["kind = \"sudoers\"", "file = \"50-deploy\"", "%deploy ALL=(root) NOPASSWD: ALL"],
+        ),
+        (
+            "rc",
+            "[{\"service\":\"crond\",\"level\":\"2345\",\"state\":\"on\"}]",
+            &["kind = \"systemd_unit\"", "unit = \"crond.service\"", "enabled = true"],
+        ),
+        (
+            "sysctl",
+            "[{\"key\":\"kernel.printk\",\"value\":[[\"=\",4],[\"=\",4],[\"=\",1],[\"=\",7]]}]",
+            &["key = \"kernel.printk\"", "value = \"4 4 1 7\""],
+        ),
+        ("package", "[{\"pkgname\":\"bzip2\"}]", &["package = \"bzip2\"", "state = \"present\""]),
+    ] {
+        let (text, why) = carried(class, value);
+        assert_eq!(why, Vec::<String>::new(), "{class} {value}");
+        for line in lines {
+            assert!(text.lines().any(|found| found == *line), "{class} {value}: no {line}\n{text}");
+        }
+    }
+}
+
+/// Class and value, the kind that it comes to if it does, and why something is left out.
+const NOT_ASKED: &[(&str, &str, &str, &[&str])] = &[
+    (
+        "process",
+        "[{\"comm\":\"sshd\",\"state\":\"on\",\"uid\":0,\"start\":\"/etc/init.d/ssh start\"}]",
+        "process",
+        &["name the `user`", "systemd_unit"],
+    ),
+    (
+        "process",
+        "[{\"comm\":\"ora_.*\",\"state\":\"on\"}]",
+        "",
+        &["is a pattern: name the program"],
+    ),
+    ("process", "[{\"comm\":\"sshd\"}]", "", &["neither `on` nor `off`"]),
+    ("cron", "add:root:* * * * *:/bin/x:", "", &["is no file in /etc/cron.d/"]),
+    ("cron", "add:root:* * *:/bin/x:a", "", &["is no job of cron"]),
+    ("cron", "add:root:* * * * *:/bin/x", "", &["action:user:schedule:command:file"]),
+    ("authkey", "{\"user\":\"t\",\"key\":\"nonsense\"}", "", &["it is no public key"]),
+    (
+        "sudoers",
+        "{\"path\":\"/etc/sudoers\",\"fmt\":\"root ALL=(ALL) ALL\"}",
+        "",
+        &["is not in /etc/sudoers.d"],
+    ),
+    (
+        "sudoers",
+        "{\"path\":\"/etc/sudoers.d/a\",\"fmt\":\"x\",\"uid\":500}",
+        "sudoers",
+        &["sudo reads root's alone"],
+    ),
+    (
+        "rc",
+        "[{\"service\":\"nfs\",\"level\":\"016\",\"state\":\"off\"}]",
+        "",
+        &["there are no runlevels"],
+    ),
+    (
+        "self_signed_cert",
+        "{\"CN\":\"a\",\"crt\":\"/srv/a.crt\",\"key\":\"/srv/a.key\",\"bits\":2048,\"alt_names\":[{\"dns\":\"a.example.org\"}]}",
+        "certificate",
+        &["makes no certificates"],
+    ),
+    (
+        "crontabentry",
+        "{\"user\":\"a\",\"check\":\"/x\",\"entry\":\"1 * * * * /x\"}",
+        "",
+        &["cron's to keep"],
+    ),
+    ("xinetd", "{\"gssftp\":{\"disable\":\"no\"}}", "", &["sections in braces"]),
+    ("zpool", "[{\"name\":\"rpool\"}]", "", &["no rule changes a disk"]),
+    (
+        "nodeconf",
+        "[{\"key\":\"node.env\",\"op\":\"=\",\"value\":\"PRD\"}]",
+        "",
+        &["the agent that is replaced"],
+    ),
+    ("ansible_playbook", "{\"fmt\":\"- hosts: all\"}", "", &["nothing of another tool is run"]),
+    ("nobody_knows", "{}", "", &["no kind of rule for class `nobody_knows`"]),
+];
+
+#[test]
+fn what_no_rule_asks_is_listed_with_the_reason_and_the_rest_of_it_is_carried() {
+    for (class, value, kind, reasons) in NOT_ASKED {
+        let (text, why) = carried(class, value);
+        let wanted = format!("kind = \"{kind}\"");
+        assert_eq!(
+            text.lines().any(|line| line == wanted),
+            !kind.is_empty(),
+            "{class} {value}\n{text}"
+        );
+        assert_eq!(why.len(), reasons.len(), "{class} {value}\n{why:?}");
+        for reason in *reasons {
+            assert!(
+                why.iter().any(|why| why.contains(reason)),
+                "{class} {value}: {reason}\n{why:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn what_is_there_stays_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
