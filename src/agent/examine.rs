@@ -22,7 +22,7 @@ use crate::compliance::facts::{
 use crate::compliance::fix::{FixError, Mender};
 use crate::compliance::image::{self, ImageInput};
 use crate::compliance::interchange::message;
-use crate::compliance::kind::{Need, need};
+use crate::compliance::kind::need;
 use crate::compliance::record::FixRecord;
 use crate::compliance::verdict::{Verdict, VerdictStatus};
 use crate::config::Settings;
@@ -180,7 +180,7 @@ impl Examined {
     /// Who undoes what was mended of a rule, for people: what the audit log tells, or what would make
     /// it tell.
     pub fn undone_by(&self, rule: &Rule) -> String {
-        let Need::Path(path) = need(&rule.kind) else {
+        let Some(path) = need(&rule.kind).path() else {
             return "nothing here tells who undoes it".to_owned();
         };
         let log = self.host.tail(AUDIT_LOG, AUDIT_BYTES_MAX).ok().flatten();

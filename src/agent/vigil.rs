@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
-use crate::compliance::kind::{Need, need};
+use crate::compliance::kind::need;
+use crate::model::HostPath;
 use crate::reconcile::desired::rule::Rule;
 
 /// Each folder costs a watch of the kernel's, and every event in it a look at its name.
@@ -37,10 +38,8 @@ pub(crate) struct Vigil {
 impl Vigil {
     /// Watches what these rules are about; none if there is nothing to watch, or no way to.
     pub(crate) fn over(root: &Path, rules: &[Rule]) -> Option<Self> {
-        let wanted = rules.iter().filter_map(|rule| match need(&rule.kind) {
-            Need::Path(path) => Some(path.as_str()),
-            _ => None,
-        });
+        let wanted = rules.iter().filter_map(|rule| need(&rule.kind).path());
+        let wanted = wanted.map(HostPath::as_str);
         let paths: BTreeSet<PathBuf> = wanted
             .filter(|path| !is_busy(path))
             .map(|path| root.join(path.trim_start_matches('/')))

@@ -12,6 +12,7 @@ use crate::agent::brake::{Brake, MENDING_TIME_MAX};
 use crate::agent::examine::Examined;
 use crate::agent::inspect::inspect;
 use crate::agent::node::Node;
+use crate::cli::choice::Choice;
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
 use crate::cli::interrupt::end_between_fixes;
@@ -21,12 +22,10 @@ use crate::cli::status::ago;
 use crate::clients::host::HostError;
 use crate::compliance::check::{Checked, Purpose};
 use crate::compliance::interchange::{junit, message, sarif};
-use crate::compliance::matching::like;
 use crate::compliance::shelf::Shelf;
 use crate::compliance::standing::Turn;
 use crate::compliance::verdict::{Score, Verdict, VerdictStatus};
-use crate::model::{EnvironmentName, NodeName, Revision, ServiceName};
-use crate::reconcile::desired::rule::{Rule, RuleSeverity, Target};
+use crate::model::{EnvironmentName, NodeName, Revision};
 use crate::reconcile::report::TrustLevel;
 
 /// Check this node against its rules
@@ -65,65 +64,6 @@ pub enum ReportFormat {
     Junit,
     /// Static analysis results, for code scanning
     Sarif,
-}
-
-/// Which rules are meant.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Choice {
-    /// Only rules about the node itself
-    #[arg(long, conflicts_with = "service")]
-    node: bool,
-    /// Only rules about this service
-    #[arg(long, value_name = "NAME")]
-    service: Option<ServiceName>,
-    /// Only rules whose name is like this; `*` stands for any part
-    #[arg(long, value_name = "NAME")]
-    rule: Option<String>,
-    /// Only rules at least so severe: info, warning, critical
-    #[arg(long, value_name = "SEVERITY", default_value = "info", hide_default_value = true)]
-    severity: RuleSeverity,
-}
-
-impl Choice {
-    fn fits(&self, name: &str, service: Option<&ServiceName>, severity: RuleSeverity) -> bool {
-        severity >= self.severity
-            && (!self.node || service.is_none())
-            && self.service.as_ref().is_none_or(|wanted| service == Some(wanted))
-            && self.rule.as_ref().is_none_or(|pattern| like(pattern, name))
-    }
-
-    /// Those of `rules` that are meant.
-    pub fn rules<'a>(&self, rules: &'a [Rule]) -> Vec<&'a Rule> {
-        let fits = |rule: &Rule| {
-            let service = match &rule.target {
-                Target::Node => None,
-                Target::Service(name) => Some(name),
-            };
-            self.fits(&rule.id.to_string(), service, rule.severity)
-        };
-        rules.iter().filter(|rule| fits(rule)).collect()
-    }
-
-    /// Whether a verdict is meant.
-    fn fits_verdict(&self, verdict: &Verdict) -> bool {
-        self.fits(&verdict.rule, verdict.service.as_ref(), verdict.severity)
-    }
-
-    /// Refuses what names nothing.
-    ///
-    /// # Errors
-    /// When there is no such service here.
-    pub fn verify(&self, examined: &Examined) -> Result<(), CommandError> {
-        match &self.service {
-            Some(name) if !examined.desired.services.contains_key(name) => {
-                let known: Vec<&str> =
-                    examined.desired.services.keys().map(ServiceName::as_str).collect();
-                Err(CommandError::usage(format!("no service `{name}` runs on this node"))
-                    .hint(format!("services here: {}", known.join(", "))))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Looks at this node as its rules need it.
@@ -222,6 +162,11 @@ pub fn run(args: &CheckArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outco
         Err(_) if args.choice.node => None,
         Err(reason) => Some(reason.to_owned()),
     };
+    if silent.is_none() {
+        let of_rules = examined.desired.rules.iter().map(|rule| rule.id.to_string());
+        let names: Vec<String> = of_rules.chain(verdicts.iter().map(|v| v.rule.clone())).collect();
+        args.choice.is_known(names.iter().map(String::as_str))?;
+    }
     let shown: Vec<&Verdict> = verdicts.iter().filter(|v| args.choice.fits_verdict(v)).collect();
     let document = CheckDocument {
         schema: "tidegate.check/1",
@@ -277,6 +222,7 @@ fn last(args: &CheckArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome,
         ));
     };
     let standing = standing.aged(Timestamp::now());
+    args.choice.is_known(standing.verdicts.iter().map(|verdict| verdict.rule.as_str()))?;
     let fits = |verdict: &&Verdict| args.choice.fits_verdict(verdict);
     let shown: Vec<&Verdict> = standing.verdicts.iter().filter(fits).collect();
     let document = CheckDocument {

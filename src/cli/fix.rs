@@ -8,7 +8,8 @@ use tracing::level_filters::LevelFilter;
 
 use crate::agent::examine::Mended;
 use crate::agent::lock::StateLock;
-use crate::cli::check::{Choice, examine};
+use crate::cli::check::examine;
+use crate::cli::choice::Choice;
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
 use crate::cli::output::{Cell, Format, Table, Tone, counted, write_json};
@@ -26,7 +27,7 @@ use crate::reconcile::desired::rule::Rule;
 ///
 /// Shows what would be changed as a diff, asks, keeps what was there, changes it and checks again.
 /// Only kinds of rules that the node's own `[policy] fixes` names are ever changed, and nothing in
-/// report mode.
+/// report mode. Exits 2 when a rule is left that does not hold or could not be judged.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(
@@ -79,26 +80,39 @@ pub fn run(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome
 fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
     let (node, examined) = examine(ctx)?;
     args.choice.verify(&examined)?;
+    let names: Vec<String> = examined.desired.rules.iter().map(|r| r.id.to_string()).collect();
+    args.choice.is_known(names.iter().map(String::as_str))?;
     let rules = args.choice.rules(&examined.desired.rules);
     let checked = examined.check(rules.iter().copied(), Purpose::Mend);
-    let both = rules.into_iter().zip(&checked);
+    let both = rules.iter().copied().zip(&checked);
     let wrong = both.filter(|(_, checked)| checked.verdict.status == VerdictStatus::NotOk);
     let (ready, stuck): (Vec<Wrong<'_>>, Vec<Wrong<'_>>) =
         wrong.partition(|(_, checked)| checked.verdict.fixable);
-    for (_, Checked { verdict, .. }) in &stuck {
-        let line = format!("{} ({}): {}", verdict.rule, verdict.target, message(verdict));
-        ctx.notice(&ctx.paint_err.tone(Tone::Notice, &line));
+    let unjudged = checked.iter().filter(|checked| {
+        matches!(checked.verdict.status, VerdictStatus::Error | VerdictStatus::Unknown)
+    });
+    let mut n_left = stuck.len();
+    for (_, checked) in &stuck {
+        notice(checked, "", ctx);
+    }
+    for checked in unjudged {
+        n_left += 1;
+        notice(checked, "could not be judged: ", ctx);
     }
     match ctx.format {
         Format::Json if args.dry_run => write_json(out, &PlanDocument::of(&ready))?,
         Format::Json => {}
         Format::Table => show(&ready, ctx, out)?,
     }
-    if ready.is_empty() {
-        ctx.notice("nothing to mend");
+    match (ready.is_empty(), n_left) {
+        (true, 0) => ctx.notice("nothing to mend"),
+        (true, n) => {
+            ctx.notice(&format!("nothing can be mended here, {} left", counted(n, "rule")));
+        }
+        (false, _) => {}
     }
     if ready.is_empty() || args.dry_run {
-        let done = ready.is_empty() && stuck.is_empty();
+        let done = ready.is_empty() && n_left == 0;
         return Ok(if done { Outcome::Done } else { Outcome::Differences });
     }
     let settings = &node.settings;
@@ -117,11 +131,29 @@ fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, C
     let mut done = Vec::new();
     for (rule, _) in &ready {
         let tried = examined.mend(rule, &mender).map_err(|error| fix_error(&error, ctx))?;
-        if let Mended::Tried(record) = tried {
-            done.push(record);
+        match tried {
+            Mended::Tried(record) => done.push(record),
+            // What was mended before it may have mended it, too.
+            Mended::Left(Some(found)) if found.verdict.status == VerdictStatus::Ok => {}
+            Mended::Left(found) => {
+                n_left += 1;
+                if let Some(found) = &found {
+                    notice(found, "left alone: ", ctx);
+                }
+            }
         }
     }
-    say(&done, ctx, out)
+    match say(&done, ctx, out)? {
+        Outcome::Done if n_left > 0 => Ok(Outcome::Differences),
+        outcome => Ok(outcome),
+    }
+}
+
+/// Says what becomes of a rule that is not mended.
+fn notice(checked: &Checked, fate: &str, ctx: &Context) {
+    let verdict = &checked.verdict;
+    let line = format!("{} ({}): {fate}{}", verdict.rule, verdict.target, message(verdict));
+    ctx.notice(&ctx.paint_err.tone(Tone::Notice, &line));
 }
 
 /// A rule that does not hold, and what was found.

@@ -38,6 +38,7 @@ pub mod apply;
 pub mod status;
 pub mod facts;
 pub mod check;
+pub mod choice;
 pub mod fix;
 pub mod wait;
 pub mod suspend;

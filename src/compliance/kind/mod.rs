@@ -12,6 +12,7 @@ mod account;
 mod archive;
 mod authorized_key;
 mod container;
+mod daemon_config;
 mod dangling;
 mod directory;
 mod dropin;
@@ -40,6 +41,7 @@ use crate::compliance::change::Change;
 use crate::compliance::facts::{Facts, Known, Row};
 pub use crate::compliance::kind::archive::{ArchiveSight, MemberSeen};
 pub use crate::compliance::kind::authorized_key::{KeysSight, keys_paths};
+pub use crate::compliance::kind::daemon_config::{DaemonSight, daemon_text};
 pub use crate::compliance::kind::dropin::SudoersSight;
 pub use crate::compliance::kind::hub_login::{ACCEPTED, NO_ANSWER};
 pub use crate::compliance::kind::kernel_module::{ModuleSight, own_paths};
@@ -57,7 +59,7 @@ use crate::model::seen::{CertificateSeen, Listener, ProcessSeen};
 use crate::model::{PathState, Permissions};
 use crate::reconcile::desired::DesiredState;
 use crate::reconcile::desired::rule::kind::{
-    ArchiveRule, CertificateRule, CommandRule, DropInRule, KernelModuleRule, MountRule,
+    ArchiveRule, CertificateRule, CommandRule, DropInRule, KernelModuleRule, KeyValueRule, MountRule,
     PackageRule, PackageVulnerableRule, ProcessRule, Protocol, SysctlRule, TimeRule,
 };
 use crate::reconcile::desired::rule::{RuleId, RuleKind, Target};
@@ -106,6 +108,8 @@ pub enum View<'a> {
     Keys(KeysSight<'a>),
     /// A file for sudo.
     Sudoers(SudoersSight<'a>),
+    /// The engine's settings.
+    Daemon(DaemonSight<'a>),
     /// Time zone and clock.
     Time(TimeSight),
     /// Processes.
@@ -197,6 +201,8 @@ pub enum Need<'a> {
     Keys(&'a str),
     /// A file for sudo.
     Sudoers(&'a DropInRule),
+    /// The engine's settings.
+    Daemon(&'a KeyValueRule),
     /// Time zone and clock.
     Time(&'a TimeRule),
     /// Processes.
@@ -215,6 +221,19 @@ pub enum Need<'a> {
     Archive(&'a ArchiveRule),
 }
 
+impl<'a> Need<'a> {
+    /// The path that it is about, if it is one.
+    pub fn path(self) -> Option<&'a HostPath> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Daemon(rule) => Some(&rule.path),
+            Self::Sudoers(rule) => Some(&rule.path),
+            Self::Certificate(rule) => Some(&rule.path),
+            _ => None,
+        }
+    }
+}
+
 /// What this rule has to see.
 pub fn need(kind: &RuleKind) -> Need<'_> {
     match kind {
@@ -223,7 +242,8 @@ pub fn need(kind: &RuleKind) -> Need<'_> {
         RuleKind::FileAbsent(rule) => Need::Path(&rule.path),
         RuleKind::Directory(rule) => Need::Path(&rule.path),
         RuleKind::Symlink(rule) => Need::Path(&rule.path),
-        RuleKind::KeyValue(rule) | RuleKind::DaemonConfig(rule) => Need::Path(&rule.path),
+        RuleKind::KeyValue(rule) => Need::Path(&rule.path),
+        RuleKind::DaemonConfig(rule) => Need::Daemon(rule),
         RuleKind::Sysctl(rule) => Need::Sysctl(rule),
         RuleKind::Container(_)
         | RuleKind::HubLogin(_)
@@ -256,9 +276,8 @@ pub fn judge(kind: &RuleKind, view: &View<'_>) -> Judgement {
         (RuleKind::FileAbsent(rule), View::Path(sight)) => file_absent::judge(rule, sight),
         (RuleKind::Directory(rule), View::Path(sight)) => directory::judge(rule, sight),
         (RuleKind::Symlink(rule), View::Path(sight)) => symlink::judge(rule, sight),
-        (RuleKind::KeyValue(rule) | RuleKind::DaemonConfig(rule), View::Path(sight)) => {
-            key_value::judge(rule, sight)
-        }
+        (RuleKind::KeyValue(rule), View::Path(sight)) => key_value::judge(rule, sight),
+        (RuleKind::DaemonConfig(rule), View::Daemon(sight)) => daemon_config::judge(rule, sight),
         (RuleKind::Sysctl(rule), View::Sysctl(sight)) => sysctl::judge(rule, sight),
         (RuleKind::Container(rule), View::Facts(sight)) => container::judge(rule, *sight),
         (RuleKind::HubLogin(rule), View::Facts(sight)) => hub_login::judge(rule, *sight),

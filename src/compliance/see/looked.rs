@@ -3,14 +3,16 @@
 use jiff::Timestamp;
 
 use crate::clients::host::{ProcessError, Program, certificate};
+use crate::compliance::change::is_hidden;
 use crate::compliance::kind::{
-    Answer, KeysSight, SudoersSight, TIME_SERVICES, TimeSight, View, keys_paths, zone_path,
+    Answer, DaemonSight, KeysSight, SudoersSight, TIME_SERVICES, TimeSight, View, daemon_text,
+    keys_paths, zone_path,
 };
 use crate::compliance::see::{Eyes, FILE_BYTES_MAX, creator, once, said};
 use crate::model::{HostPath, PathState};
 use crate::reconcile::desired::rule::RuleId;
 use crate::reconcile::desired::rule::kind::{
-    CertificateRule, CommandRule, DropInRule, ProcessRule, Protocol, TimeRule,
+    CertificateRule, CommandRule, DropInRule, KeyValueRule, ProcessRule, Protocol, TimeRule,
 };
 use crate::telemetry::Chain;
 
@@ -51,6 +53,40 @@ impl Eyes<'_> {
         // The lines after it show the content.
         let words = ran.err().lines().next().unwrap_or_default();
         Err(format!("visudo refuses it: {words}"))
+    }
+
+    pub(super) fn daemon<'b>(
+        &'b self,
+        rule: &KeyValueRule,
+        id: &'b RuleId,
+    ) -> Result<DaemonSight<'b>, String> {
+        let file = self.sight(&rule.path, id)?;
+        let syntax = match daemon_text(rule, &file) {
+            None => Ok(()),
+            Some(text) => self.dockerd(&text, is_hidden(&file.state)),
+        };
+        Ok(DaemonSight { file, syntax })
+    }
+
+    /// What dockerd says of its settings. Where it is not installed nothing reads them, and before
+    /// engine 23 it could not be asked.
+    fn dockerd(&self, text: &str, hidden: bool) -> Result<(), String> {
+        let argv = ["dockerd", "--validate", "--config-file=/dev/stdin"];
+        let program = Program { input: text.as_bytes(), ..Program::looking(&argv) };
+        let ran = match self.input.host.run(program) {
+            Err(ProcessError::Missing { .. }) => return Ok(()),
+            Err(error) => {
+                let error = Chain(&error);
+                return Err(format!("nothing lands that dockerd has not checked: {error}"));
+            }
+            Ok(ran) => ran,
+        };
+        if ran.succeeded() || ran.err().contains("unknown flag: --validate") {
+            return Ok(());
+        }
+        // It may tell what the file says.
+        let words = if hidden { "which only root may read" } else { ran.last_words() };
+        Err(format!("dockerd refuses it: {words}"))
     }
 
     pub(super) fn time(&self, rule: &TimeRule) -> Result<TimeSight, String> {

@@ -113,6 +113,7 @@ impl<'a> Eyes<'a> {
             Need::Accounts => self.tables().map(View::Accounts),
             Need::Keys(user) => self.keys(user, &rule.id).map(View::Keys),
             Need::Sudoers(sudoers) => self.sudoers(sudoers, &rule.id).map(View::Sudoers),
+            Need::Daemon(settings) => self.daemon(settings, &rule.id).map(View::Daemon),
             Need::Time(rule) => self.time(rule).map(View::Time),
             Need::Processes(rule) => self.processes(rule),
             Need::Listeners(protocol) => self.listeners(protocol),

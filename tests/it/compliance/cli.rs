@@ -97,6 +97,22 @@ impl Stage {
         run(self.dir.path(), args.iter().copied().chain(["--config", "agent.toml"]))
     }
 
+    /// Installs a program on the host: a script of a shell that is there already, or is put there.
+    pub(crate) fn install(&self, path: &str, script: &str) {
+        let root = self.dir.path().join("root");
+        let busybox = root.join("bin/busybox");
+        let path = root.join(path);
+        for file in [&busybox, &path] {
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+        }
+        if !busybox.exists() {
+            let mut known = ["/bin/busybox", "/usr/bin/busybox"].iter();
+            fs::copy(known.find(|path| fs::exists(path).unwrap()).unwrap(), busybox).unwrap();
+        }
+        fs::write(&path, format!("#!/bin/busybox sh\n{script}")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     pub(crate) fn motd(&self) -> Option<String> {
         fs::read_to_string(self.dir.path().join("root/etc/motd")).ok()
     }
@@ -161,6 +177,67 @@ fn a_fix_is_shown_allowed_made_recorded_and_taken_back() {
     assert_eq!(stage.run(&["fix", "restore", "../x", "--yes"]).code, 64);
 }
 
+#[test]
+fn a_fix_says_what_could_not_be_judged_and_does_not_call_it_nothing() {
+    let rule = |name: &str, path: &str, more: &str| {
+        format!(
+            "[[rules]]\nname = \"{name}\"\nkind = \"file\"\npath = \"{path}\"\ncontent = \"hello\\n\"\n{more}\n"
+        )
+    };
+    // Nobody knows the engine's version while it does not answer.
+    let unknown = rule("b", "/etc/other", "match = { engine_version = \">=1\" }");
+    let stage = Stage::new("[policy]\nfixes = [\"file\"]\n");
+    stage.commit("rulesets/it/linux.toml", &unknown);
+    for args in [&["fix", "--yes"][..], &["fix", "--dry-run"]] {
+        let said = stage.run(args);
+        assert_eq!(said.code, 2, "{}{}", said.out, said.err);
+        assert!(said.err.contains("it.linux/b (node): could not be judged: "), "{}", said.err);
+        assert!(said.err.contains("nothing can be mended here, 1 rule left"), "{}", said.err);
+    }
+    stage.commit("rulesets/it/linux.toml", &format!("{}{unknown}", rule("a", "/etc/motd", "")));
+    let said = stage.run(&["fix", "--yes"]);
+    assert_eq!((said.code, stage.motd().as_deref()), (2, Some("hello\n")), "{}", said.err);
+    let settled = stage.run(&["fix", "--yes", "--rule", "it.linux/a"]);
+    assert_eq!(settled.code, 0, "{}", settled.err);
+    assert!(settled.err.contains("nothing to mend"), "{}", settled.err);
+}
+
+const DOCKERD: &str = r#"
+[ "$*" = "--validate --config-file=/dev/stdin" ] || exit 9
+if /bin/busybox grep -q nonsense; then
+    echo "unable to configure: the following directives don't match any option: nonsense" >&2
+    exit 1
+fi
+"#;
+
+#[test]
+fn what_dockerd_refuses_never_lands_in_its_settings() {
+    let setting = |key: &str| {
+        format!(
+            "[[rules]]\nname = \"a\"\nkind = \"daemon_config\"\nkey = \"{key}\"\nvalue = true\n"
+        )
+    };
+    let stage = Stage::new("[policy]\nfixes = [\"daemon_config\"]\n");
+    let file = stage.dir.path().join("root/etc/docker/daemon.json");
+    stage.install("usr/bin/dockerd", DOCKERD);
+    stage.commit("rulesets/it/linux.toml", &setting("nonsense"));
+    let found = json(&stage.run(&["check", "--node", "-o", "json"]));
+    let verdict = &found["verdicts"][0];
+    assert_eq!((&verdict["status"], &verdict["fixable"]), (&"not_ok".into(), &false.into()));
+    let reason = verdict["reason"].as_str().unwrap();
+    assert!(reason.starts_with("dockerd refuses it: unable to configure"), "{reason}");
+    assert_eq!(stage.run(&["fix", "--yes"]).code, 2);
+    assert!(!file.exists());
+    stage.commit("rulesets/it/linux.toml", &setting("live-restore"));
+    assert_eq!(stage.run(&["fix", "--yes"]).code, 0);
+    assert!(fs::read_to_string(&file).unwrap().contains("live-restore"));
+    // An engine that cannot be asked yet.
+    stage.install("usr/bin/dockerd", "echo 'unknown flag: --validate' >&2; exit 125\n");
+    stage.commit("rulesets/it/linux.toml", &setting("nonsense"));
+    assert_eq!(stage.run(&["fix", "--yes"]).code, 0);
+    assert!(fs::read_to_string(&file).unwrap().contains("nonsense"));
+}
+
 /// One rule of each kind that has something to change on the stage's host.
 const EVERY_KIND: [(&str, &str); 8] = [
     ("file", "path = \"/etc/motd\"\ncontent = \"new\""),
@@ -190,8 +267,14 @@ fn without_privilege_each_rule_is_an_error_and_nothing_is_changed() {
         };
         mode("etc", 0o555);
         let failed = stage.as_nobody(&["fix", "--rule", "it.linux/a", "--yes"]);
-        assert_eq!(failed.code, 1, "{kind}: {}{}", failed.out, failed.err);
-        assert!(failed.out.contains("ermission denied"), "{kind}: {}{}", failed.out, failed.err);
+        let said = format!("{kind}: {}{}", failed.out, failed.err);
+        // Nobody may ask the host's dockerd, so nothing is even begun.
+        let (code, words) = match kind {
+            "daemon_config" => (2, "not permitted"),
+            _ => (1, "ermission denied"),
+        };
+        assert_eq!(failed.code, code, "{said}");
+        assert!(said.contains(words), "{said}");
         assert_eq!(stage.motd().as_deref(), Some("old"), "{kind}");
         mode("etc", 0o000);
         let said = stage.as_nobody(&["check", "--rule", "it.linux/a", "-o", "json"]);

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use crate::audit::formats::assert_fits;
 use crate::compliance::cli::{Stage, json};
 
@@ -173,6 +171,12 @@ fn wrong_flags_are_usage_and_say_what_to_do() {
         assert_eq!(answer.code, 64, "{args:?} {}", answer.err);
         assert!(answer.err.contains(said), "{args:?}\n{}", answer.err);
     }
-    let nothing: Value = json(&stage.run(&["check", "--rule", "no/such", "--node", "-o", "json"]));
-    assert_eq!(nothing["verdicts"].as_array().unwrap().len(), 0);
+    for command in ["check", "fix"] {
+        let nobody = stage.run(&[command, "--rule", "no/such", "--node"]);
+        assert_eq!(nobody.code, 64, "{}{}", nobody.out, nobody.err);
+        assert!(nobody.err.contains("no rule here is called `no/such`"), "{}", nobody.err);
+    }
+    // A rule that there is, and that is not so severe.
+    let severe = ["check", "--rule", "it.linux/hosts", "--severity", "critical", "--node"];
+    assert_eq!(stage.run(&severe).code, 0);
 }

@@ -134,6 +134,25 @@ fn ports_do_all_seven_on_a_real_debian() {
     ] {
         assert_eq!(status(host, "listening_port", &lines), wanted, "{lines}");
     }
+    let listens = format!("something listens on tcp port {tcp_port}, at 127.0.0.1").leak();
+    let open = |lines: String, expected: String| Row {
+        kind: "listening_port",
+        lines: lines.leak(),
+        expected: expected.leak(),
+        actual: listens,
+        fix: Fix::Cannot("Tidegate starts and ends no services for a port"),
+    };
+    let wanted = format!("port = {tcp_port}\naddress = \"10.0.0.1\"");
+    all_seven(
+        host,
+        &[
+            open(
+                format!("port = {tcp_port}\nstate = \"closed\""),
+                format!("nothing listens on tcp port {tcp_port}"),
+            ),
+            open(wanted, format!("something listens on tcp port {tcp_port}, at 10.0.0.1 alone")),
+        ],
+    );
     let closed = Row {
         kind: "listening_port",
         // Nothing is ever given this one.

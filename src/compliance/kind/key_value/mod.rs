@@ -44,6 +44,13 @@ pub(super) fn judge(rule: &KeyValueRule, sight: &Sight<'_>) -> Judgement {
     Judgement::NotOk { expected, actual, fix }
 }
 
+/// The text in which the key says what it should; none if it does, or cannot.
+pub(super) fn rewritten(rule: &KeyValueRule, sight: &Sight<'_>) -> Option<String> {
+    let file = TextFile::seen(&rule.path, sight).ok()?;
+    let (_, edited) = edit(&file.text, rule).ok()?;
+    (edited != file.text).then_some(edited)
+}
+
 /// What the key says now, and the text in which it says what it should.
 fn edit(text: &str, rule: &KeyValueRule) -> Result<(Option<Value>, String), String> {
     match rule.format {
