@@ -44,6 +44,8 @@ pub struct Belief {
     pub waits: Option<Wait>,
     /// What should run: the newest believed revision that resolves.
     pub desired: Option<DesiredState>,
+    /// The commit time of `desired`'s revision; none where only its resolution is known.
+    pub committed_at: Option<Timestamp>,
     /// Whether this node copies images for its environment, by the same revision.
     pub promoter: bool,
     /// Mistakes that make a newer believed revision unusable.
@@ -341,6 +343,7 @@ impl Believer<'_> {
             // The newest believed revision has mistakes: the one that runs is kept in repair.
             let environment = self.settings.environment.clone();
             belief.desired = self.resolve_older(&Revision::Commit { environment, commit });
+            belief.committed_at = None;
         }
         news
     }
@@ -350,6 +353,7 @@ impl Believer<'_> {
             Ok(resolution) => {
                 belief.mistakes = undeclared(&resolution.state).into_iter().collect();
                 belief.desired = Some(resolution.state);
+                belief.committed_at = files.get().time;
                 belief.promoter = resolution.promoter;
             }
             Err(ResolveError::Invalid(found)) => {

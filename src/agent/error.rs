@@ -1,5 +1,6 @@
 //! Why an agent cannot work: what belongs to this machine, not to a remote or a commit.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::agent::lock::LockError;
@@ -52,6 +53,15 @@ pub enum AgentError {
         path: PathBuf,
         /// Why; never what it holds.
         reason: String,
+    },
+    /// The port that answers who asks for metrics.
+    #[error("cannot listen on {address}, as `[listen] metrics` says")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
     },
     /// Something panicked.
     #[error("a part of the agent panicked: {reason}")]

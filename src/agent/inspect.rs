@@ -27,7 +27,7 @@ use crate::compliance::verdict::Verdict;
 use crate::config::Settings;
 use crate::model::{Digest, NodeName, Revision, Share};
 use crate::reconcile::desired::rule::{FixPolicy, Rule};
-use crate::reconcile::report::TrustLevel;
+use crate::reconcile::report::{RuleTally, TrustLevel};
 use crate::telemetry::Chain;
 
 /// Lines about what changed that are passed on; all are in the history.
@@ -45,6 +45,8 @@ pub struct Inspected {
     pub turns: Vec<String>,
     /// What was mended, or could not be.
     pub fixes: Vec<String>,
+    /// Every verdict, counted.
+    pub tally: RuleTally,
 }
 
 /// A node's share of the interval that its checks are spread over.
@@ -91,7 +93,8 @@ pub async fn inspect(
         lines.push(format!("and {} more", turns.len() - LINES_MAX));
     }
     let (revision, score) = (standing.revision.clone(), standing.score.to_string());
-    Ok(Some((Inspected { revision, score, turns: lines, fixes }, standing)))
+    let tally = RuleTally::from(&standing);
+    Ok(Some((Inspected { revision, score, turns: lines, fixes, tally }, standing)))
 }
 
 /// Every verdict, after what the agent may mend is mended.

@@ -6,6 +6,7 @@
 //! run.rs      the loop                     wakes.rs, inbox.rs, pace.rs   what wakes it, and when
 //! node.rs     one pass                     belief.rs, below.rs, judge.rs   source → trust → desired
 //! say.rs      what is said about it
+//! port.rs    metrics, where they are wanted
 //! examine.rs  a look without a pass: facts, rules      inspect.rs, checker.rs   one that is kept, and when
 //! control.rs  what operators ask           answer.rs, desk.rs              and what they get
 //! ```
@@ -42,6 +43,8 @@ pub mod wakes;
 pub mod promoter;
 mod vigil;
 pub mod checker;
+mod port;
+mod reload;
 pub mod run;
 pub mod once;
 

@@ -8,6 +8,7 @@
 //! say      report: status, journal
 //! ```
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -34,8 +35,11 @@ use crate::reconcile::pass::{
 };
 use crate::reconcile::plan::body::image_name;
 use crate::reconcile::plan::{Overrides, Plan};
-use crate::reconcile::report::{Journal, Status, StatusFile, TrustLevel};
+use crate::reconcile::report::{Journal, Measures, Status, StatusFile, TrustLevel};
 use crate::telemetry::Chain;
+
+/// What passes and checks add to, and whoever asks for metrics is shown.
+pub type Meter = Rc<RefCell<Measures>>;
 
 /// Everything that passes need, and what they keep between them.
 #[derive(Debug)]
@@ -56,6 +60,8 @@ pub struct Node {
     pub(crate) status: Option<Status>,
     pub(crate) journal: Journal,
     pub(crate) failures: BTreeMap<ServiceName, String>,
+    /// What passes add to, where anybody may ask for it.
+    pub(crate) meter: Option<Meter>,
     /// Id of the engine that is locked; none once another was seen in its place.
     pub(crate) locked: Option<String>,
 }
@@ -124,6 +130,7 @@ impl Node {
             state: PassState::default(),
             failures: BTreeMap::new(),
             locked: None,
+            meter: None,
             settings,
             memory,
             docker: Rc::new(docker),

@@ -9,7 +9,7 @@ use crate::agent::belief::News;
 use crate::model::{EnvironmentName, Revision, ServiceName};
 use crate::reconcile::apply::{ServiceOutcome, ServiceResult, StepOutcome};
 use crate::reconcile::plan::Reason;
-use crate::reconcile::report::Record;
+use crate::reconcile::report::{End, Record};
 
 /// Records of what one pass did. A failure that is the same as before is not told again:
 /// `known` holds the last ones, by service.
@@ -41,6 +41,16 @@ pub fn of_outcomes(
         })
     });
     told.collect()
+}
+
+/// What came to an end for a service, and how; none if nothing did.
+pub(crate) fn end_of(outcome: &ServiceOutcome) -> Option<(&'static str, End)> {
+    let end = match &outcome.result {
+        ServiceResult::Interrupted | ServiceResult::Waiting { .. } => return None,
+        ServiceResult::Failed { .. } => End::Failed,
+        _ => End::Done,
+    };
+    Some((what(outcome), end))
 }
 
 fn what(outcome: &ServiceOutcome) -> &'static str {

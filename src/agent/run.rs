@@ -8,9 +8,11 @@
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
@@ -21,9 +23,11 @@ use crate::agent::desk::{self, Desk};
 use crate::agent::effects::chance;
 use crate::agent::inbox::Inbox;
 use crate::agent::lock::{Presence, engine_locks};
-use crate::agent::node::{Ask, Node, Report};
+use crate::agent::node::{Ask, Node};
 use crate::agent::pace::{Bursts, Idle, backoff, jitter};
+use crate::agent::port::Port;
 use crate::agent::promoter::Promoter;
+use crate::agent::reload::{Reloaded, reload};
 use crate::agent::state::take_state;
 use crate::agent::trigger::{Trigger, Wake};
 use crate::agent::wakes::{TRIGGERS_MAX, drop_ins, listen, signals, watch_files};
@@ -34,7 +38,7 @@ use crate::config::Settings;
 use crate::model::EnvironmentName;
 use crate::reconcile::pass::Intent;
 use crate::reconcile::plan::Overrides;
-use crate::reconcile::report::{Reach, TrustLevel};
+use crate::reconcile::report::{End, Reach, TrustLevel};
 use crate::telemetry::Chain;
 
 /// Passes in a row that may panic before the agent gives up and lets systemd start it anew.
@@ -61,16 +65,20 @@ pub async fn run(settings: Settings, options: &Options) -> Result<(), AgentError
     let mut inbox = Inbox::new(triggers);
     let stop = signals(to.clone())?;
     let mut settings = settings;
+    let mut port = Port::open(&settings, None)?;
     loop {
         let events = DockerClient::new(&settings.engine.socket.to_string_lossy())
             .map_err(AgentError::Engine)?;
         let state = take_state(&settings).await?;
-        let mut agent = Agent::open(settings, options, stop.clone())?;
+        let mut agent = Agent::open(settings, options, stop.clone(), port.clone())?;
         let watches = watch_files(&agent.node.settings, &options.config, &to);
         // One thread: nothing needs to be sent anywhere.
         let local = tokio::task::LocalSet::new();
         local.spawn_local(listen(events, to.clone()));
         local.spawn_local(systemd::watchdog());
+        if let Some(port) = port {
+            local.spawn_local(port.answer());
+        }
         let next = local.run_until(agent.work(&mut inbox)).await;
         if !matches!(next, Ok(Some(_))) {
             local.run_until(agent.checker.stop()).await;
@@ -78,7 +86,7 @@ pub async fn run(settings: Settings, options: &Options) -> Result<(), AgentError
         let next = next?;
         drop((watches, state));
         match next {
-            Some(reloaded) => settings = reloaded,
+            Some(reloaded) => (settings, port) = reloaded,
             None => return Ok(()),
         }
     }
@@ -102,6 +110,7 @@ struct Agent<'a> {
     presence: Presence,
     promoter: Promoter,
     checker: Checker,
+    port: Option<Port>,
 }
 
 impl<'a> Agent<'a> {
@@ -109,10 +118,12 @@ impl<'a> Agent<'a> {
         settings: Settings,
         options: &'a Options,
         stop: watch::Receiver<bool>,
+        port: Option<Port>,
     ) -> Result<Self, AgentError> {
         let origin = Origin::repository(&settings)?;
         let checker = Checker::new(&options.config, &settings.host.root);
-        let node = Node::open(settings, origin)?;
+        let mut node = Node::open(settings, origin)?;
+        node.meter = port.as_ref().map(|port| Rc::clone(&port.meter));
         Ok(Self {
             node,
             options,
@@ -129,11 +140,12 @@ impl<'a> Agent<'a> {
             presence: Presence::default(),
             promoter: Promoter::new(&options.config),
             checker,
+            port,
         })
     }
 
     /// Works until a signal, or until the configuration changed: then the new one is returned.
-    async fn work(&mut self, inbox: &mut Inbox) -> Result<Option<Settings>, AgentError> {
+    async fn work(&mut self, inbox: &mut Inbox) -> Result<Option<Reloaded>, AgentError> {
         if self.node.trust() == TrustLevel::None {
             warn!("trust.require is \"none\": whatever the branch points at runs here, UNVERIFIED");
         }
@@ -144,10 +156,11 @@ impl<'a> Agent<'a> {
         let mut next_poll = Instant::now();
         loop {
             if wake.reloads
-                && let Some(settings) = self.reload()
+                && let Some(reloaded) =
+                    reload(&self.options.config, self.settled(), self.port.as_ref())
             {
                 self.finish().await?;
-                return Ok(Some(settings));
+                return Ok(Some(reloaded));
             }
             if wake.fetches {
                 next_poll = Instant::now() + self.node.settings.repository.interval;
@@ -305,6 +318,11 @@ impl<'a> Agent<'a> {
             // What is under way is in the node, and ends with its step.
             _ = stop.wait_for(|stop| *stop) => return Ok(None),
         };
+        if let Some(port) = &self.port {
+            let well = matches!(&ended, Ok(Ok(report)) if report.status.engine.is_none());
+            let end = if well { End::Done } else { End::Failed };
+            port.meter.borrow_mut().passed(Timestamp::now(), began.elapsed(), end);
+        }
         let report = match ended {
             Ok(Ok(report)) => report,
             Ok(Err(error @ (AgentError::Config(_) | AgentError::Lock(_)))) => return Err(error),
@@ -319,7 +337,7 @@ impl<'a> Agent<'a> {
         self.presence.announce(&self.node.settings.state_dir).await;
         let (ms, n) = (began.elapsed().as_secs_f64() * 1e3, report.outcomes.len());
         debug!(duration_ms = ms, "pass by {}: {ms:.1} ms, services changed: {n}", ask.trigger);
-        systemd::status(&line(&report));
+        systemd::status(&report.line());
         let under_way: Vec<_> = self.node.state.under_way().collect();
         self.desk.settle(&self.node.settings.state_dir, &report, &under_way);
         if self.node.locked.is_none() && self.engine.take().is_some() {
@@ -366,34 +384,9 @@ impl<'a> Agent<'a> {
         Ok(())
     }
 
-    /// The configuration as it is now, if it is another one, or lies elsewhere, and can be used.
-    fn reload(&self) -> Option<Settings> {
+    /// The configuration in force; none once its drop-ins lie where nobody watches.
+    fn settled(&self) -> Option<&Settings> {
         let is_watched = self.has_drop_ins == drop_ins(&self.options.config).is_dir();
-        match Settings::load(&self.options.config) {
-            Ok(settings) if is_watched && settings == self.node.settings => None,
-            Ok(settings) => {
-                info!("the configuration has changed");
-                Some(settings)
-            }
-            Err(error) => {
-                error!(error = %Chain(&error), "the changed configuration is not used: {error}");
-                None
-            }
-        }
+        is_watched.then_some(&self.node.settings)
     }
-}
-
-/// One line for `systemctl status`.
-fn line(report: &Report) -> String {
-    use crate::reconcile::report::Sync;
-    let status = &report.status;
-    let n_synced = status.services.values().filter(|s| s.sync == Sync::Synced).count();
-    let applied = status.revision.applied.map_or_else(|| "-".to_owned(), |id| id.short());
-    let trouble = match (&status.refused, &status.git, &status.engine) {
-        (_, _, Some(_)) => ", engine unreachable",
-        (Some(_), ..) => ", tip refused",
-        (_, Some(_), _) => ", git unreachable",
-        _ => "",
-    };
-    format!("applied {applied}, {n_synced} of {} services in sync{trouble}", status.services.len())
 }

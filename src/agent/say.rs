@@ -15,7 +15,7 @@ use crate::reconcile::apply::ServiceResult;
 use crate::reconcile::observed::ObservedState;
 use crate::reconcile::pass::{Intent, PassOutcome};
 use crate::reconcile::plan::Plan;
-use crate::reconcile::report::{Facts, Reach, Record, TrustLevel, next_status};
+use crate::reconcile::report::{Facts, Reach, Record, Sync, TrustLevel, next_status};
 use crate::telemetry::Chain;
 
 impl Node {
@@ -42,6 +42,13 @@ impl Node {
             outcome.as_ref().map(|outcome| &outcome.observed),
         );
         let status = next_status(self.status.as_ref(), &facts);
+        if let Some(meter) = self.meter.as_ref().filter(|_| ask.intent == Intent::Apply) {
+            let mut meter = meter.borrow_mut();
+            meter.said(&facts, &status);
+            for (what, end) in outcomes.iter().filter_map(record::end_of) {
+                meter.did(what, end);
+            }
+        }
         if ask.intent == Intent::Apply && self.status.as_ref() != Some(&status) {
             self.status_file.write(&status).map_err(AgentError::Report)?;
             self.status = Some(status.clone());
@@ -88,6 +95,7 @@ impl Node {
             trust: self.trust(),
             tip: belief.tip,
             verified: belief.verified,
+            committed_at: belief.committed_at,
             refused: belief.refused.as_ref().map(|refusal| {
                 (
                     refusal.commit,
@@ -112,6 +120,10 @@ impl Node {
 
     /// Journals what a check found, if it found anything new.
     pub(crate) fn say_checked(&mut self, checked: Option<Inspected>, trigger: &str) {
+        if let Some(meter) = &self.meter {
+            let found = checked.as_ref().map(|found| (found.tally.clone(), found.fixes.len()));
+            meter.borrow_mut().checked(found);
+        }
         let Some(checked) = checked else { return };
         debug!("checked by {trigger}: {}", checked.score);
         let Inspected { revision, turns, fixes, .. } = checked;
@@ -158,5 +170,24 @@ impl Node {
                 trigger = %trigger, "{what} {about} failed: {error} ({why})"),
         }
         self.journal.add(record, &self.key, Timestamp::now()).map_err(AgentError::Report)
+    }
+}
+
+impl Report {
+    /// One line for `systemctl status`.
+    pub(crate) fn line(&self) -> String {
+        let status = &self.status;
+        let n_synced = status.services.values().filter(|s| s.sync == Sync::Synced).count();
+        let applied = status.revision.applied.map_or_else(|| "-".to_owned(), |id| id.short());
+        let trouble = match (&status.refused, &status.git, &status.engine) {
+            (_, _, Some(_)) => ", engine unreachable",
+            (Some(_), ..) => ", tip refused",
+            (_, Some(_), _) => ", git unreachable",
+            _ => "",
+        };
+        format!(
+            "applied {applied}, {n_synced} of {} services in sync{trouble}",
+            status.services.len()
+        )
     }
 }

@@ -15,7 +15,8 @@ use crate::reconcile::plan::Overrides;
 ///
 /// Runs a pass whenever something may have changed: the repository, the containers, the node's
 /// configuration, a window that opens. Usually started by systemd. SIGHUP runs a pass at once;
-/// SIGTERM ends the step under way and stops.
+/// SIGTERM ends the step under way and stops. Answers `GET /metrics` where `[listen] metrics` in the
+/// node's configuration says, for Prometheus.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  tidegate agent\n  tidegate agent --once --config ./agent.toml"

@@ -283,6 +283,9 @@ pub fn agent_error(error: &AgentError) -> CommandError {
                 failed.hint("is the engine running? `[engine] socket` says where it is looked for")
             }
         },
+        AgentError::Listen { .. } => failed.hint(
+            "`ss -ltnp` shows who has it: give `[listen] metrics` another port, or remove it",
+        ),
         AgentError::Taken(HostError::Locked { .. }) => {
             failed.hint("stop the other agent, or give each its environment with --scope")
         }

@@ -1,4 +1,5 @@
-//! The only users of git2, of the Docker Engine API, of registries and of the host's file system.
+//! The only users of git2, of the Docker Engine API, of registries, of the host's file system and of a
+//! port of its own.
 //!
 //! Each outside system is a reading and a writing trait, so that the same loop runs against a
 //! seeded simulator.
@@ -7,3 +8,4 @@ pub mod host;
 pub mod git;
 pub mod docker;
 pub mod registry;
+pub mod listen;

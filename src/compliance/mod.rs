@@ -12,6 +12,7 @@
 //! fix       makes changes, keeps backups (record)        interchange  JUnit, SARIF           pure
 //! standing  verdicts → since when, turns, scores (pure)  auto      what the agent may mend  pure
 //! shelf     where both are kept                            culprit   who undoes a fix          pure
+//! tally     what was found, counted for metrics            pure
 //! ```
 //!
 //! # Guarantees
@@ -33,6 +34,7 @@ pub mod culprit;
 pub mod interchange;
 pub mod standing;
 pub mod shelf;
+mod tally;
 
 /// JSON Schemas of what commands print, by name.
 pub const SCHEMAS: [(&str, &str); 5] = [

@@ -176,11 +176,6 @@ impl Standing {
 
 impl From<&Standing> for ComplianceStatus {
     fn from(standing: &Standing) -> Self {
-        let count = |score: &Score| RuleCount {
-            ok: score.ok,
-            trouble: score.trouble,
-            not_applicable: score.not_applicable,
-        };
         let all = |scores: &BTreeMap<String, Score>| {
             scores.iter().map(|(name, score)| (name.clone(), count(score))).collect()
         };
@@ -201,6 +196,11 @@ impl From<&Standing> for ComplianceStatus {
             troubles: wrong.iter().take(TROUBLES_MAX).map(line).collect(),
         }
     }
+}
+
+/// A score as reports have it.
+pub(crate) fn count(score: &Score) -> RuleCount {
+    RuleCount { ok: score.ok, trouble: score.trouble, not_applicable: score.not_applicable }
 }
 
 /// The ruleset of `it.linux/motd`; none where a service's own file says it.

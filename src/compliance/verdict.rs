@@ -59,6 +59,21 @@ pub enum VerdictStatus {
 }
 
 impl VerdictStatus {
+    /// Every one.
+    pub const ALL: [Self; 5] =
+        [Self::Ok, Self::NotOk, Self::NotApplicable, Self::Error, Self::Unknown];
+
+    /// For programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::NotOk => "not_ok",
+            Self::NotApplicable => "not_applicable",
+            Self::Error => "error",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// For people.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 //! In: the merged files. Out: [`Settings`], or every mistake at once. Effect: reads the files.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub policy: NodePolicy,
     /// Which images are kept.
     pub images: ImageSettings,
+    /// Where who asks gets metrics; nothing listens where that is not said.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// The configuration repository.
@@ -205,8 +208,8 @@ fn read(main: &str, mut top: Section<'_>) -> Option<Settings> {
     let keys = read_keys(top.section("keys"), &state_dir);
     let policy = read_policy(top.section("policy"));
     let images = read_images(top.section("images"));
+    let metrics = read_listen(top.section("listen"));
     let sources = read_sources(main, &mut top);
-    top.not_yet("listen", "nothing listens yet; read the status file");
     top.not_yet("collector", "there is no collector yet");
     top.finish();
     Some(Settings {
@@ -223,6 +226,7 @@ fn read(main: &str, mut top: Section<'_>) -> Option<Settings> {
         keys,
         policy,
         images,
+        metrics,
     })
 }
 
@@ -362,4 +366,13 @@ fn read_images(mut section: Section<'_>) -> ImageSettings {
     let keep = section.integer("keep", 1..=KEEP_MAX).and_then(|n| u32::try_from(n).ok());
     section.finish();
     ImageSettings { keep: keep.unwrap_or(KEEP) }
+}
+
+fn read_listen(mut section: Section<'_>) -> Option<SocketAddr> {
+    let metrics = section.parsed_by("metrics", |text| match text.parse::<SocketAddr>() {
+        Ok(address) if address.port() != 0 => Ok(address),
+        _ => Err(format!("`{text}` is no address and port: write for example `127.0.0.1:9469`")),
+    });
+    section.finish();
+    metrics
 }

@@ -65,12 +65,26 @@ fn it_refuses_to_start_without_a_root_of_trust() {
 fn what_comes_later_is_refused_by_name() {
     for (more, name) in [
         ("[collector]\nurl = \"https://c\"", "collector"),
-        ("[listen]\nmetrics = \"127.0.0.1:1\"", "listen"),
         ("[keys]\nsecrets = \"/etc/s\"", "keys.secrets"),
     ] {
         let text = errors(&format!("{SMALL}{more}\n"));
         assert!(text.contains(&format!("`{name}` is not supported in this version")), "{text}");
     }
+}
+
+#[test]
+fn nothing_listens_unless_an_address_and_a_port_say_where() {
+    assert_eq!(read(&[SMALL]).unwrap().metrics, None);
+    for good in ["127.0.0.1:9469", "[::1]:9469", "0.0.0.0:9469"] {
+        let settings = read(&[&format!("{SMALL}[listen]\nmetrics = \"{good}\"\n")]).unwrap();
+        assert_eq!(settings.metrics.unwrap().to_string(), good);
+    }
+    for bad in ["9469", ":9469", "localhost:9469", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:70000"] {
+        let text = errors(&format!("{SMALL}[listen]\nmetrics = \"{bad}\"\n"));
+        assert!(text.contains("is no address and port: write for example"), "{text}");
+    }
+    let text = errors(&format!("{SMALL}[listen]\nmetric = \"127.0.0.1:9469\"\n"));
+    assert!(text.contains("did you mean `listen.metrics`?"), "{text}");
 }
 
 #[test]

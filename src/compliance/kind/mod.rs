@@ -59,8 +59,8 @@ use crate::model::seen::{CertificateSeen, Listener, ProcessSeen};
 use crate::model::{PathState, Permissions};
 use crate::reconcile::desired::DesiredState;
 use crate::reconcile::desired::rule::kind::{
-    ArchiveRule, CertificateRule, CommandRule, DropInRule, KernelModuleRule, KeyValueRule, MountRule,
-    PackageRule, PackageVulnerableRule, ProcessRule, Protocol, SysctlRule, TimeRule,
+    ArchiveRule, CertificateRule, CommandRule, DropInRule, KernelModuleRule, KeyValueRule,
+    MountRule, PackageRule, PackageVulnerableRule, ProcessRule, Protocol, SysctlRule, TimeRule,
 };
 use crate::reconcile::desired::rule::{RuleId, RuleKind, Target};
 

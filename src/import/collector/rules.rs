@@ -57,6 +57,10 @@ fn why(class: &str) -> String {
         "ansible_playbook" => {
             "nothing of another tool is run: write what it makes sure of as rules"
         }
+        "tar" | "tar_archive" => {
+            "the archive lies elsewhere (`ref`): put it into the ruleset's .files/ folder, and write a rule of kind `archive`"
+        }
+        "fs" => "no rule makes a file system: write a rule of kind `mount` for where it is mounted",
         "volume_file" | "volume_tar" => {
             "what lies in a volume is its containers': mount a config of the service"
         }

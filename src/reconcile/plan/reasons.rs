@@ -191,3 +191,27 @@ impl fmt::Display for HeldReason {
         }
     }
 }
+
+impl HeldReason {
+    /// What kind of reason it is, in a word.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Window { .. } => "window",
+            Self::Freeze { .. } => "freeze",
+            Self::Suspended { .. } => "suspended",
+            Self::Failed { .. } => "failed",
+            Self::Policy { .. } => "policy",
+            Self::Brake { .. } => "brake",
+            Self::Foreign { .. } => "foreign",
+            Self::Missing { .. } => "missing",
+            Self::Immutable { .. } => "immutable",
+            Self::InUse { .. } => "in_use",
+            Self::Unknown { .. } => "unknown",
+            Self::Image { .. } => "image",
+            Self::Hub { .. } => "hub",
+            Self::NodeUndeclared => "node_undeclared",
+            Self::Later { .. } => "later",
+            Self::Taken { .. } => "taken",
+        }
+    }
+}

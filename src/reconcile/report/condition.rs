@@ -42,6 +42,8 @@ pub struct Facts<'a> {
     pub tip: Option<CommitId>,
     /// The newest believed commit.
     pub verified: Option<CommitId>,
+    /// The commit time of `desired`'s revision, as far as known.
+    pub committed_at: Option<Timestamp>,
     /// The commit that is not believed: its id, rule, reason and remedy.
     pub refused: Option<(CommitId, String, String, String)>,
     /// The good commit that waits.

@@ -1,7 +1,7 @@
-//! Outcome → conditions → status file and journal.
+//! Outcome → conditions → status file, journal, metrics.
 //!
-//! In: what one pass decided and saw. Out: [`Status`], [`Record`]s. Effect: writes both below the
-//! state directory.
+//! In: what one pass decided and saw. Out: [`Status`], [`Record`]s, [`Measures`]. Effect: writes the
+//! first two below the state directory.
 //!
 //! # Guarantees
 //! * The status is written only when something in it changed: an idle pass writes nothing.
@@ -13,9 +13,11 @@ pub mod condition;
 pub mod journal;
 pub mod status;
 pub mod store;
+pub mod metrics;
 
 pub use condition::{Facts, Reach, next_status};
 pub use journal::{Entry, Fault, JOURNAL_NAMESPACE, JournalError, Record, Verdict, verify};
+pub use metrics::{End, Measures, RuleTally};
 pub use status::{
     ComplianceStatus, ConfigurationFault, ContainerStatus, Health, Outage, RefusedCommit,
     Revisions, RuleCount, ServiceStatus, Status, Sync, TrustLevel, WaitingCommit,

@@ -13,6 +13,7 @@ mod kinds;
 mod looks;
 mod modules;
 mod mounts;
+pub(crate) mod metrics;
 mod packages;
 mod safety;
 mod seven;

@@ -313,6 +313,7 @@ fn said(world: &World, outcome: &PassOutcome) -> Status {
         trust: TrustLevel::Signed,
         tip: desired.revision.commit(),
         verified: desired.revision.commit(),
+        committed_at: None,
         refused: None,
         waits: None,
         git: Reach::Answers,

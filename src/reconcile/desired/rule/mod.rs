@@ -107,6 +107,9 @@ pub enum RuleSeverity {
 }
 
 impl RuleSeverity {
+    /// Every one, the worst last.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
     /// As written.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -126,7 +129,7 @@ impl std::fmt::Display for RuleSeverity {
 impl std::str::FromStr for RuleSeverity {
     type Err = String;
     fn from_str(input: &str) -> Result<Self, String> {
-        [Self::Info, Self::Warning, Self::Critical]
+        Self::ALL
             .into_iter()
             .find(|severity| severity.as_str() == input)
             .ok_or_else(|| format!("`{input}` is none of info, warning and critical"))

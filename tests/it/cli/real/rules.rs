@@ -10,14 +10,17 @@ use tidegate::agent::lock::StateLock;
 use tidegate::compliance::shelf::Shelf;
 
 use crate::cli::real::stage::{APP3, HUB_CANARY, Stage};
+use crate::compliance::metrics::{counted, measured, scrape};
 
 const SITE: &str = "app2.dev-site";
 
 #[tokio::test]
 async fn rules_see_a_real_engine_and_the_broken_link_is_named() {
     let mut stage = Stage::new().await;
+    let port = stage.listen();
     stage.start_agent();
     stage.settled(stage.history.tip);
+    metrics_say_what_check_says_and_what_runs(&stage, port);
     what_was_not_checked_in_time_is_unknown_until_it_is(&mut stage);
     a_file_that_changes_is_checked_soon(&mut stage);
     stage.end_agent(Signal::TERM);
@@ -29,6 +32,31 @@ async fn rules_see_a_real_engine_and_the_broken_link_is_named() {
     the_hub_login_is_tried(&mut stage);
     a_release_that_is_not_rolled_out_breaks_the_definition_link(&mut stage).await;
     a_service_that_goes_breaks_the_rule_link(&mut stage);
+}
+
+fn metrics_say_what_check_says_and_what_runs(stage: &Stage, port: u16) {
+    let all_hold = "tidegate_images{status=\"ok\"}";
+    let samples = stage.until("images are measured", |_| {
+        scrape(port).filter(|samples| samples.get(all_hold).is_some_and(|n| *n > 0.0))
+    });
+    let said = stage.run(&["check", "-o", "json"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(measured(&samples), counted(&serde_json::from_str(&said.out).unwrap()));
+    let tip = stage.history.tip;
+    for (series, number) in [
+        ("tidegate_pass_success", 1.0),
+        ("tidegate_services{sync=\"synced\"}", 3.0),
+        ("tidegate_services_by_health{health=\"healthy\"}", 3.0),
+        ("tidegate_changes_total{change=\"apply\",result=\"done\"}", 3.0),
+        // `migrate` runs once.
+        ("tidegate_service_containers_wanted{service=\"app1\"}", 2.0),
+        ("tidegate_service_containers_running{service=\"app1\"}", 2.0),
+        ("tidegate_service_restarts_total{service=\"app1\"}", 0.0),
+        ("tidegate_condition{condition=\"unverified\"}", 0.0),
+        (&format!("tidegate_revision_info{{revision=\"applied\",commit=\"{tip}\"}}"), 1.0),
+    ] {
+        assert_eq!(samples.get(series), Some(&number), "{series}\n{samples:#?}");
+    }
 }
 
 /// The agent runs, and its checks do not: what it found is unknown when two of them were missed, and
@@ -82,7 +110,8 @@ fn a_file_that_changes_is_checked_soon(stage: &mut Stage) {
     fs::write(&file, "otherwise\n").unwrap();
     stage.until("the change is found", |stage| found(stage, "not_ok"));
     let why = format!("{} changed", file.display());
-    assert!(stage.log().contains(&why), "{}", stage.log());
+    // The check keeps what it found before the agent hears of it.
+    stage.until("why it was checked", |stage| stage.log().contains(&why).then_some(()));
     fs::remove_file(stage.history.path("rulesets/watched.toml")).unwrap();
     stage.commit("it does not matter any more");
     stage.until("nobody asks", |stage| {

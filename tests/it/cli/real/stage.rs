@@ -15,7 +15,7 @@ use tidegate::model::{CommitId, Hub};
 use tidegate::reconcile::report::{Status, StatusFile};
 
 use crate::cli::support::{Said, tidegate};
-use crate::registry::hub::TestHub;
+use crate::registry::hub::{TestHub, free_port};
 use crate::support::engine::PrivateEngine;
 use crate::support::images::{PushedImage, push};
 use crate::trust::history::{By, History};
@@ -140,6 +140,16 @@ impl Stage {
             at("hub.json").display(),
         );
         fs::write(at(file), text).unwrap();
+    }
+
+    /// Lets the agent answer who asks for metrics, at this port.
+    pub(crate) fn listen(&self) -> u16 {
+        let port = free_port();
+        let file = self.dir.path().join("agent.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        let listen = format!("[listen]\nmetrics = \"127.0.0.1:{port}\"\n");
+        fs::write(&file, text + &listen).unwrap();
+        port
     }
 
     // Commits.
