@@ -21,7 +21,7 @@ mod settings;
 mod tests;
 
 pub use error::ConfigError;
-pub use policy::NodePolicy;
+pub use policy::{NodePolicy, SecurityOption};
 pub use remote::{BranchName, Remote, RemoteUrl, RemoteUrlError, RepositoryId};
 pub use settings::{
     AGENT_TOML, EngineSettings, HubSettings, ImageSettings, KeySettings, RepositorySettings,

@@ -1,9 +1,9 @@
 //! What this node refuses whatever Git says: default deny.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::str::FromStr;
 
-use crate::config::fragment::Fragment;
 use crate::config::section::Section;
 use crate::model::ServiceName;
 
@@ -18,6 +18,10 @@ pub struct NodePolicy {
     pub host_namespaces: BTreeSet<ServiceName>,
     /// Capabilities that may be added, by service; `*` is every service.
     pub capabilities: BTreeMap<String, BTreeSet<String>>,
+    /// Security options that may loosen something, by service; `*` is every service.
+    pub security_opt: BTreeMap<String, BTreeSet<SecurityOption>>,
+    /// Drivers besides the engine's own that volumes may be made with.
+    pub volume_drivers: BTreeSet<String>,
     /// Services that may mount the engine's socket.
     pub docker_socket: BTreeSet<ServiceName>,
     /// Kinds of rules whose fixes may change this host.
@@ -32,10 +36,13 @@ pub(crate) fn read_policy(mut section: Section<'_>) -> NodePolicy {
         bind_mounts: section.list::<HostPath>("bind_mounts").into_iter().map(|p| p.0).collect(),
         privileged: section.list("privileged").into_iter().collect(),
         host_namespaces: section.list("host_namespaces").into_iter().collect(),
-        capabilities: {
-            let table = section.table("cap_add");
-            read_capabilities(&mut section, table)
-        },
+        capabilities: by_service::<Capability, _>(&mut section, "cap_add", |item| item.0),
+        security_opt: by_service(&mut section, "security_opt", |item: SecurityOption| item),
+        volume_drivers: section
+            .list::<VolumeDriver>("volume_drivers")
+            .into_iter()
+            .map(|driver| driver.0)
+            .collect(),
         docker_socket: section.list("docker_socket").into_iter().collect(),
         fixes: section.list::<FixKind>("fixes").into_iter().map(|kind| kind.0).collect(),
         commands: section.list::<HostPath>("commands").into_iter().map(|path| path.0).collect(),
@@ -44,12 +51,14 @@ pub(crate) fn read_policy(mut section: Section<'_>) -> NodePolicy {
     policy
 }
 
-fn read_capabilities(
+/// A table of lists by service, or by `*`.
+fn by_service<T: FromStr<Err: Display>, V: Ord>(
     section: &mut Section<'_>,
-    table: Fragment,
-) -> BTreeMap<String, BTreeSet<String>> {
-    let mut capabilities = BTreeMap::new();
-    for (service, entry) in table.0 {
+    key: &'static str,
+    value: impl Fn(T) -> V,
+) -> BTreeMap<String, BTreeSet<V>> {
+    let mut found = BTreeMap::new();
+    for (service, entry) in section.table(key).0 {
         let named = service.parse::<ServiceName>();
         if let Err(error) = named
             && service != "*"
@@ -57,11 +66,11 @@ fn read_capabilities(
             section.report(entry.key.error(error.to_string()));
             continue;
         }
-        let name = format!("policy.cap_add.{service}");
-        let items: Vec<Capability> = section.items(&name, Some(entry.value));
-        capabilities.insert(service, items.into_iter().map(|item| item.0).collect());
+        let name = format!("policy.{key}.{service}");
+        let items: Vec<T> = section.items(&name, Some(entry.value));
+        found.insert(service, items.into_iter().map(&value).collect());
     }
-    capabilities
+    found
 }
 
 /// A folder of the host, absolute and without steps upwards.
@@ -105,5 +114,45 @@ impl FromStr for Capability {
         } else {
             Err(format!("`{input}` is not a capability: write for example `NET_ADMIN`"))
         }
+    }
+}
+
+/// A security option as the engine reads it: `label:disable` is `label=disable`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecurityOption(String);
+
+impl SecurityOption {
+    /// Its text, with `=`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for SecurityOption {
+    fn from(input: &str) -> Self {
+        Self(if input.contains('=') { input.to_owned() } else { input.replacen(':', "=", 1) })
+    }
+}
+
+impl FromStr for SecurityOption {
+    type Err = String;
+    fn from_str(input: &str) -> Result<Self, String> {
+        if input.is_empty() {
+            return Err("a security option is missing: write for example `seccomp=unconfined`".into());
+        }
+        Ok(Self::from(input))
+    }
+}
+
+/// The name of a volume driver, as the engine knows it.
+struct VolumeDriver(String);
+
+impl FromStr for VolumeDriver {
+    type Err = String;
+    fn from_str(input: &str) -> Result<Self, String> {
+        if input.is_empty() || input.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control()) {
+            return Err(format!("`{input}` is no volume driver: write its name, for example `rclone`"));
+        }
+        Ok(Self(input.to_owned()))
     }
 }

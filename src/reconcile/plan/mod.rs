@@ -26,8 +26,6 @@ mod reasons;
 mod hold;
 mod removal;
 mod display;
-#[cfg(test)]
-mod tests;
 
 pub use held::{Held, HeldReason};
 pub use step::{AwaitCondition, Gate, Kept, Plan, Reason, ServicePlan, Stage, Step, Target};

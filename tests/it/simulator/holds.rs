@@ -248,7 +248,7 @@ async fn what_the_nodes_policy_denies_is_held_field_by_field_and_the_old_version
     world.commit(vec![greedy]);
     remove(&world, "app1.prd-web");
     let outcome = world.pass().await.unwrap();
-    insta::assert_snapshot!(outcome.left.to_string(), @r#"app1 ! held at prd@sha1:0101010: this node's policy denies it; agent.toml would allow it with: containers.web.privileged: [policy] privileged = ["app1"]; containers.web.network_mode = "host": [policy] host_namespaces = ["app1"]; containers.web.cap_add NET_ADMIN: [policy.capabilities] app1 = ["NET_ADMIN"]; containers.web.volumes /run/docker.sock: [policy] docker_socket = ["app1"]; containers.web.volumes /srv/app10: [policy] bind_mounts = ["/srv/app10"]; containers.web.volumes /srv/app1/../../etc: a path with `..` or `.` is never allowed"#);
+    insta::assert_snapshot!(outcome.left.to_string(), @r#"app1 ! held at prd@sha1:0101010: this node's policy denies it; agent.toml would allow it with: containers.web.privileged: [policy] privileged = ["app1"]; containers.web.network_mode = "host": [policy] host_namespaces = ["app1"]; containers.web.cap_add NET_ADMIN: [policy.cap_add] app1 = ["NET_ADMIN"]; containers.web.volumes /run/docker.sock: [policy] docker_socket = ["app1"]; containers.web.volumes /srv/app10: [policy] bind_mounts = ["/srv/app10"]; containers.web.volumes /srv/app1/../../etc: a path with `..` or `.` is never allowed"#);
     assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web1"]);
 }
 

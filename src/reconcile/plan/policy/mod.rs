@@ -1,18 +1,35 @@
 //! What the node refuses, whatever Git says.
 //!
 //! In: a service, [`NodePolicy`]. Out: one sentence per denied field, with what would allow it. Pure.
+//!
+//! # Guarantees
+//! * What is not known to be harmless is denied: a volume's type, its driver, a security option.
+//! * Each line that is said to allow something does, as `agent.toml` is read.
 
+mod volume;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Display;
 use std::path::{Component, Path};
 
-use crate::config::NodePolicy;
+use crate::config::{NodePolicy, SecurityOption};
 use crate::reconcile::desired::container::{MountSource, NetworkAttachment};
 use crate::reconcile::desired::{DesiredContainer, DesiredService};
+use crate::reconcile::plan::policy::volume::denied_volume;
 
 /// The engine's socket, wherever a distribution puts it.
 const SOCKET_NAMES: [&str; 2] = ["docker.sock", "containerd.sock"];
 
 /// Capabilities that mean all of them.
 const ALL_CAPABILITIES: &str = "ALL";
+
+/// The engine's name for the host's own network.
+const HOST_NETWORK: &str = "host";
+
+/// Security options that close something, or say what holds anyway.
+const HARMLESS_OPTIONS: [&str; 4] =
+    ["no-new-privileges", "no-new-privileges=true", "seccomp=builtin", "apparmor=docker-default"];
 
 /// Every field of `service` that `policy` denies, with the `agent.toml` line that would allow it.
 pub(crate) fn denied(service: &DesiredService, policy: &NodePolicy) -> Vec<String> {
@@ -23,27 +40,56 @@ pub(crate) fn denied(service: &DesiredService, policy: &NodePolicy) -> Vec<Strin
         if spec.privileged && !policy.privileged.contains(&service.name) {
             denied.push(format!("{name}.privileged: {}", line("privileged", &service.name)));
         }
-        if spec.network == NetworkAttachment::Host
-            && !policy.host_namespaces.contains(&service.name)
-        {
+        if joins_host(service, &spec.network) && !policy.host_namespaces.contains(&service.name) {
             let allow = line("host_namespaces", &service.name);
             denied.push(format!("{name}.network_mode = \"host\": {allow}"));
         }
-        for capability in &spec.cap_add {
-            if !may_add(policy, service, capability) {
-                denied.push(format!(
-                    "{name}.cap_add {capability}: [policy.capabilities] {} = [\"{capability}\"]",
-                    service.name
-                ));
-            }
+        for capability in spec.cap_add.iter().filter(|c| !may_add(policy, service, c)) {
+            let allow = line_for("cap_add", service, capability);
+            denied.push(format!("{name}.cap_add {capability}: {allow}"));
+        }
+        for option in spec.security_opt.iter().filter(|o| !may_loosen(policy, service, o)) {
+            let allow = line_for("security_opt", service, option);
+            denied.push(format!("{name}.security_opt {option}: {allow}"));
         }
         denied.extend(denied_mounts(service, container, policy, &name));
     }
     denied
 }
 
-fn line(key: &str, value: impl std::fmt::Display) -> String {
-    format!("[policy] {key} = [\"{value}\"]")
+/// Whether a container is on the host's own network, by mode or by the network's name.
+fn joins_host(service: &DesiredService, network: &NetworkAttachment) -> bool {
+    match network {
+        NetworkAttachment::Host => true,
+        NetworkAttachment::None => false,
+        NetworkAttachment::Networks { networks } => networks.keys().any(|key| {
+            service.networks.get(key).is_some_and(|network| network.engine_name == HOST_NETWORK)
+        }),
+    }
+}
+
+/// The line that would allow `value` to every service.
+fn line(key: &str, value: impl Display) -> String {
+    format!("[policy] {key} = [{}]", quoted(value))
+}
+
+/// The line that would allow `value` to this service.
+fn line_for(key: &str, service: &DesiredService, value: &str) -> String {
+    format!("[policy.{key}] {} = [{}]", service.name, quoted(value))
+}
+
+/// A string as TOML has it.
+fn quoted(value: impl Display) -> String {
+    toml::Value::String(value.to_string()).to_string()
+}
+
+fn may_loosen(policy: &NodePolicy, service: &DesiredService, option: &str) -> bool {
+    let option = SecurityOption::from(option);
+    HARMLESS_OPTIONS.contains(&option.as_str())
+        || policy.privileged.contains(&service.name)
+        || [service.name.as_str(), "*"]
+            .iter()
+            .any(|who| policy.security_opt.get(*who).is_some_and(|all| all.contains(&option)))
 }
 
 fn may_add(policy: &NodePolicy, service: &DesiredService, capability: &str) -> bool {
@@ -66,16 +112,14 @@ fn denied_mounts(
     });
     let own = paths.filter_map(|path| denied_path(service, policy, path));
     let volumes = container.spec.mounts.iter().filter_map(|mount| match &mount.source {
-        MountSource::Volume { volume, .. } => service.volumes.get(volume),
+        MountSource::Volume { volume, .. } => service.volumes.get_key_value(volume),
         _ => None,
     });
-    // `driver_opts = { type = "none", o = "bind", device = "/etc" }` is a bind mount in disguise.
-    let devices = volumes
-        .filter(|volume| !volume.external)
-        .filter_map(|volume| volume.driver_opts.get("device"))
-        .filter(|device| device.starts_with('/'))
-        .filter_map(|device| denied_path(service, policy, device));
-    own.chain(devices).map(|why| format!("{name}.volumes {why}")).collect()
+    let made = volumes.filter(|(_, volume)| !volume.external);
+    let disguised = made.filter_map(|(key, volume)| {
+        denied_volume(service, policy, volume).map(|why| format!("{key} {why}"))
+    });
+    own.chain(disguised).map(|why| format!("{name}.volumes {why}")).collect()
 }
 
 /// Why `path` may not be mounted, if it may not.

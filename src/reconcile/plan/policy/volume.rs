@@ -1,0 +1,58 @@
+//! Volumes that are a mount of the host in disguise.
+//!
+//! In: a volume that this service makes, [`NodePolicy`]. Out: why it is denied, if it is. Pure.
+//!
+//! The engine's driver `local` hands type, device and options to mount(2) as they are. With `bind`
+//! among the options the type says nothing and the device is a path of the host; `proc`, `overlay`,
+//! `ext4` and the like show the host whatever the device says. So only what is known to come from
+//! elsewhere, or to be memory, is let through.
+
+use crate::config::NodePolicy;
+use crate::reconcile::desired::{DesiredService, DesiredVolume};
+use crate::reconcile::plan::policy::{denied_path, line};
+
+/// The engine's own driver.
+const LOCAL: &str = "local";
+
+/// Types whose device is not of this host.
+const REMOTE_TYPES: [&str; 5] = ["nfs", "nfs4", "cifs", "smb3", "tmpfs"];
+
+/// Options that make a device a path of the host.
+const BIND: [&str; 2] = ["bind", "rbind"];
+
+/// Options that may accompany no type: `remount` changes a mount that is there.
+const NEVER: [&str; 2] = ["remount", "move"];
+
+/// Keys that the driver `local` knows.
+const KEYS: [&str; 4] = ["type", "device", "o", "size"];
+
+/// Why `volume` may not be made, if it may not.
+pub(crate) fn denied_volume(
+    service: &DesiredService,
+    policy: &NodePolicy,
+    volume: &DesiredVolume,
+) -> Option<String> {
+    // An empty name is the engine's default.
+    let driver = volume.driver.as_deref().filter(|driver| !driver.is_empty()).unwrap_or(LOCAL);
+    if driver != LOCAL {
+        let allowed = policy.volume_drivers.contains(driver);
+        return (!allowed).then(|| format!("driver {driver}: {}", line("volume_drivers", driver)));
+    }
+    let said = |key: &str| volume.driver_opts.get(key).map_or("", String::as_str);
+    let by_hand = "is never allowed; make the volume by hand and write `external = true`";
+    if let Some(key) = volume.driver_opts.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        return Some(format!("driver_opts.{key} {by_hand}"));
+    }
+    // An option counts wherever it stands among the others.
+    let options = || said("o").split(',').map(|option| option.trim().to_ascii_lowercase());
+    if let Some(option) = options().find(|option| NEVER.contains(&option.as_str())) {
+        return Some(format!("driver_opts.o {option} {by_hand}"));
+    }
+    if options().any(|option| BIND.contains(&option.as_str())) {
+        return denied_path(service, policy, said("device"));
+    }
+    let (kind, device) = (said("type"), said("device"));
+    let is_mount = !kind.is_empty() || !device.is_empty();
+    (is_mount && !REMOTE_TYPES.contains(&kind))
+        .then(|| format!("driver_opts.type {kind:?} {by_hand}"))
+}
