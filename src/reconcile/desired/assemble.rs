@@ -46,6 +46,7 @@ use crate::reconcile::desired::select::Subject;
 use crate::reconcile::desired::service::DesiredService;
 use crate::reconcile::desired::service::PinSource;
 use crate::reconcile::desired::substitute::Scope;
+use crate::reconcile::desired::substitute::Spent;
 
 /// A service with its overlay laid over it.
 #[derive(Debug)]
@@ -91,6 +92,7 @@ impl<'a> Assembly<'a> {
             service: None,
             hub: None,
             vars: &vars,
+            spent: Spent::default(),
         };
         read(&mut Reader { scope: &scope, findings })
     }
@@ -240,6 +242,7 @@ impl<'a> Assembly<'a> {
             service: service.map(ServiceName::as_str),
             hub: Some(hub),
             vars,
+            spent: Spent::default(),
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::reconcile::desired::rule::Shower;
 use crate::reconcile::desired::service::DesiredService;
 use crate::reconcile::desired::service::DesiredState;
 use crate::reconcile::desired::substitute::Scope;
+use crate::reconcile::desired::substitute::Spent;
 use crate::reconcile::source::Snapshot;
 use crate::reconcile::trust::Verified;
 
@@ -108,6 +109,7 @@ impl<'a> Reading<'a> {
             service: None,
             hub: None,
             vars: &vars,
+            spent: Spent::default(),
         };
         let decoded = repository.environment.as_ref().and_then(|document| {
             let mut reader = Reader { scope: &scope, findings: &mut findings };

@@ -4,6 +4,7 @@
 //! findings that name line and column. Pure.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use crate::reconcile::desired::document::node::Node;
@@ -16,6 +17,30 @@ const VARS_DEPTH_MAX: usize = 8;
 
 /// The longest string that substitution may give, so that nested variables cannot explode.
 const TEXT_BYTES_MAX: usize = 256 * 1024;
+
+/// Substitutions within one scope: a service has tens. Depth and length alone do not bound variables
+/// that are empty, or many texts that name a long one.
+const EXPANSIONS_MAX: usize = 100_000;
+
+/// Bytes that all substitutions within one scope may give; all files together are hardly more.
+const EXPANDED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What has been substituted within a scope.
+#[derive(Debug, Default)]
+pub(crate) struct Spent {
+    expansions: Cell<usize>,
+    bytes: Cell<usize>,
+    is_told: Cell<bool>,
+}
+
+impl Spent {
+    /// Counts a substitution; whether that was one too many.
+    fn is_over(&self, bytes: usize) -> bool {
+        self.expansions.set(self.expansions.get() + 1);
+        self.bytes.set(self.bytes.get().saturating_add(bytes));
+        self.expansions.get() > EXPANSIONS_MAX || self.bytes.get() > EXPANDED_BYTES_MAX
+    }
+}
 
 /// What `${…}` may name.
 #[derive(Debug)]
@@ -32,6 +57,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) hub: Option<&'a str>,
     /// `${vars.x}`.
     pub(crate) vars: &'a BTreeMap<&'a str, &'a Node>,
+    /// What was substituted so far.
+    pub(crate) spent: Spent,
 }
 
 /// A string, number or boolean as text.
@@ -86,7 +113,12 @@ impl Scope<'_> {
             };
             rest = after;
             let here = within(at, text, offset, name.len() + 3);
-            match self.value(name, here, depth, findings) {
+            let value = self.value(name, here, depth, findings);
+            if self.spent.is_over(value.as_ref().map_or(0, String::len)) {
+                self.tell(here, findings);
+                return None;
+            }
+            match value {
                 Some(value) if done.len() + value.len() <= TEXT_BYTES_MAX => done.push_str(&value),
                 Some(_) => {
                     let message =
@@ -99,6 +131,17 @@ impl Scope<'_> {
         }
         done.push_str(rest);
         sound.then_some(Cow::Owned(done))
+    }
+
+    /// Says once, where it happened first, that there is too much to substitute.
+    fn tell(&self, at: Place, findings: &mut Findings) {
+        if !self.spent.is_told.replace(true) {
+            let message = format!(
+                "more than {EXPANSIONS_MAX} substitutions, or {EXPANDED_BYTES_MAX} bytes of them"
+            );
+            let help = "variables that name each other multiply: write fewer references";
+            findings.error_help(at, message, help);
+        }
     }
 
     fn value(

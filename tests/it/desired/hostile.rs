@@ -52,6 +52,32 @@ fn variables_cannot_grow_without_bound() {
 }
 
 #[test]
+fn variables_that_stay_empty_cannot_multiply_either() {
+    let many = |name: &str| format!("${{vars.{name}}}").repeat(2000);
+    let vars = format!(
+        "[vars]\na = \"\"\nb = \"{}\"\nc = \"{}\"\nd = \"{}\"\n",
+        many("a"),
+        many("b"),
+        many("c")
+    );
+    let lines = "user = \"${vars.d}\"\nhostname = \"${vars.d}\"";
+    let repo = Repo::default().web(lines).with("rulesets/a.toml", vars);
+    let found = repo.findings();
+    assert!(found.contains("rulesets/a.toml:3:"), "{found}");
+    assert_eq!(found.matches("more than 100000 substitutions").count(), 1, "{found}");
+}
+
+#[test]
+fn a_long_variable_cannot_be_named_without_end() {
+    let long = format!("[vars]\na = \"{}\"\n", "x".repeat(100_000));
+    let names: Vec<String> = (0..200).map(|n| format!("A{n} = \"${{vars.a}}\"")).collect();
+    let names = names.join("\n");
+    let lines = format!("[containers.web.environment]\n{names}");
+    let found = Repo::default().web(&lines).with("rulesets/a.toml", long).findings();
+    assert_eq!(found.matches("16777216 bytes").count(), 1, "{found}");
+}
+
+#[test]
 fn other_environments_are_never_read() {
     let repo = Repo::default().web("").with("environments/tst/environment.toml", "broken");
     assert_eq!(repo.findings(), "");

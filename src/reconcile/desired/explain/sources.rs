@@ -24,6 +24,7 @@ use crate::reconcile::desired::ruleset::Ruleset;
 use crate::reconcile::desired::ruleset::innermost;
 use crate::reconcile::desired::select::Subject;
 use crate::reconcile::desired::substitute::Scope;
+use crate::reconcile::desired::substitute::Spent;
 use crate::reconcile::desired::substitute::scalar;
 
 /// Everything that speaks of one service on one node.
@@ -261,6 +262,7 @@ impl<'a> Sources<'a> {
             service: Some(self.name.as_str()),
             hub,
             vars: &vars,
+            spent: Spent::default(),
         };
         let text = scalar(&node.value).filter(|_| !literal);
         let expanded = |text: &str| {
