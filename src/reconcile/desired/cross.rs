@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use crate::model::ContainerName;
 use crate::model::ServiceName;
+use crate::model::duration::format_duration;
 use crate::reconcile::desired::container::Condition;
 use crate::reconcile::desired::container::DesiredContainer;
+use crate::reconcile::desired::container::MountSource;
 use crate::reconcile::desired::container::NetworkAttachment;
 use crate::reconcile::desired::container::PortMapping;
 use crate::reconcile::desired::container::Protocol;
@@ -16,8 +18,13 @@ use crate::reconcile::desired::container::Run;
 use crate::reconcile::desired::document::node::Table;
 use crate::reconcile::desired::document::place::Findings;
 use crate::reconcile::desired::document::place::Place;
+use crate::reconcile::desired::service::DesiredNetwork;
 use crate::reconcile::desired::service::DesiredService;
 use crate::reconcile::desired::service::Strategy;
+
+/// Networks that Docker's default address pools have room for: 15 of 172.16.0.0/12 and 16 of
+/// 192.168.0.0/16, without the engine's own.
+const POOL_NETWORKS_MAX: usize = 30;
 
 /// The merged table that a service was read from, for places.
 #[derive(Debug, Clone, Copy)]
@@ -61,12 +68,14 @@ pub(crate) fn service(service: &mut DesiredService, source: Source<'_>, findings
             findings.error_help(at, message, "on the host's network every port is the host's");
         }
     }
+    slow_checks(service, source, findings);
     let placed: usize = service.start_levels().iter().map(Vec::len).sum();
     if placed < service.containers.len() {
         cycle(service, source, findings);
     }
     if service.update.strategy == Strategy::StartFirst {
         exclusive(service, source, findings);
+        shared(service, source, findings);
     }
 }
 
@@ -172,6 +181,44 @@ fn exclusive(service: &DesiredService, source: Source<'_>, findings: &mut Findin
     }
 }
 
+/// What start-first has two containers write at the same time.
+fn shared(service: &DesiredService, source: Source<'_>, findings: &mut Findings) {
+    for container in service.containers.values().filter(|c| c.run == Run::Always) {
+        let name = &container.name;
+        for mount in container.spec.mounts.iter().filter(|mount| !mount.read_only) {
+            let what = match &mount.source {
+                MountSource::Volume { volume, .. } => format!("volume `{volume}`"),
+                MountSource::Bind { path, .. } => format!("`{path}`"),
+                MountSource::Tmpfs { .. } | MountSource::Config { .. } => continue,
+            };
+            let message =
+                format!("start-first has the old and the new `{name}` write to {what} at once");
+            let help = "write `strategy = \"stop-first\"`, or mount it read-only, unless two may";
+            findings.warning(source.place(name, "volumes"), message, help);
+        }
+    }
+}
+
+/// Health checks that may say nothing yet when the gate's time is over.
+fn slow_checks(service: &DesiredService, source: Source<'_>, findings: &mut Findings) {
+    let limit = service.update.health_timeout.max(service.update.stable);
+    for container in service.containers.values().filter(|c| c.run == Run::Always) {
+        let Some(check) = &container.spec.healthcheck else { continue };
+        let off = check.test.first().is_some_and(|word| word == "NONE");
+        let slow = [("start_period", check.start_period), ("interval", check.interval)];
+        let slow = slow.into_iter().find(|(_, lasts)| lasts.is_some_and(|lasts| lasts > limit));
+        let Some((key, Some(lasts))) = slow.filter(|_| !off) else { continue };
+        let message = format!(
+            "`{key}` of `{}` is {}, and [update] health_timeout gives it {} to become healthy",
+            container.name,
+            format_duration(lasts),
+            format_duration(limit)
+        );
+        let help = "the time counts from the start; write a longer `health_timeout`";
+        findings.warning(source.place(&container.name, "healthcheck"), message, help);
+    }
+}
+
 /// Checks the services of a node together.
 pub(crate) fn node(
     services: &BTreeMap<ServiceName, DesiredService>,
@@ -180,6 +227,7 @@ pub(crate) fn node(
 ) {
     ports(services, sources, findings);
     names(services, sources, findings);
+    address_pools(services, sources, findings);
 }
 
 /// A port and who has it.
@@ -232,6 +280,34 @@ fn names(
                 let help = "write `external = true` in the service that only uses it";
                 findings.error_help(source.at, message, help);
             }
+        }
+    }
+}
+
+/// Each network without a subnet of its own takes one of Docker's, and those are few.
+fn address_pools(
+    services: &BTreeMap<ServiceName, DesiredService>,
+    sources: &BTreeMap<ServiceName, Source<'_>>,
+    findings: &mut Findings,
+) {
+    let mut n_networks = 0;
+    for (service, desired) in services {
+        let takes = |network: &&DesiredNetwork| {
+            let bridge = network.driver.as_deref().is_none_or(|driver| driver == "bridge");
+            bridge && !network.external && network.subnets.is_empty()
+        };
+        let before = n_networks;
+        n_networks += desired.networks.values().filter(takes).count();
+        if before <= POOL_NETWORKS_MAX
+            && n_networks > POOL_NETWORKS_MAX
+            && let Some(source) = sources.get(service)
+        {
+            let message = format!(
+                "with service {service} a node has more than {POOL_NETWORKS_MAX} networks: \
+                 Docker's default address pools hold no more"
+            );
+            let help = "give networks an `ipam` subnet, or the engine `default-address-pools`";
+            findings.warning(source.at, message, help);
         }
     }
 }

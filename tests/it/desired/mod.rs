@@ -10,3 +10,4 @@ mod rules;
 mod schema;
 pub(crate) mod support;
 mod values;
+mod warnings;
