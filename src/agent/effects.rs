@@ -5,14 +5,14 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use tracing::debug;
 
 use crate::agent::AgentError;
 use crate::clients::docker::{RegistryAuth, RegistryCredentials};
-use crate::clients::host::{read_bounded, write_file_durable};
+use crate::clients::host::{HostRoot, read_bounded, write_file_durable};
 use crate::config::Settings;
 use crate::model::{Digest, Hub};
 use crate::reconcile::apply::ConfigFiles;
@@ -25,14 +25,22 @@ const CONFIG_BYTES_MAX: u64 = 64 << 20;
 /// Files looked at in one sweep; the next one goes on.
 const CONFIGS_MAX: usize = 10_000;
 
-/// The node's store of configs' contents, on the host's file system.
-#[derive(Debug, Clone, Copy)]
-pub struct HostFiles;
+/// The host's file system: the node's store of configs' contents, and what containers are given.
+#[derive(Debug, Clone)]
+pub struct HostFiles {
+    /// The root of the host, which need not be the agent's.
+    pub root: PathBuf,
+}
 
 impl ConfigFiles for HostFiles {
     fn write(&self, path: &str, content: &[u8], mode: u32) -> io::Result<()> {
         write_file_durable(Path::new(path), content, mode)
             .map_err(|error| io::Error::other(Chain(&error).to_string()))
+    }
+
+    fn leads_to(&self, path: &str) -> io::Result<String> {
+        let led = HostRoot::open(&self.root).and_then(|root| root.leads_to(path));
+        led.map_err(|error| io::Error::other(Chain(&error).to_string()))
     }
 
     fn is_intact(&self, path: &str) -> bool {

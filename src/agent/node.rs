@@ -347,8 +347,9 @@ impl Node {
             trigger: &ask.trigger,
             engine: self.locked.as_deref(),
         };
+        let root = self.settings.host.root.clone();
         let (files, now): (_, Rc<dyn Fn() -> Timestamp>) =
-            (Rc::new(HostFiles), Rc::new(Timestamp::now));
+            (Rc::new(HostFiles { root }), Rc::new(Timestamp::now));
         let effects = Effects {
             docker: &self.docker,
             files: &files,

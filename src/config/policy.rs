@@ -138,7 +138,9 @@ impl FromStr for SecurityOption {
     type Err = String;
     fn from_str(input: &str) -> Result<Self, String> {
         if input.is_empty() {
-            return Err("a security option is missing: write for example `seccomp=unconfined`".into());
+            return Err(
+                "a security option is missing: write for example `seccomp=unconfined`".into()
+            );
         }
         Ok(Self::from(input))
     }
@@ -150,8 +152,12 @@ struct VolumeDriver(String);
 impl FromStr for VolumeDriver {
     type Err = String;
     fn from_str(input: &str) -> Result<Self, String> {
-        if input.is_empty() || input.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control()) {
-            return Err(format!("`{input}` is no volume driver: write its name, for example `rclone`"));
+        if input.is_empty()
+            || input.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control())
+        {
+            return Err(format!(
+                "`{input}` is no volume driver: write its name, for example `rclone`"
+            ));
         }
         Ok(Self(input.to_owned()))
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::clients::host::{
-    DurableFile, EngineLock, HostError, NodeKey, read_bounded, read_tree, write_file,
+    DurableFile, EngineLock, HostError, HostRoot, NodeKey, read_bounded, read_tree, write_file,
 };
 
 fn text(bytes: &[u8]) -> Result<String, String> {
@@ -181,4 +181,40 @@ fn a_read_is_bounded_and_never_waits_for_a_pipe() {
     let pipe = dir.path().join("pipe");
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
     assert!(matches!(read_bounded(&pipe, 1), Err(HostError::Unfit { .. })));
+}
+
+#[test]
+fn a_path_leads_where_its_links_do_and_never_above_the_root() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    fs::create_dir_all(root.join("srv/app1/data")).unwrap();
+    fs::write(root.join("srv/app1/file"), "").unwrap();
+    for (link, to) in [
+        ("srv/app1/root", "/"),
+        ("srv/app1/etc", "../../../../etc"),
+        ("srv/app1/own", "data"),
+        ("srv/app1/chain", "own/../root/etc"),
+        ("srv/app1/dangling", "/nowhere/../secret"),
+        ("srv/app1/round", "round"),
+    ] {
+        symlink(to, root.join(link)).unwrap();
+    }
+    let host = HostRoot::open(root).unwrap();
+    for (path, leads) in [
+        ("/", "/"),
+        ("/srv/app1", "/srv/app1"),
+        ("/srv/app1/data/", "/srv/app1/data"),
+        ("/srv//app1/./file", "/srv/app1/file"),
+        ("/srv/app1/file/below", "/srv/app1/file/below"),
+        ("/srv/app1/new/deep", "/srv/app1/new/deep"),
+        ("/srv/app1/root", "/"),
+        ("/srv/app1/root/usr", "/usr"),
+        ("/srv/app1/etc", "/etc"),
+        ("/srv/app1/own/x", "/srv/app1/data/x"),
+        ("/srv/app1/chain", "/etc"),
+        ("/srv/app1/dangling", "/secret"),
+    ] {
+        assert_eq!(host.leads_to(path).unwrap(), leads, "{path}");
+    }
+    assert!(host.leads_to("/srv/app1/round").is_err());
 }

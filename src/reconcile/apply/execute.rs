@@ -2,6 +2,7 @@
 //!
 //! In: a [`Step`]. Out: nothing, or why it failed. Effect: the step's.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -52,14 +53,16 @@ where
         Step::Stop { id, grace_secs, .. } => {
             unless_gone(docker.stop(id, *grace_secs).await).map_err(engine)
         }
-        Step::Start { container, name, .. } => {
+        Step::Start { container, name, binds, .. } => {
+            unmoved(&*hands.files, binds)?;
             let found = ours(hands, &plan.service, container, name).await?;
             start(docker, &found).await
         }
         Step::Await { name, condition, kept, timeout, .. } => {
             watch::condition(docker, &clock, name, *condition, *kept, *timeout).await
         }
-        Step::RunOnce { container, name, spec, ground, timeout } => {
+        Step::RunOnce { container, name, spec, ground, binds, timeout } => {
+            unmoved(&*hands.files, binds)?;
             let found = ours(hands, &plan.service, container, name).await?;
             if found.state == ContainerState::Created {
                 start(docker, &found).await?;
@@ -131,6 +134,19 @@ where
     Err(StepError::WrongImage { image: image.to_string(), found })
 }
 
+/// Whether the paths of the host that a container is given lead where they led when that was judged.
+/// The engine follows their links anew at each start.
+fn unmoved<F: ConfigFiles>(files: &F, binds: &BTreeMap<String, String>) -> Result<(), StepError> {
+    for (path, was) in binds {
+        let failed = |source| StepError::Path { path: path.clone(), source };
+        let now = files.leads_to(path).map_err(failed)?;
+        if now != *was {
+            return Err(StepError::Moved { path: path.clone(), was: was.clone(), now });
+        }
+    }
+    Ok(())
+}
+
 /// Makes a container, and connects it. Where the call may have had its effect although it failed,
 /// the container is looked for by its nonce.
 async fn create<D, F, R>(
@@ -140,8 +156,12 @@ async fn create<D, F, R>(
 ) -> Result<(), StepError>
 where
     D: DockerRead + DockerWrite,
+    F: ConfigFiles,
 {
-    let Step::Create { container, name, nonce, body, connect } = step else { return Ok(()) };
+    let Step::Create { container, name, nonce, body, connect, binds } = step else {
+        return Ok(());
+    };
+    unmoved(&*hands.files, binds)?;
     let engine = |source| StepError::Engine { source };
     let request = CreateContainer { name: name.clone(), body: body.clone() };
     let id = match hands.docker.create_container(&request).await {

@@ -42,7 +42,8 @@ use crate::reconcile::plan::{ServicePlan, Step, Target};
 /// Steps of one stage that run at once.
 const STEPS_AT_ONCE_MAX: usize = 8;
 
-/// Where configs' contents are written: `<hex>-<mode>`, by their digest.
+/// The host's files: where configs' contents are written, `<hex>-<mode>` by their digest, and what
+/// containers are given.
 pub trait ConfigFiles {
     /// Makes sure that `path` holds `content` with permission bits `mode`, durably, whole or not at
     /// all.
@@ -56,6 +57,12 @@ pub trait ConfigFiles {
 
     /// Removes every config from `folder` but those in `kept`; one that cannot be removed stays.
     fn sweep(&self, folder: &str, kept: &BTreeSet<String>);
+
+    /// Where a path of the host leads, every link followed; what is not there leads where it says.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    fn leads_to(&self, path: &str) -> io::Result<String>;
 }
 
 /// Whether something of the same plan follows from what is remembered.

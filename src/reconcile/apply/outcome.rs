@@ -123,6 +123,25 @@ pub enum StepError {
         #[source]
         source: std::io::Error,
     },
+    /// A path of the host cannot be looked at.
+    #[error("where {path} leads cannot be seen")]
+    Path {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A path of the host leads elsewhere than when it was judged.
+    #[error("{path} led to {was} when it was judged and leads to {now} now")]
+    Moved {
+        /// Which.
+        path: String,
+        /// Where it led.
+        was: String,
+        /// Where it leads.
+        now: String,
+    },
     /// A container is gone, or is not ours.
     #[error("{name} is gone, or was not made by this node")]
     NotOurs {

@@ -38,6 +38,7 @@ use crate::reconcile::memory::{Memory, MemoryStore};
 use crate::reconcile::observed::{Look, ObservedState, OwnershipKey, Viewer, observe};
 use crate::reconcile::pass::settle::{forget, remember_services};
 use crate::reconcile::plan::body::image_name;
+use crate::reconcile::plan::policy::host_paths;
 use crate::reconcile::plan::{Overrides, Plan, PlanInput, ServicePlan, plan};
 
 /// How often a service is begun in one pass: the change, the way back, and what that left.
@@ -333,9 +334,16 @@ fn make_plan<D, F, S>(
     observed: &ObservedState,
     memory: &Memory,
     state: &mut PassState,
-) -> Plan {
+) -> Plan
+where
+    F: ConfigFiles,
+{
     state.resolve_applied(input, memory);
     let stuck = state.stuck(observed);
+    let services = input.desired.services.values().chain(state.applied().values());
+    let paths: BTreeSet<&str> = services.flat_map(host_paths).collect();
+    let lead = |path: &str| effects.files.leads_to(path).map_err(|error| error.to_string());
+    let links = paths.into_iter().map(|path| (path.to_owned(), lead(path))).collect();
     plan(&PlanInput {
         desired: input.desired,
         applied: state.applied(),
@@ -343,6 +351,7 @@ fn make_plan<D, F, S>(
         memory,
         stuck: &stuck,
         policy: input.policy,
+        links: &links,
         key: input.key,
         nonce: &(effects.nonce)(),
         files_dir: input.files_dir,

@@ -9,6 +9,8 @@
 //!   nothing, so only a freeze holds it; a rollout under way finishes; so does a version of which
 //!   only the health gate is missing.
 
+use std::collections::BTreeMap;
+
 use crate::clients::docker::ContainerState;
 use crate::model::{Revision, ServiceName};
 use crate::reconcile::desired::DesiredService;
@@ -176,7 +178,7 @@ pub(crate) fn removal_closed(input: &PlanInput<'_>) -> Option<HeldReason> {
 }
 
 fn denied(input: &PlanInput<'_>, service: &DesiredService) -> Option<HeldReason> {
-    let denied = policy::denied(service, input.policy);
+    let denied = policy::denied(service, input.policy, input.links);
     (!denied.is_empty()).then_some(HeldReason::Policy { denied })
 }
 
@@ -210,6 +212,8 @@ fn halt(tip: &Rollout<'_>, memory: &ServiceMemory) -> Option<ServicePlan> {
                 container: slot.container.name.clone(),
                 name: before.inspect.name.clone(),
                 paused: false,
+                // Its version cannot be resolved: nothing was judged that could have moved.
+                binds: BTreeMap::new(),
             }));
         }
     }

@@ -14,7 +14,7 @@ mod step;
 mod held;
 pub mod body;
 pub mod fields;
-mod policy;
+pub(crate) mod policy;
 mod renewal;
 pub(crate) mod ground;
 mod matching;
@@ -28,6 +28,7 @@ mod removal;
 mod display;
 
 pub use held::{Held, HeldReason};
+pub use policy::HostLinks;
 pub use step::{AwaitCondition, Gate, Kept, Plan, Reason, ServicePlan, Stage, Step, Target};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +41,13 @@ use crate::reconcile::desired::{DesiredService, DesiredState};
 use crate::reconcile::memory::Memory;
 use crate::reconcile::observed::{ObservedState, OwnershipKey};
 use crate::reconcile::plan::hold::Decision;
+
+impl Plan {
+    /// Whether nothing differs: no step, nothing held.
+    pub fn is_in_sync(&self) -> bool {
+        self.services.is_empty() && self.held.is_empty()
+    }
+}
 
 /// Everything a plan is made from.
 #[derive(Debug)]
@@ -57,6 +65,8 @@ pub struct PlanInput<'a> {
     pub stuck: &'a BTreeSet<String>,
     /// What this node refuses whatever Git says.
     pub policy: &'a NodePolicy,
+    /// Where the paths of the host lead that services are given.
+    pub links: &'a HostLinks,
     /// Makes labels with proofs.
     pub key: &'a OwnershipKey,
     /// Fresh random hex for new objects.

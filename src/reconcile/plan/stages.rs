@@ -15,6 +15,7 @@ use crate::reconcile::plan::body::{config_path, image_reference};
 use crate::reconcile::plan::fields::Repair;
 use crate::reconcile::plan::ground::ground;
 use crate::reconcile::plan::matching::Slot;
+use crate::reconcile::plan::policy::binds;
 use crate::reconcile::plan::rollout::Rollout;
 use crate::reconcile::plan::step::{AwaitCondition, Gate, Kept, Step};
 
@@ -100,6 +101,7 @@ impl<'a> Rollout<'a> {
             nonce: self.view.input.nonce.to_owned(),
             body: slot.fresh.body.clone(),
             connect: slot.fresh.connect.clone(),
+            binds: self.binds(slot),
         })
     }
 
@@ -202,6 +204,10 @@ impl<'a> Rollout<'a> {
         stages
     }
 
+    fn binds(&self, slot: &Slot<'_>) -> BTreeMap<String, String> {
+        binds(self.view.service, slot.container, self.view.input.links)
+    }
+
     pub(crate) fn awaits(&self, slot: &Slot<'_>) -> Vec<Step> {
         let dependencies = slot.container.depends_on.iter().filter_map(|(key, condition)| {
             let slot_of = self.slots.iter().find(|s| &s.container.name == key)?;
@@ -227,7 +233,8 @@ impl<'a> Rollout<'a> {
         match slot.container.run {
             Run::Always => {
                 let state = slot.found.as_ref().map(|found| &found.observed.inspect.state);
-                Step::Start { container, name, paused: state == Some(&ContainerState::Paused) }
+                let paused = state == Some(&ContainerState::Paused);
+                Step::Start { container, name, paused, binds: self.binds(slot) }
             }
             Run::Once => {
                 let timeout = self.run_once_timeout();
@@ -236,7 +243,7 @@ impl<'a> Rollout<'a> {
                 let (seen, key) = (input.observed, input.key);
                 let ground = ground(self.view.service, seen, key, input.nonce, made);
                 let spec = slot.container.spec_hash();
-                Step::RunOnce { container, name, spec, ground, timeout }
+                Step::RunOnce { container, name, spec, ground, binds: self.binds(slot), timeout }
             }
         }
     }

@@ -24,13 +24,6 @@ pub struct Plan {
     pub held: Vec<Held>,
 }
 
-impl Plan {
-    /// Whether nothing differs: no step, nothing held.
-    pub fn is_in_sync(&self) -> bool {
-        self.services.is_empty() && self.held.is_empty()
-    }
-}
-
 /// What would be done for one service.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ServicePlan {
@@ -122,6 +115,9 @@ pub enum Step {
         body: Arc<Value>,
         /// Networks to connect before it starts, after the one in the body: name and endpoint.
         connect: Vec<(String, Value)>,
+        /// Paths of the host that it is given, and where each led when that was judged.
+        #[serde(skip)]
+        binds: BTreeMap<String, String>,
     },
     /// Stop a container.
     Stop {
@@ -140,6 +136,9 @@ pub enum Step {
         name: String,
         /// Resume instead of start.
         paused: bool,
+        /// Paths of the host that it is given, and where each led when that was judged.
+        #[serde(skip)]
+        binds: BTreeMap<String, String>,
     },
     /// Wait until another container has reached its condition.
     Await {
@@ -166,6 +165,9 @@ pub enum Step {
         /// Remembered with it.
         #[serde(skip)]
         ground: Ground,
+        /// Paths of the host that it is given, and where each led when that was judged.
+        #[serde(skip)]
+        binds: BTreeMap<String, String>,
         /// How long it may take.
         timeout: Duration,
     },

@@ -248,8 +248,52 @@ async fn what_the_nodes_policy_denies_is_held_field_by_field_and_the_old_version
     world.commit(vec![greedy]);
     remove(&world, "app1.prd-web");
     let outcome = world.pass().await.unwrap();
-    insta::assert_snapshot!(outcome.left.to_string(), @r#"app1 ! held at prd@sha1:0101010: this node's policy denies it; agent.toml would allow it with: containers.web.privileged: [policy] privileged = ["app1"]; containers.web.network_mode = "host": [policy] host_namespaces = ["app1"]; containers.web.cap_add NET_ADMIN: [policy.cap_add] app1 = ["NET_ADMIN"]; containers.web.volumes /run/docker.sock: [policy] docker_socket = ["app1"]; containers.web.volumes /srv/app10: [policy] bind_mounts = ["/srv/app10"]; containers.web.volumes /srv/app1/../../etc: a path with `..` or `.` is never allowed"#);
+    insta::assert_snapshot!(outcome.left.to_string(), @r#"app1 ! held at prd@sha1:0101010: this node's policy denies it; agent.toml would allow it with: containers.web.privileged: [policy] privileged = ["app1"]; containers.web.network_mode = "host": [policy] host_namespaces = ["app1"]; containers.web.cap_add NET_ADMIN: [policy.cap_add] app1 = ["NET_ADMIN"]; containers.web.volumes /run/docker.sock: [policy] docker_socket = ["app1"]; containers.web.volumes /srv/app10: [policy] bind_mounts = ["/srv/app10"]; containers.web.volumes "/srv/app1/../../etc": only an absolute path without `..` and `.` is ever allowed"#);
     assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web1"]);
+}
+
+/// app1 whose web is given a path below what the node allows.
+fn with_link(world: &mut World) -> DesiredService {
+    world.policy.bind_mounts = vec!["/srv/app1".into()];
+    let mut service = app1("web2", "db1", "migrate1");
+    let path = "/srv/app1/x".into();
+    service.containers.get_mut("web").unwrap().spec.mounts.push(Mount {
+        target: "/x".into(),
+        source: MountSource::Bind { path, propagation: None, create_host_path: false },
+        read_only: false,
+    });
+    service
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_planted_below_an_allowed_path_is_denied() {
+    let mut world = deployed().await;
+    let service = with_link(&mut world);
+    world.sim.links.borrow_mut().insert("/srv/app1/x".into(), ["/".into()].into());
+    world.commit(vec![service]);
+    let outcome = world.pass().await.unwrap();
+    let left = outcome.left.to_string();
+    let said =
+        "containers.web.volumes /srv/app1/x, which leads to /: [policy] bind_mounts = [\"/\"]";
+    assert!(left.contains(said), "{left}");
+    assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_planted_after_the_plan_is_seen_before_the_container_is_made_or_started() {
+    for (looks, n_made) in [(1, 0), (2, 1)] {
+        let mut world = deployed().await;
+        let service = with_link(&mut world);
+        let leads = std::iter::repeat_n("/srv/app1/x", looks).chain(["/"]).map(str::to_owned);
+        world.sim.links.borrow_mut().insert("/srv/app1/x".into(), leads.collect());
+        world.commit(vec![service]);
+        let before = world.sim.effects();
+        world.converge(9).await;
+        let log = world.sim.log.borrow()[before..].to_vec();
+        let count = |what: &str| log.iter().filter(|entry| entry.starts_with(what)).count();
+        assert_eq!(count("create app1.prd-web"), n_made, "{log:#?}");
+        assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web1"], "{log:#?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -227,6 +227,7 @@ async fn a_volume_whose_settings_change_is_held_with_what_to_do_and_keeps_its_da
     world.commit(vec![with_volume(app1("web1", "db1", "migrate1"), "local")]);
     world.converge(1).await;
     let before = world.ids();
+    world.policy.volume_drivers = ["other".to_owned()].into();
     world.commit(vec![with_volume(app1("web1", "db1", "migrate1"), "other")]);
     let outcome = world.pass().await.unwrap();
     insta::assert_snapshot!(outcome.left.to_string(), @"app1 ! held at prd@sha1:0101010: volume `app1.prd_data` exists with other settings, which cannot change in place, and its data is never dropped: give the volume another key in the service; or, if the data may go or was saved, suspend the service, remove its containers and the volume by hand, and resume it");

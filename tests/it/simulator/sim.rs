@@ -1,7 +1,7 @@
 //! The simulated engine behind the real traits, with crashes and faults at any call.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(crate) struct Sim {
     /// Every effect since the start, engine calls, files and saves alike.
     pub(crate) log: RefCell<Vec<String>>,
     pub(crate) saved: RefCell<Memory>,
+    /// Where paths of the host lead, look after look; the last stays.
+    pub(crate) links: RefCell<BTreeMap<String, VecDeque<String>>>,
     pub(crate) files: RefCell<BTreeMap<String, Vec<u8>>>,
     pub(crate) invariants: RefCell<Invariants>,
     pub(crate) crash_at: Cell<Option<(usize, Effect)>>,
@@ -75,6 +77,7 @@ impl Sim {
             pull_takes: Cell::default(),
             log: RefCell::default(),
             saved: RefCell::default(),
+            links: RefCell::default(),
             files: RefCell::default(),
             invariants: RefCell::default(),
             crash_at: Cell::new(None),
@@ -225,6 +228,13 @@ impl ConfigFiles for Sim {
 
     fn sweep(&self, _folder: &str, kept: &BTreeSet<String>) {
         self.files.borrow_mut().retain(|path, _| kept.contains(path));
+    }
+
+    fn leads_to(&self, path: &str) -> std::io::Result<String> {
+        let mut links = self.links.borrow_mut();
+        let Some(leads) = links.get_mut(path) else { return Ok(path.to_owned()) };
+        let next = if leads.len() > 1 { leads.pop_front() } else { leads.front().cloned() };
+        next.ok_or_else(|| std::io::Error::other("permission denied"))
     }
 }
 

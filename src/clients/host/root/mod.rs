@@ -14,6 +14,7 @@
 
 mod resolve;
 mod kernel;
+mod leads;
 mod look;
 mod put;
 mod tail;

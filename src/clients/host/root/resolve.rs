@@ -10,10 +10,10 @@ use crate::clients::host::{HostError, HostRoot};
 use crate::model::HostPath;
 
 /// As many links as the kernel follows itself.
-const LINKS_MAX: usize = 40;
+pub(super) const LINKS_MAX: usize = 40;
 
 /// Flags to hold something without opening it.
-const HOLD: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+pub(super) const HOLD: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// A path's folder, and its name there.
 pub(in crate::clients::host) struct Place<'a> {

@@ -1,14 +1,19 @@
 //! What the node refuses, whatever Git says.
 //!
-//! In: a service, [`NodePolicy`]. Out: one sentence per denied field, with what would allow it. Pure.
+//! In: a service, [`NodePolicy`], where the host's links lead. Out: one sentence per denied field, with what would allow it. Pure.
 //!
 //! # Guarantees
+//! * A path of the host is what it leads to, not what it is called.
 //! * What is not known to be harmless is denied: a volume's type, its driver, a security option.
 //! * Each line that is said to allow something does, as `agent.toml` is read.
 
+mod links;
 mod volume;
 #[cfg(test)]
 mod tests;
+
+pub use links::HostLinks;
+pub(crate) use links::{binds, host_paths};
 
 use std::fmt::Display;
 use std::path::{Component, Path};
@@ -31,8 +36,15 @@ const HOST_NETWORK: &str = "host";
 const HARMLESS_OPTIONS: [&str; 4] =
     ["no-new-privileges", "no-new-privileges=true", "seccomp=builtin", "apparmor=docker-default"];
 
+/// What the node refuses, and where its links lead.
+pub(crate) type Rules<'a> = (&'a NodePolicy, &'a HostLinks);
+
 /// Every field of `service` that `policy` denies, with the `agent.toml` line that would allow it.
-pub(crate) fn denied(service: &DesiredService, policy: &NodePolicy) -> Vec<String> {
+pub(crate) fn denied(
+    service: &DesiredService,
+    policy: &NodePolicy,
+    links: &HostLinks,
+) -> Vec<String> {
     let mut denied = Vec::new();
     for container in service.containers.values() {
         let name = format!("containers.{}", container.name);
@@ -52,8 +64,9 @@ pub(crate) fn denied(service: &DesiredService, policy: &NodePolicy) -> Vec<Strin
             let allow = line_for("security_opt", service, option);
             denied.push(format!("{name}.security_opt {option}: {allow}"));
         }
-        denied.extend(denied_mounts(service, container, policy, &name));
+        denied.extend(denied_mounts(service, container, (policy, links), &name));
     }
+    denied.extend(denied_volumes(service, (policy, links)));
     denied
 }
 
@@ -103,39 +116,51 @@ fn may_add(policy: &NodePolicy, service: &DesiredService, capability: &str) -> b
 fn denied_mounts(
     service: &DesiredService,
     container: &DesiredContainer,
-    policy: &NodePolicy,
+    rules: Rules<'_>,
     name: &str,
 ) -> Vec<String> {
     let paths = container.spec.mounts.iter().filter_map(|mount| match &mount.source {
         MountSource::Bind { path, .. } => Some(path),
         MountSource::Volume { .. } | MountSource::Tmpfs { .. } | MountSource::Config { .. } => None,
     });
-    let own = paths.filter_map(|path| denied_path(service, policy, path));
-    let volumes = container.spec.mounts.iter().filter_map(|mount| match &mount.source {
-        MountSource::Volume { volume, .. } => service.volumes.get_key_value(volume),
-        _ => None,
+    let own = paths.filter_map(|path| denied_path(service, rules, path));
+    own.map(|why| format!("{name}.volumes {why}")).collect()
+}
+
+/// Mounted here or not: what one service makes another may mount as `external`.
+fn denied_volumes(service: &DesiredService, rules: Rules<'_>) -> Vec<String> {
+    let made = service.volumes.iter().filter(|(_, volume)| !volume.external);
+    let denied = made.filter_map(|(key, volume)| {
+        denied_volume(service, rules, volume).map(|why| format!("volumes.{key} {why}"))
     });
-    let made = volumes.filter(|(_, volume)| !volume.external);
-    let disguised = made.filter_map(|(key, volume)| {
-        denied_volume(service, policy, volume).map(|why| format!("{key} {why}"))
-    });
-    own.chain(disguised).map(|why| format!("{name}.volumes {why}")).collect()
+    denied.collect()
 }
 
 /// Why `path` may not be mounted, if it may not.
-fn denied_path(service: &DesiredService, policy: &NodePolicy, path: &str) -> Option<String> {
-    let plain = Path::new(path);
-    if !is_plain(plain) {
-        return Some(format!("{path}: a path with `..` or `.` is never allowed"));
+fn denied_path(service: &DesiredService, (policy, links): Rules<'_>, path: &str) -> Option<String> {
+    if !is_plain(Path::new(path)) {
+        return Some(format!(
+            "{path:?}: only an absolute path without `..` and `.` is ever allowed"
+        ));
     }
+    let leads = match links.of(path) {
+        Ok(leads) => leads,
+        Err(reason) => return Some(format!("{path}: where it leads cannot be seen: {reason}")),
+    };
+    let plain = Path::new(leads);
+    let called = if plain == Path::new(path) {
+        path.to_owned()
+    } else {
+        format!("{path}, which leads to {leads}")
+    };
     let is_socket = plain.file_name().is_some_and(|n| SOCKET_NAMES.iter().any(|s| n == *s));
     if is_socket {
         return (!policy.docker_socket.contains(&service.name))
-            .then(|| format!("{path}: {}", line("docker_socket", &service.name)));
+            .then(|| format!("{called}: {}", line("docker_socket", &service.name)));
     }
     let allowed = policy.bind_mounts.iter().map(Path::new);
     let covered = allowed.filter(|a| is_plain(a)).any(|a| plain.starts_with(a));
-    (!covered).then(|| format!("{path}: {}", line("bind_mounts", path)))
+    (!covered).then(|| format!("{called}: {}", line("bind_mounts", leads)))
 }
 
 /// Absolute, and without a component that leads elsewhere.

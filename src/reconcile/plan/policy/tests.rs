@@ -9,7 +9,12 @@ use crate::reconcile::desired::container::{
 };
 use crate::reconcile::desired::service::UpdatePolicy;
 use crate::reconcile::desired::{DesiredContainer, DesiredNetwork, DesiredService, DesiredVolume};
-use crate::reconcile::plan::policy::denied;
+use crate::reconcile::plan::policy::{HostLinks, denied as denied_with};
+
+/// Where no path is a link.
+fn denied(service: &DesiredService, policy: &NodePolicy) -> Vec<String> {
+    denied_with(service, policy, &HostLinks::default())
+}
 
 fn service(spec: ContainerSpec) -> DesiredService {
     let web = DesiredContainer {
@@ -121,6 +126,9 @@ fn a_volume_that_is_a_mount_of_the_host_in_disguise_is_denied() {
             assert_eq!(denied.len(), usize::from(is_denied), "{driver:?} {options:?}: {denied:?}");
         }
     }
+    let mut unmounted = with_volume(None, &[("type", "proc"), ("device", "proc")]);
+    unmounted.containers.values_mut().for_each(|c| c.spec.mounts.clear());
+    assert_eq!(denied(&unmounted, &policy).len(), 1, "another service may mount it");
     let mut external = with_volume(None, &[("type", "proc"), ("device", "proc")]);
     external.volumes.values_mut().for_each(|volume| volume.external = true);
     assert!(denied(&external, &policy).is_empty());
@@ -226,4 +234,47 @@ fn the_hosts_network_by_its_name_is_the_hosts_network() {
     };
     service.networks.insert("x".parse().unwrap(), host);
     assert_eq!(denied(&service, &NodePolicy::default()).len(), 1);
+}
+
+#[test]
+fn a_link_is_what_it_leads_to() {
+    let bind = |path: &str| {
+        let source =
+            MountSource::Bind { path: path.into(), propagation: None, create_host_path: false };
+        let mount = Mount { target: "/x".into(), source, read_only: true };
+        service(ContainerSpec { mounts: vec![mount], ..ContainerSpec::default() })
+    };
+    let volume = |path: &str| with_volume(None, &[("device", path), ("o", "bind")]);
+    let policy = NodePolicy {
+        bind_mounts: vec!["/srv/app1".into(), "/run/x".into()],
+        docker_socket: BTreeSet::from(["app1".parse().unwrap()]),
+        ..NodePolicy::default()
+    };
+    let links: HostLinks = [
+        ("/srv/app1/root", Ok("/")),
+        ("/srv/app1/etc", Ok("/etc")),
+        ("/srv/app1/own", Ok("/srv/app1/data")),
+        ("/srv/app1/hidden", Err("permission denied")),
+        ("/var/run/x", Ok("/run/x")),
+        ("/var/run/docker.sock", Ok("/run/docker.sock")),
+        ("/var/run/containerd.sock", Ok("/etc")),
+    ]
+    .into_iter()
+    .map(|(path, led)| (path.to_owned(), led.map(str::to_owned).map_err(str::to_owned)))
+    .collect();
+    for (path, said) in [
+        ("/srv/app1/root", "/srv/app1/root, which leads to /: [policy] bind_mounts = [\"/\"]"),
+        ("/srv/app1/etc", "which leads to /etc: [policy] bind_mounts = [\"/etc\"]"),
+        ("/srv/app1/own", ""),
+        ("/srv/app1/hidden", "where it leads cannot be seen: permission denied"),
+        ("/var/run/x", ""),
+        ("/var/run/docker.sock", ""),
+        ("/var/run/containerd.sock", "which leads to /etc: [policy] bind_mounts"),
+    ] {
+        for service in [bind(path), volume(path)] {
+            let denied = denied_with(&service, &policy, &links).join("; ");
+            assert_eq!(denied.is_empty(), said.is_empty(), "{path}: {denied}");
+            assert!(denied.contains(said), "{path}: {denied}");
+        }
+    }
 }
