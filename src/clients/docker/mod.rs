@@ -85,7 +85,7 @@ pub trait DockerWrite {
     async fn rename(&self, id: &ContainerId, name: &str) -> Result<(), DockerError>;
     /// Changes limits or the restart policy in place (`POST /containers/{id}/update`).
     async fn update(&self, id: &ContainerId, body: &serde_json::Value) -> Result<(), DockerError>;
-    /// Removes a stopped container with its anonymous volumes; gone already is success.
+    /// Removes a stopped container, not its volumes; gone already is success.
     async fn remove_container(&self, id: &ContainerId) -> Result<(), DockerError>;
     /// Makes a network; returns its id.
     async fn create_network(&self, body: &serde_json::Value) -> Result<String, DockerError>;

@@ -107,7 +107,8 @@ impl DockerWrite for DockerClient {
     }
 
     async fn remove_container(&self, id: &ContainerId) -> Result<(), DockerError> {
-        let path = format!("/containers/{}?v=true", segment(id.as_str()));
+        // Without `v`: its anonymous volumes hold data, and stay.
+        let path = format!("/containers/{}", segment(id.as_str()));
         let call = Call::delete(format!("remove container {}", id.short()), path);
         let already =
             |status, message: &str| status == 404 || message.contains("is already in progress");

@@ -3,6 +3,7 @@
 //! In: a [`Step`]. Out: nothing, or why it failed. Effect: the step's.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,6 +18,7 @@ use crate::reconcile::apply::watch;
 use crate::reconcile::apply::{ConfigFiles, Follows, Hands, Recorder};
 use crate::reconcile::desired::container::Pin;
 use crate::reconcile::observed::ObjectKind;
+use crate::reconcile::plan::carry::with_carried;
 use crate::reconcile::plan::fields::image_matches;
 use crate::reconcile::plan::{ServicePlan, Step};
 
@@ -158,12 +160,20 @@ where
     D: DockerRead + DockerWrite,
     F: ConfigFiles,
 {
-    let Step::Create { container, name, nonce, body, connect, binds } = step else {
+    let Step::Create { container, name, nonce, body, connect, carried, binds } = step else {
         return Ok(());
     };
     unmoved(&*hands.files, binds)?;
     let engine = |source| StepError::Engine { source };
-    let request = CreateContainer { name: name.clone(), body: body.clone() };
+    let body = if carried.is_empty() {
+        Arc::clone(body)
+    } else {
+        let image = body.get("Image").and_then(Value::as_str).unwrap_or_default();
+        let image = hands.docker.image(image).await.map_err(engine)?;
+        let config = image.map(|image| image.config).unwrap_or_default();
+        Arc::new(with_carried(body, &config, carried))
+    };
+    let request = CreateContainer { name: name.clone(), body };
     let id = match hands.docker.create_container(&request).await {
         Ok(id) => id,
         Err(error) if error.may_have_happened() => {

@@ -12,6 +12,7 @@
 
 mod step;
 mod held;
+pub(crate) mod carry;
 pub mod body;
 pub mod fields;
 pub(crate) mod policy;

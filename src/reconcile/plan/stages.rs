@@ -12,6 +12,7 @@ use crate::model::ContainerName;
 use crate::reconcile::desired::container::{Condition, MountSource, Run};
 use crate::reconcile::observed::ObservedContainer;
 use crate::reconcile::plan::body::{config_path, image_reference};
+use crate::reconcile::plan::carry::carried;
 use crate::reconcile::plan::fields::Repair;
 use crate::reconcile::plan::ground::ground;
 use crate::reconcile::plan::matching::Slot;
@@ -101,6 +102,7 @@ impl<'a> Rollout<'a> {
             nonce: self.view.input.nonce.to_owned(),
             body: slot.fresh.body.clone(),
             connect: slot.fresh.connect.clone(),
+            carried: carried(slot.container, &slot.retired),
             binds: self.binds(slot),
         })
     }

@@ -115,6 +115,8 @@ pub enum Step {
         body: Arc<Value>,
         /// Networks to connect before it starts, after the one in the body: name and endpoint.
         connect: Vec<(String, Value)>,
+        /// Anonymous volumes that it takes over where its image declares one, by path.
+        carried: BTreeMap<String, String>,
         /// Paths of the host that it is given, and where each led when that was judged.
         #[serde(skip)]
         binds: BTreeMap<String, String>,

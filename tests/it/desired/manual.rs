@@ -39,7 +39,7 @@ fn findings(example: &str) -> String {
 #[test]
 fn every_example_of_the_manual_is_accepted() {
     let expected = ["fits no node of prd", "no service has a container"];
-    for page in ["services.md", "rulesets.md", "compliance.md"] {
+    for page in ["services.md", "compose.md", "rulesets.md", "compliance.md"] {
         for example in examples(page) {
             let found = findings(&example);
             let bad: Vec<&str> = found

@@ -51,3 +51,18 @@ fn every_supported_key_is_in_the_manual() {
         assert!(documented || matches!(key.status, Status::NotYet), "{} is missing", key.name);
     }
 }
+
+#[test]
+fn the_page_about_compose_lists_every_key_as_it_is() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/compose.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for name in COMPOSE.split_whitespace() {
+        let list = match CONTAINER.get(name).unwrap().status {
+            Status::Supported | Status::Required => "* Taken:",
+            Status::NotYet => "* Not in this version:",
+            Status::Refused(_) => "* Never:",
+        };
+        let line = page.lines().find(|line| line.starts_with(list)).unwrap();
+        assert!(line.contains(&format!("`{name}`")), "{name} is missing after {list}");
+    }
+}

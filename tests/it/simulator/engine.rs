@@ -50,6 +50,8 @@ pub(crate) struct Container {
     pub(crate) image: Digest,
     pub(crate) phase: Phase,
     pub(crate) networks: BTreeMap<String, Value>,
+    /// Volumes that the engine made up, by path.
+    pub(crate) anonymous: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -223,7 +225,7 @@ impl Engine {
         if let Some(memory) = host.get("Memory").and_then(Value::as_i64).filter(|m| *m > 0) {
             host["MemorySwap"] = json!(memory * 2);
         }
-        let mounts: Vec<Value> = host
+        let mut mounts: Vec<Value> = host
             .get("Mounts")
             .and_then(Value::as_array)
             .into_iter()
@@ -233,11 +235,34 @@ impl Engine {
                 "Destination": m["Target"], "RW": m.get("ReadOnly") != Some(&json!(true)) })
             })
             .collect();
+        mounts.extend(container.anonymous.iter().map(|(path, name)| {
+            json!({ "Type": "volume", "Name": name, "Source": name, "Destination": path, "RW": true })
+        }));
         json!({
             "Id": container.id, "Name": format!("/{}", container.name), "Config": config,
             "HostConfig": host, "Mounts": mounts,
             "NetworkSettings": { "Networks": container.networks },
         })
+    }
+
+    /// Makes a volume for each that the image declares and the request mounts nothing at.
+    pub(crate) fn make_anonymous(
+        &mut self,
+        image: Digest,
+        body: &Value,
+    ) -> BTreeMap<String, String> {
+        let told = body.pointer("/HostConfig/Mounts").and_then(Value::as_array);
+        let is_told =
+            |path: &str| told.is_some_and(|told| told.iter().any(|m| m["Target"] == path));
+        let config = &self.images[&image].config;
+        let declared = config["Volumes"].as_object().into_iter().flatten();
+        let declared = declared.map(|(path, _)| path.trim_end_matches('/').to_owned());
+        let paths: Vec<String> = declared.filter(|path| !is_told(path)).collect();
+        let named = paths.into_iter().map(|path| {
+            self.next_id += 1;
+            (path, format!("{:064x}", self.next_id))
+        });
+        named.collect()
     }
 
     pub(crate) fn image_inspect(image: &Image) -> ImageInspect {

@@ -13,6 +13,7 @@ mod networks;
 mod ground;
 mod limits;
 mod beside;
+mod carry;
 mod configs;
 mod blame;
 mod crashes;

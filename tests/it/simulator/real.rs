@@ -2,15 +2,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use tidegate::clients::docker::{ContainerId, DockerClient, DockerRead, DockerWrite};
 use tidegate::config::NodePolicy;
 use tidegate::model::{CommitId, Hub, Mode, Revision};
 use tidegate::reconcile::apply::{ConfigFiles, ServiceResult};
+use tidegate::reconcile::desired::service::Strategy;
 use tidegate::reconcile::desired::{DesiredService, DesiredState};
 use tidegate::reconcile::memory::{Memory, MemoryStore};
 use tidegate::reconcile::observed::{Look, OwnershipKey};
@@ -64,6 +66,26 @@ struct Node {
 }
 
 impl Node {
+    fn new(engine: &PrivateEngine, hub: Hub) -> Self {
+        Self {
+            client: Rc::new(engine.client()),
+            hub,
+            commits: RefCell::default(),
+            memory: Memory::default(),
+            state: PassState::default(),
+            store: Rc::default(),
+            nonces: Cell::new(0),
+        }
+    }
+
+    /// Where the host keeps what is mounted in web, by path.
+    async fn sources(&self) -> BTreeMap<String, PathBuf> {
+        let raw = self.client.container("app1.prd-web").await.unwrap().unwrap().raw;
+        let text = |mount: &Value, key: &str| mount[key].as_str().unwrap().to_owned();
+        let mounts = raw["Mounts"].as_array().unwrap().iter();
+        mounts.map(|m| (text(m, "Destination"), text(m, "Source").into())).collect()
+    }
+
     async fn pass(&mut self, services: Vec<DesiredService>) -> PassOutcome {
         let n = u8::try_from(self.commits.borrow().len()).unwrap();
         let commit = CommitId::from_bytes([n; 20]);
@@ -145,15 +167,7 @@ async fn the_same_story_ends_the_same_on_a_real_engine() {
     let bad = push(&hub, "app1/web", bad, open()).await;
     let crashing = push(&hub, "app1/web", json!({ "Cmd": ["false"] }), open()).await;
     let engine = PrivateEngine::start();
-    let mut node = Node {
-        client: Rc::new(engine.client()),
-        hub,
-        commits: RefCell::default(),
-        memory: Memory::default(),
-        state: PassState::default(),
-        store: Rc::default(),
-        nonces: Cell::new(0),
-    };
+    let mut node = Node::new(&engine, hub);
 
     let outcome = node.pass(vec![app1(&one)]).await;
     assert_eq!(results(&outcome), [&ServiceResult::Applied], "{:#?}", outcome.outcomes);
@@ -202,4 +216,49 @@ async fn the_same_story_ends_the_same_on_a_real_engine() {
     assert_eq!(results(&outcome), [&ServiceResult::Removed], "{:#?}", outcome.outcomes);
     assert!(node.client.containers().await.unwrap().is_empty());
     assert!(node.memory.services.is_empty());
+}
+
+#[tokio::test]
+async fn data_in_an_images_own_volume_outlives_every_container_of_a_real_engine() {
+    let process = plain();
+    let hub: Hub = process.authority.parse().unwrap();
+    let cmd = json!(["sleep", "600"]);
+    let volumes = json!({ "/data": {}, "/more/": {} });
+    let config = |volumes: &Value| json!({ "Cmd": cmd, "Volumes": volumes });
+    let one = push(&hub, "app1/web", config(&volumes), open()).await;
+    let two = push(&hub, "app1/web", config(&json!({ "/data": {}, "/new": {} })), open()).await;
+    let bad = push(&hub, "app1/web", json!({ "Cmd": ["false"], "Volumes": volumes }), open()).await;
+    let engine = PrivateEngine::start();
+    let mut node = Node::new(&engine, hub);
+
+    let mut service = app1(&one);
+    node.pass(vec![service.clone()]).await;
+    let first = node.sources().await;
+    std::fs::write(first["/data"].join("kept"), "x").unwrap();
+    let in_sync = |outcome: &PassOutcome| outcome.left.is_in_sync() && outcome.left.held.is_empty();
+
+    for strategy in [Strategy::StopFirst, Strategy::StartFirst] {
+        let id = node.id().await;
+        service.update.strategy = strategy;
+        let web = service.containers.values_mut().next().unwrap();
+        web.spec.labels.insert("n".to_owned(), format!("{strategy:?}"));
+        let outcome = node.pass(vec![service.clone()]).await;
+        assert!(in_sync(&outcome), "no drift: {}", outcome.left);
+        assert_ne!(node.id().await, id);
+        assert_eq!(node.sources().await, first, "a label alone");
+    }
+    node.pass(vec![app1(&bad)]).await;
+    node.pass(vec![service.clone()]).await;
+    assert_eq!(node.sources().await, first, "after a version that failed");
+
+    let outcome = node.pass(vec![app1(&two)]).await;
+    assert!(in_sync(&outcome), "{}", outcome.left);
+    let second = node.sources().await;
+    assert_eq!(second["/data"], first["/data"], "another image");
+    assert_eq!(second.keys().collect::<Vec<_>>(), ["/data", "/new"]);
+
+    node.pass(vec![]).await;
+    assert!(node.client.containers().await.unwrap().is_empty());
+    assert!(first["/data"].join("kept").exists(), "the service is gone, its data is not");
+    assert!(first.values().chain(second.values()).all(|source| source.exists()));
 }

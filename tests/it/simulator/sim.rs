@@ -331,7 +331,9 @@ impl DockerWrite for Sim {
                 let mode = request.body["HostConfig"]["NetworkMode"].as_str().unwrap_or("none");
                 networks.insert(mode.to_owned(), json!({}));
             }
+            let anonymous = engine.make_anonymous(image, &request.body);
             let container = Container {
+                anonymous,
                 id: id.clone(),
                 name: request.name.clone(),
                 body: Value::clone(&request.body),

@@ -378,6 +378,7 @@ impl World {
             image: digest("foreign"),
             phase: Phase::Started(Instant::now()),
             networks: BTreeMap::new(),
+            anonymous: BTreeMap::new(),
         };
         container.networks.insert("none".into(), json!({}));
         self.sim.hand(|engine| engine.containers.insert(container.id.clone(), container));

@@ -6,12 +6,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::reconcile::plan::carry::is_anonymous;
 use crate::reconcile::plan::fields::{Facts, FieldDifference, Repair, show};
-
-/// An anonymous volume's name.
-fn is_anonymous(name: &str) -> bool {
-    name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
-}
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
@@ -59,6 +55,23 @@ fn present(facts: &Facts<'_>) -> BTreeMap<String, String> {
         (clean(text(mount, "Destination")), line(kind, source, writable))
     })
     .collect()
+}
+
+/// What is told to mount, and what was taken over where the image declares a volume.
+pub(crate) fn told_or_carried(facts: &Facts<'_>) -> Value {
+    let told = facts.told("HostConfig.Mounts").as_array().cloned().unwrap_or_default();
+    let declared = facts.in_image("Config.Volumes");
+    let paths: Vec<String> =
+        declared.as_object().into_iter().flatten().map(|(path, _)| clean(path)).collect();
+    let shown = facts.shown("HostConfig.Mounts");
+    let carried = shown.as_array().into_iter().flatten().filter(|mount| {
+        let target = clean(text(mount, "Target"));
+        let is_told = told.iter().any(|told| clean(text(told, "Target")) == target);
+        let anonymous = text(mount, "Type") == "volume" && is_anonymous(text(mount, "Source"));
+        anonymous && !is_told && paths.contains(&target)
+    });
+    let carried: Vec<Value> = carried.cloned().collect();
+    Value::Array(told.into_iter().chain(carried).collect())
 }
 
 /// The difference of `Mounts`, if there is one.

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::reconcile::plan::fields::Facts;
 use crate::reconcile::plan::fields::expect;
+use crate::reconcile::plan::fields::mounts;
 use crate::reconcile::plan::fields::normal;
 
 /// Where the expected value comes from.
@@ -186,7 +187,7 @@ pub(crate) const TABLE: &[Row] = &[
     told("HostConfig.CpuPercent"),
     told("HostConfig.IOMaximumIOps"),
     told("HostConfig.IOMaximumBandwidth"),
-    row("HostConfig.Mounts", Expect::Told, normal::mounts),
+    row("HostConfig.Mounts", Expect::By(mounts::told_or_carried), normal::mounts),
     by("HostConfig.MaskedPaths", expect::masked_paths),
     by("HostConfig.ReadonlyPaths", expect::readonly_paths),
     told("HostConfig.Init"),
