@@ -241,12 +241,7 @@ where
     F: ConfigFiles + 'static,
     S: MemoryStore,
 {
-    state.works.set_aside(plan, |service, target| {
-        let newest = input.desired.services.get(service);
-        let applied = memory.services.get(service).and_then(|known| known.applied.as_ref());
-        newest.is_some_and(|newest| newest.whole_hash() == target.whole)
-            || applied.is_some_and(|applied| applied.content == target.content)
-    });
+    state.works.set_aside(plan, input.desired, memory);
     let due = plan.services.iter().filter(|service| {
         service.mode == Mode::Apply
             && input.overrides.choose(&service.service)

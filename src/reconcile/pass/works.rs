@@ -27,6 +27,7 @@ use crate::model::{Mode, ServiceName};
 use crate::reconcile::apply::{
     ConfigFiles, FailureClass, Halt, Hands, ServiceOutcome, ServiceResult, Work, apply_service,
 };
+use crate::reconcile::desired::DesiredState;
 use crate::reconcile::memory::{Memory, MemoryStore};
 use crate::reconcile::pass::recorder::{Note, Teller, Waiting, write};
 use crate::reconcile::pass::{Effects, PassInput};
@@ -142,16 +143,12 @@ impl Works {
     }
 
     /// Lets go of works that a newer plan does not want: another version is wanted, or none.
-    /// `is_current` says whether a target is the newest version, or the one that was applied.
-    pub(crate) fn set_aside(
-        &self,
-        plan: &Plan,
-        is_current: impl Fn(&ServiceName, &Target) -> bool,
-    ) {
+    pub(crate) fn set_aside(&self, plan: &Plan, desired: &DesiredState, memory: &Memory) {
         for (service, work) in &self.under_way {
+            let target = work.target.as_ref();
             let is_withdrawn =
-                work.target.as_ref().is_some_and(|target| !is_current(service, target));
-            if is_withdrawn || !is_wanted(service, work.target.as_ref(), plan) {
+                target.is_some_and(|target| !is_current(service, target, desired, memory));
+            if is_withdrawn || !is_wanted(service, target, plan) {
                 work.halt.send_if_modified(|halt| raise(halt, Halt::Replaced));
             }
         }
@@ -221,6 +218,19 @@ fn panicked() -> Work {
     let reason = "a part of the agent panicked; its log says where".to_owned();
     let result = ServiceResult::Failed { class, reason };
     Work { steps: Vec::new(), result, took: Duration::ZERO }
+}
+
+/// Whether a target is the newest version of its service, or the one that was applied.
+fn is_current(
+    service: &ServiceName,
+    target: &Target,
+    desired: &DesiredState,
+    memory: &Memory,
+) -> bool {
+    let newest = desired.services.get(service);
+    let applied = memory.services.get(service).and_then(|known| known.applied.as_ref());
+    newest.is_some_and(|newest| newest.whole_hash() == target.whole)
+        || applied.is_some_and(|applied| applied.content == target.content)
 }
 
 /// Whether the newest plan still wants what a work leads to. What only may not begin now, but is

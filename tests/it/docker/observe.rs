@@ -60,7 +60,7 @@ async fn an_idle_look_is_one_list_call_and_a_changed_one_inspects_what_changed()
     lab.client.update(&ids[3], &json!({ "PidsLimit": 7 })).await.unwrap();
     cache.forget(ids[3].as_str());
     let changed = look(&lab, &client, Look::Changes, &mut cache).await;
-    assert_eq!(proxy.seen().len(), 4, "one list, three inspects");
+    assert_eq!(proxy.seen().len(), 6, "one list, three inspects; one is gone: networks, volumes");
     assert_eq!(names(&changed), ["app1.prd-c0", "app1.prd-c3", "mine"]);
     let own = || changed.services.values().flatten();
     let limits: Vec<_> = own().map(|c| &c.inspect.raw["HostConfig"]["PidsLimit"]).collect();
