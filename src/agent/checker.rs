@@ -226,6 +226,16 @@ impl Checker {
         }
     }
 
+    /// Asks the check that `before` runs to end, and checks nothing before it has: the fix that it
+    /// makes has the lock.
+    pub fn take_over(&mut self, before: Self) {
+        self.running = before.running;
+        if let Some(running) = &mut self.running {
+            running.terminate();
+            (running.until, running.is_late) = (Instant::now() + FIX_TIME_MAX, true);
+        }
+    }
+
     /// Ends a check that runs, after the fix that it makes.
     pub async fn stop(&mut self) {
         let Some(running) = &mut self.running else { return };
@@ -286,13 +296,11 @@ mod tests {
 
     use crate::agent::checker::{Checker, FIX_TIME_MAX, Running};
 
-    #[tokio::test]
-    async fn a_stop_waits_for_the_fix_that_is_under_way() {
-        let dir = tempfile::tempdir().unwrap();
-        let mended = dir.path().join("mended");
+    /// A checker amid a fix that takes a second more once it is asked to end, and what it writes then.
+    async fn fixing(mended: &Path) -> Checker {
         let script = "trap 'sleep 1; echo > \"$0\"; exit' TERM; echo; while :; do sleep 0.1; done";
         let mut command = Command::new("sh");
-        command.args(["-c", script]).arg(&mended).stdout(Stdio::piped());
+        command.args(["-c", script]).arg(mended).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // It listens now.
         child.stdout.as_mut().unwrap().read_u8().await.unwrap();
@@ -300,7 +308,25 @@ mod tests {
         let (said, trigger) = (Vec::new(), String::new());
         let mut checker = Checker::new(Path::new("/"), Path::new("/"));
         checker.running = Some(Running { child, said, until, is_late: false, trigger });
+        checker
+    }
+
+    #[tokio::test]
+    async fn a_stop_waits_for_the_fix_that_is_under_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let mended = dir.path().join("mended");
+        let mut checker = fixing(&mended).await;
         checker.stop().await;
         assert!(mended.exists() && checker.running.is_none());
+    }
+
+    #[tokio::test]
+    async fn after_a_reload_the_fix_that_is_under_way_ends_before_anything_is_checked() {
+        let dir = tempfile::tempdir().unwrap();
+        let mended = dir.path().join("mended");
+        let mut checker = Checker::new(Path::new("/"), Path::new("/"));
+        checker.take_over(fixing(&mended).await);
+        let (said, _) = checker.ended().await;
+        assert!(said.is_none() && mended.exists() && checker.running.is_none());
     }
 }

@@ -66,11 +66,15 @@ pub async fn run(settings: Settings, options: &Options) -> Result<(), AgentError
     let stop = signals(to.clone())?;
     let mut settings = settings;
     let mut port = Port::open(&settings, None)?;
+    let mut before: Option<Checker> = None;
     loop {
         let events = DockerClient::new(&settings.engine.socket.to_string_lossy())
             .map_err(AgentError::Engine)?;
         let state = take_state(&settings).await?;
         let mut agent = Agent::open(settings, options, stop.clone(), port.clone())?;
+        if let Some(before) = before.take() {
+            agent.checker.take_over(before);
+        }
         let watches = watch_files(&agent.node.settings, &options.config, &to);
         // One thread: nothing needs to be sent anywhere.
         let local = tokio::task::LocalSet::new();
@@ -86,7 +90,10 @@ pub async fn run(settings: Settings, options: &Options) -> Result<(), AgentError
         let next = next?;
         drop((watches, state));
         match next {
-            Some(reloaded) => (settings, port) = reloaded,
+            Some(reloaded) => {
+                (settings, port) = reloaded;
+                before = Some(agent.checker);
+            }
             None => return Ok(()),
         }
     }
