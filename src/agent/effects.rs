@@ -2,11 +2,14 @@
 //!
 //! In: settings, the engine. Out: implementations of the stages' traits. Effect: theirs.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+use std::{fs, io, thread};
 
 use tracing::debug;
 
@@ -25,11 +28,40 @@ const CONFIG_BYTES_MAX: u64 = 64 << 20;
 /// Files looked at in one sweep; the next one goes on.
 const CONFIGS_MAX: usize = 10_000;
 
+/// A path takes microseconds to follow, unless its file system hangs: then its service waits.
+const LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// Where a path leads, once that is known.
+type Led = mpsc::Receiver<Result<String, String>>;
+
 /// The host's file system: the node's store of configs' contents, and what containers are given.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct HostFiles {
     /// The root of the host, which need not be the agent's.
-    pub root: PathBuf,
+    root: PathBuf,
+    /// Looks that hang: each path's is asked again, not begun again.
+    hung: RefCell<BTreeMap<String, Led>>,
+}
+
+impl HostFiles {
+    /// The files of a host whose root is there.
+    pub fn below(root: PathBuf) -> Self {
+        Self { root, hung: RefCell::default() }
+    }
+
+    /// Follows `path` on a thread of its own: a hard mount whose server is away holds it for ever.
+    fn look(&self, path: &str) -> Led {
+        let (to, led) = mpsc::channel();
+        let (root, path) = (self.root.clone(), path.to_owned());
+        let look = move || {
+            let led = HostRoot::open(&root).and_then(|root| root.leads_to(&path));
+            // Nobody may be waiting any more.
+            drop(to.send(led.map_err(|error| Chain(&error).to_string())));
+        };
+        // Without a thread the channel's other end is gone, which is an answer, too.
+        drop(thread::Builder::new().spawn(look));
+        led
+    }
 }
 
 impl ConfigFiles for HostFiles {
@@ -39,17 +71,37 @@ impl ConfigFiles for HostFiles {
     }
 
     fn leads_to(&self, path: &str) -> io::Result<String> {
-        let led = HostRoot::open(&self.root).and_then(|root| root.leads_to(path));
-        led.map_err(|error| io::Error::other(Chain(&error).to_string()))
+        let before = self.hung.borrow_mut().remove(path);
+        let (led, patience) = match before {
+            Some(led) => (led, Duration::ZERO),
+            None => (self.look(path), LOOK_MAX),
+        };
+        match led.recv_timeout(patience) {
+            Ok(answer) => answer.map_err(io::Error::other),
+            Err(RecvTimeoutError::Timeout) => {
+                self.hung.borrow_mut().insert(path.to_owned(), led);
+                Err(io::Error::new(io::ErrorKind::TimedOut, "its file system does not answer"))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("no thread to look with")),
+        }
     }
 
     fn is_intact(&self, path: &str) -> bool {
         let path = Path::new(path);
         let Some((digest, mode)) = path.file_name().and_then(named) else { return false };
-        let is_as_made = fs::symlink_metadata(path)
-            .is_ok_and(|found| found.is_file() && found.mode() & 0o7777 == mode);
-        let content = || read_bounded(path, CONFIG_BYTES_MAX).ok().flatten();
-        is_as_made && content().is_some_and(|content| Digest::of(&content).hex() == digest)
+        match fs::symlink_metadata(path) {
+            Ok(found) if !found.is_file() || found.mode() & 0o7777 != mode => return false,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
+            _ => {}
+        }
+        match read_bounded(path, CONFIG_BYTES_MAX) {
+            Ok(content) => content.is_some_and(|content| Digest::of(&content).hex() == digest),
+            // Nothing is known against it: a container is not made anew for that.
+            Err(error) => {
+                debug!("{} cannot be looked at: {}", path.display(), Chain(&error));
+                true
+            }
+        }
     }
 
     fn sweep(&self, folder: &str, kept: &BTreeSet<String>) {

@@ -349,7 +349,7 @@ impl Node {
         };
         let root = self.settings.host.root.clone();
         let (files, now): (_, Rc<dyn Fn() -> Timestamp>) =
-            (Rc::new(HostFiles { root }), Rc::new(Timestamp::now));
+            (Rc::new(HostFiles::below(root)), Rc::new(Timestamp::now));
         let effects = Effects {
             docker: &self.docker,
             files: &files,

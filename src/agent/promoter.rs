@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
@@ -18,6 +19,9 @@ use tracing::{info, warn};
 
 use crate::model::CommitId;
 use crate::reconcile::apply::backoff;
+
+/// Copies that fail are tried again after this long at most.
+const AGAIN_MAX: Duration = Duration::from_secs(300);
 
 /// This very executable, also after it was replaced on disk.
 const PROGRAM: &str = "/proc/self/exe";
@@ -115,7 +119,7 @@ impl Promoter {
 
     fn failed(&mut self, reason: &str) {
         self.n_failures = self.n_failures.saturating_add(1);
-        let wait = backoff(self.n_failures);
+        let wait = backoff(self.n_failures, AGAIN_MAX);
         self.not_before = Some(Instant::now() + wait);
         warn!("images could not be copied: {reason}; again in {} s", wait.as_secs());
     }

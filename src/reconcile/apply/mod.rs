@@ -267,9 +267,10 @@ async fn fail<D, F, R: Recorder>(
     ServiceResult::Failed { class, reason }
 }
 
-/// How long a service waits after `failures` failures in a row: doubling, bounded.
-pub fn backoff(failures: u32) -> Duration {
+/// How long a service waits after `failures` failures in a row: doubling, up to `longest`.
+pub fn backoff(failures: u32, longest: Duration) -> Duration {
     const FIRST: Duration = Duration::from_secs(5);
-    const LONGEST: Duration = Duration::from_secs(300);
-    FIRST.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1).min(16))).min(LONGEST)
+    const DOUBLED_MAX: u32 = 16;
+    let doubled = 2u32.saturating_pow(failures.saturating_sub(1).min(DOUBLED_MAX));
+    FIRST.saturating_mul(doubled).min(longest)
 }

@@ -157,7 +157,7 @@ async fn gate_one<D: DockerRead>(
     name: &str,
     gate: &Gate,
 ) -> Result<(), StepError> {
-    let mut since: Option<(String, i64)> = None;
+    let mut since: Option<(String, i64, Duration)> = None;
     let kept = gate.kept.get(name).copied();
     let timeout = gate.health_timeout.max(gate.stable);
     // How long ago one that was kept has started says nothing.
@@ -167,15 +167,16 @@ async fn gate_one<D: DockerRead>(
             since = None;
             return wrong;
         }
-        let (started, restarts) =
-            since.get_or_insert_with(|| (inspect.started_at.clone(), inspect.restart_count));
+        let (started, restarts, from) = since
+            .get_or_insert_with(|| (inspect.started_at.clone(), inspect.restart_count, looked));
         if inspect.restart_count - *restarts > RESTARTS_MAX || inspect.started_at != *started {
             return Look::Bad(format!("restarted within {:?} of its start", gate.stable));
         }
         match inspect.health.as_deref() {
             Some("healthy") => Look::Good,
             Some("none") | None
-                if inspect.state == ContainerState::Running && looked >= gate.stable =>
+                if inspect.state == ContainerState::Running
+                    && looked.saturating_sub(*from) >= gate.stable =>
             {
                 Look::Good
             }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::clients::docker::leftover_task;
 use crate::model::{Digest, Revision, ServiceName};
-use crate::reconcile::apply::{FailureClass, ServiceOutcome, ServiceResult, backoff};
+use crate::reconcile::apply::{FailureClass, ServiceOutcome, ServiceResult, StepOutcome, backoff};
 use crate::reconcile::desired::DesiredService;
 use crate::reconcile::memory::{Memory, MemoryStore};
 use crate::reconcile::observed::{ObservedCache, ObservedState};
@@ -26,6 +26,16 @@ const REQUEUE_MAX: Duration = Duration::from_secs(3600);
 
 /// An image that the hub does not have yet is asked for again after this long at most.
 const HUB_AGAIN_MAX: Duration = Duration::from_secs(60);
+
+/// What was applied before is repaired again after this long at most.
+const REPAIR_MAX: Duration = Duration::from_secs(300);
+
+/// A version for which nothing was stopped is tried again after this long at most; what its failures
+/// cost is only work.
+const LATER_BESIDE_MAX: Duration = Duration::from_secs(300);
+
+/// One for which something was stopped: each try is an outage.
+const LATER_MAX: Duration = Duration::from_secs(3600);
 
 /// From so many starts on that fail for a task which the engine lost, the container is made anew.
 const LEFTOVERS_MAX: u32 = 2;
@@ -43,7 +53,7 @@ pub struct PassState {
     revisions: BTreeMap<ServiceName, Revision>,
     applied: BTreeMap<ServiceName, DesiredService>,
     waiting: BTreeMap<ServiceName, Backoff>,
-    lacking: BTreeMap<ServiceName, (Digest, HeldReason)>,
+    lacking: BTreeMap<ServiceName, (Backoff, HeldReason)>,
     /// How often the engine said of a container that it has a task for it already, by id.
     leftovers: BTreeMap<String, u32>,
     pub(crate) works: Works,
@@ -55,6 +65,14 @@ struct Backoff {
     failures: u32,
     until: Instant,
     whole: Option<Digest>,
+}
+
+impl Backoff {
+    /// One failure more than `before`, of the same version.
+    fn after(before: Option<&Self>, whole: Option<Digest>, longest: Duration) -> Self {
+        let failures = before.map_or(0, |b| b.failures).saturating_add(1);
+        Self { failures, until: Instant::now() + backoff(failures, longest), whole }
+    }
 }
 
 impl PassState {
@@ -166,51 +184,52 @@ impl PassState {
             }
         }
         let whole = outcome.target.as_ref().map(|target| target.whole);
-        self.lacking.remove(&outcome.service);
-        let lacks = match &outcome.result {
-            ServiceResult::Failed { class: FailureClass::Hub, reason } => {
-                Some(HeldReason::Hub { reason: reason.clone() })
-            }
-            ServiceResult::Failed { class: FailureClass::Later, reason } => {
-                Some(HeldReason::Later { reason: reason.clone() })
-            }
-            _ => None,
-        };
-        let lacks = whole.zip(lacks);
-        self.lacking.extend(lacks.map(|lacks| (outcome.service.clone(), lacks)));
         match &outcome.result {
             ServiceResult::Failed { class: FailureClass::Version, .. }
-            | ServiceResult::Interrupted => {}
-            ServiceResult::Failed { class, .. } => {
+            | ServiceResult::Interrupted
+            | ServiceResult::Waiting { .. } => {}
+            ServiceResult::Failed { class: FailureClass::Hub, reason } => {
+                self.lack(outcome, HeldReason::Hub { reason: reason.clone() }, HUB_AGAIN_MAX);
+            }
+            ServiceResult::Failed { class: FailureClass::Later, reason } => {
+                let stopped = |step: &StepOutcome| matches!(step.step, Step::Stop { .. });
+                let longest =
+                    if outcome.steps.iter().any(stopped) { LATER_MAX } else { LATER_BESIDE_MAX };
+                self.lack(outcome, HeldReason::Later { reason: reason.clone() }, longest);
+            }
+            ServiceResult::Failed { .. } => {
                 let before = self.waiting.get(&outcome.service).filter(|b| b.whole == whole);
-                let failures = before.map_or(0, |b| b.failures).saturating_add(1);
-                let longest = match class {
-                    FailureClass::Hub => HUB_AGAIN_MAX,
-                    _ => Duration::MAX,
-                };
-                let until = Instant::now() + backoff(failures).min(longest);
-                let waits = Backoff { failures, until, whole };
+                let waits = Backoff::after(before, whole, REPAIR_MAX);
                 self.waiting.insert(outcome.service.clone(), waits);
             }
-            _ => {
+            // What a version lacked is not forgotten when the one before it is healed meanwhile.
+            ServiceResult::Applied | ServiceResult::Repaired | ServiceResult::Removed => {
                 self.waiting.remove(&outcome.service);
+                let same = |(backoff, _): &(Backoff, HeldReason)| backoff.whole == whole;
+                if self.lacking.get(&outcome.service).is_some_and(same) {
+                    self.lacking.remove(&outcome.service);
+                }
             }
         }
     }
 
+    fn lack(&mut self, outcome: &ServiceOutcome, reason: HeldReason, longest: Duration) {
+        let whole = outcome.target.as_ref().map(|target| target.whole);
+        let before = self.lacking.get(&outcome.service).map(|(backoff, _)| backoff);
+        let waits = Backoff::after(before.filter(|b| b.whole == whole), whole, longest);
+        self.lacking.insert(outcome.service.clone(), (waits, reason));
+    }
+
     /// Forgets that the hub lacked images: some have come.
     pub fn ask_hub_again(&mut self) {
-        for service in std::mem::take(&mut self.lacking).into_keys() {
-            self.waiting.remove(&service);
-        }
+        self.lacking.clear();
     }
 
     /// Versions that lacked something, as long as they are not tried again.
     pub(crate) fn lacking(&self) -> BTreeMap<ServiceName, (Digest, HeldReason)> {
         let now = Instant::now();
-        let waits = |name: &ServiceName| self.waiting.get(name).is_some_and(|b| b.until > now);
-        let still = self.lacking.iter().filter(|(name, _)| waits(name));
-        still.map(|(name, lacks)| (name.clone(), lacks.clone())).collect()
+        let still = self.lacking.iter().filter(|(_, (backoff, _))| backoff.until > now);
+        still.filter_map(|(name, (b, why))| Some((name.clone(), (b.whole?, why.clone())))).collect()
     }
 
     /// Services that this pass left alone because they failed lately.
@@ -249,9 +268,12 @@ impl PassState {
         let absent = plan.held.iter();
         let absent = absent
             .filter(|h| matches!(h.reason, HeldReason::Hub { .. } | HeldReason::Later { .. }));
-        let absent = absent.filter_map(|held| self.waiting.get(&held.service));
-        let absent = absent.map(|b| b.until.saturating_duration_since(Instant::now()));
-        let hidden = plan.held.iter().any(|h| matches!(h.reason, HeldReason::Unknown { .. }));
+        let absent = absent.filter_map(|held| self.lacking.get(&held.service));
+        let absent = absent.map(|(b, _)| b.until.saturating_duration_since(Instant::now()));
+        let hidden = plan
+            .held
+            .iter()
+            .any(|h| matches!(h.reason, HeldReason::Unknown { .. } | HeldReason::Unseen { .. }));
         let hidden = hidden.then_some(UNKNOWN_AGAIN);
         let opens = plan.held.iter().filter_map(|held| match &held.reason {
             HeldReason::Window { opens } => opens.clone(),

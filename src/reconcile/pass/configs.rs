@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::reconcile::apply::ConfigFiles;
 use crate::reconcile::desired::DesiredService;
 use crate::reconcile::desired::container::MountSource;
-use crate::reconcile::observed::{Look, ObservedState};
+use crate::reconcile::observed::{Look, ObservedState, labels};
 use crate::reconcile::pass::{Effects, PassInput, PassState};
 use crate::reconcile::plan::body::config_path;
 
@@ -39,7 +39,10 @@ pub(crate) fn sweep<D, F: ConfigFiles, S>(
     state: &PassState,
 ) {
     // What a container mounts that the engine does not show is not known.
-    if !seen.unknown.is_empty() || !state.works.is_empty() {
+    let mut strangers = seen.foreign.values().flat_map(|summary| summary.labels.keys());
+    // Nor of one that was ours by a key that is lost, or of another environment.
+    let was_ours = strangers.any(|label| label.starts_with(labels::PREFIX));
+    if !seen.unknown.is_empty() || was_ours || !state.works.is_empty() {
         return;
     }
     let mut kept = mounted(seen, input.files_dir);

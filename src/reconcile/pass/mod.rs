@@ -16,12 +16,13 @@ mod backoff;
 mod configs;
 mod lost;
 mod recorder;
+mod rounds;
 mod settle;
 mod works;
 
 pub use backoff::PassState;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -31,18 +32,16 @@ use jiff::Timestamp;
 
 use crate::clients::docker::{DockerError, DockerRead, DockerWrite, RegistryAuth};
 use crate::config::NodePolicy;
-use crate::model::{Mode, Revision, ServiceName};
+use crate::model::{Mode, Revision};
 use crate::reconcile::apply::{ConfigFiles, FailureClass, ServiceOutcome, ServiceResult};
 use crate::reconcile::desired::DesiredState;
 use crate::reconcile::memory::{Memory, MemoryStore};
 use crate::reconcile::observed::{Look, ObservedState, OwnershipKey, Viewer, observe};
+use crate::reconcile::pass::rounds::Rounds;
 use crate::reconcile::pass::settle::{forget, remember_services};
 use crate::reconcile::plan::body::image_name;
 use crate::reconcile::plan::policy::host_paths;
 use crate::reconcile::plan::{Overrides, Plan, PlanInput, ServicePlan, plan};
-
-/// How often a service is begun in one pass: the change, the way back, and what that left.
-const ROUNDS_MAX: usize = 3;
 
 /// What is due is not looked at more often than this while something else is under way.
 const DUE_MIN: Duration = Duration::from_secs(1);
@@ -182,7 +181,7 @@ where
     let mut now_plan = make_plan(&input, &effects, &seen, memory, state);
     let first = now_plan.clone();
     let mut outcomes = state.take_ended();
-    let mut rounds = Rounds::new();
+    let mut rounds = Rounds::default();
     let mut until = std::pin::pin!(until);
     loop {
         if input.intent == Intent::Apply {
@@ -224,9 +223,6 @@ fn ours_alone(input: &PassInput<'_>, seen: &ObservedState) -> Result<(), PassErr
     }
 }
 
-/// How often each service was begun in this pass.
-type Rounds = BTreeMap<ServiceName, usize>;
-
 /// Sets aside what is no longer wanted, and begins what is due and not under way.
 fn begin<D, F, S>(
     plan: &Plan,
@@ -241,12 +237,12 @@ where
     F: ConfigFiles + 'static,
     S: MemoryStore,
 {
-    state.works.set_aside(plan, input.desired, memory);
+    state.works.set_aside(plan, input.desired, memory, state.applied());
     let due = plan.services.iter().filter(|service| {
         service.mode == Mode::Apply
             && input.overrides.choose(&service.service)
             && !state.works.has(&service.service)
-            && rounds.get(&service.service).is_none_or(|n| *n < ROUNDS_MAX)
+            && rounds.allow(service)
             && state.remaining(service).is_none()
     });
     let due: Vec<ServicePlan> = due.cloned().collect();
@@ -255,7 +251,7 @@ where
     }
     remember_services(&due, &plan.held, effects, memory)?;
     for service in due {
-        *rounds.entry(service.service.clone()).or_default() += 1;
+        rounds.begin(&service);
         state.works.begin(service, input, effects);
     }
     Ok(())
@@ -372,7 +368,7 @@ async fn look<D: DockerRead, F: ConfigFiles, S>(
     let images: BTreeSet<String> = pins.map(|pin| image_name(pin, &input.desired.hub)).collect();
     let environment = input.desired.revision.environment();
     let viewer = Viewer { key: input.key, environment, images: &images };
-    let mut look = look;
+    let (asked, mut look) = (look, look);
     loop {
         let mut ended = Vec::new();
         let (seen, works) = (&mut state.seen, &mut state.works);
@@ -388,7 +384,7 @@ async fn look<D: DockerRead, F: ConfigFiles, S>(
         };
         let mut observed = observed.await?;
         if ended.is_empty() {
-            configs::check(input, effects, look, &mut observed, state);
+            configs::check(input, effects, asked, &mut observed, state);
             return Ok(observed);
         }
         for outcome in ended {

@@ -27,7 +27,7 @@ use crate::model::{Mode, ServiceName};
 use crate::reconcile::apply::{
     ConfigFiles, FailureClass, Halt, Hands, ServiceOutcome, ServiceResult, Work, apply_service,
 };
-use crate::reconcile::desired::DesiredState;
+use crate::reconcile::desired::{DesiredService, DesiredState};
 use crate::reconcile::memory::{Memory, MemoryStore};
 use crate::reconcile::pass::recorder::{Note, Teller, Waiting, write};
 use crate::reconcile::pass::{Effects, PassInput};
@@ -143,11 +143,21 @@ impl Works {
     }
 
     /// Lets go of works that a newer plan does not want: another version is wanted, or none.
-    pub(crate) fn set_aside(&self, plan: &Plan, desired: &DesiredState, memory: &Memory) {
+    pub(crate) fn set_aside(
+        &self,
+        plan: &Plan,
+        desired: &DesiredState,
+        memory: &Memory,
+        applied: &BTreeMap<ServiceName, DesiredService>,
+    ) {
         for (service, work) in &self.under_way {
             let target = work.target.as_ref();
-            let is_withdrawn =
-                target.is_some_and(|target| !is_current(service, target, desired, memory));
+            // Both are hashed by this very program, so that an upgrade of it withdraws nothing.
+            let before = applied.get(service);
+            let is_withdrawn = target.is_some_and(|target| {
+                !is_current(service, target, desired, memory)
+                    && before.is_none_or(|before| before.content_hash() != target.content)
+            });
             if is_withdrawn || !is_wanted(service, target, plan) {
                 work.halt.send_if_modified(|halt| raise(halt, Halt::Replaced));
             }

@@ -101,7 +101,14 @@ pub enum HeldReason {
         /// What, in the engine's words.
         reason: String,
     },
-    /// Another service of this node still publishes one of its host ports.
+    /// Where a path of the host leads cannot be seen now.
+    Unseen {
+        /// Which.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// A container of another service of this node still has one of its host ports.
     Taken {
         /// Which, `8080/tcp`.
         port: String,

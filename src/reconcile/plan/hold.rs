@@ -20,7 +20,7 @@ use crate::reconcile::memory::ServiceMemory;
 use crate::reconcile::plan::PlanInput;
 use crate::reconcile::plan::held::{Held, HeldReason};
 use crate::reconcile::plan::matching::View;
-use crate::reconcile::plan::policy;
+use crate::reconcile::plan::policy::{self, host_paths};
 use crate::reconcile::plan::rollout::Rollout;
 use crate::reconcile::plan::stages::{needs_stop, stop};
 use crate::reconcile::plan::step::{Reason, ServicePlan, Stage, Step};
@@ -53,16 +53,20 @@ pub(crate) fn decide(
     let is_new = is_new(service, memory, applied);
     let tip = Rollout::new(View { input, service, revision }, is_new);
     let reason = if is_new { gate(input, &tip, memory, brake) } else { None };
-    let reason = reason.or_else(|| denied(input, service)).or_else(|| tip.obstacle());
+    let reason = reason
+        .or_else(|| unseen(input, service))
+        .or_else(|| denied(input, service))
+        .or_else(|| tip.obstacle());
     let Some(reason) = reason else {
         return Decision { plan: tip.plan(), held: None };
     };
     let failed = matches!(reason, HeldReason::Failed { .. });
+    let later = matches!(reason, HeldReason::Later { .. }) && memory.applied.is_some();
     let keeps = failed && service.update.on_failure == OnFailure::Hold;
     let plan = match (&memory.applied, applied) {
         _ if keeps || !is_new => None,
         (Some(known), Some(service)) => heal(input, service, &known.revision),
-        _ if failed => halt(&tip, memory),
+        _ if failed || later => halt(&tip, memory, &reason.to_string()),
         _ => None,
     };
     Decision { plan, held: held(reason) }
@@ -177,6 +181,13 @@ pub(crate) fn removal_closed(input: &PlanInput<'_>) -> Option<HeldReason> {
     frozen(input).or_else(|| shut(input, &[&input.desired.windows]))
 }
 
+/// A path that cannot be looked at is neither allowed nor denied.
+fn unseen(input: &PlanInput<'_>, service: &DesiredService) -> Option<HeldReason> {
+    let failed = host_paths(service).find_map(|path| Some((path, input.links.of(path).err()?)));
+    let told = |(path, reason): (&str, &str)| (path.to_owned(), reason.to_owned());
+    failed.map(told).map(|(path, reason)| HeldReason::Unseen { path, reason })
+}
+
 fn denied(input: &PlanInput<'_>, service: &DesiredService) -> Option<HeldReason> {
     let denied = policy::denied(service, input.policy, input.links);
     (!denied.is_empty()).then_some(HeldReason::Policy { denied })
@@ -196,9 +207,9 @@ fn heal(
 }
 
 /// A version that failed, and nothing before it that could be resolved: its containers are stopped,
-/// and kept for people to look at. Those that were there before it run, whatever they were.
-fn halt(tip: &Rollout<'_>, memory: &ServiceMemory) -> Option<ServicePlan> {
-    let failed = memory.failed.as_ref()?;
+/// and kept for people to look at. Those that were in their places before run, whatever they were.
+fn halt(tip: &Rollout<'_>, memory: &ServiceMemory, because: &str) -> Option<ServicePlan> {
+    let failed = memory.failed.as_ref();
     let (mut stops, mut starts) = (Vec::new(), Vec::new());
     if memory.applied.is_none() {
         let running = tip.view.own().iter().filter(|own| needs_stop(own));
@@ -224,8 +235,8 @@ fn halt(tip: &Rollout<'_>, memory: &ServiceMemory) -> Option<ServicePlan> {
         mode: tip.view.service.mode,
         target: None,
         reasons: vec![Reason::Rollback {
-            revision: failed.revision.clone(),
-            because: failed.reason.clone(),
+            revision: failed.map_or(tip.view.revision, |failed| &failed.revision).clone(),
+            because: failed.map_or(because, |failed| &failed.reason).to_owned(),
         }],
         stages,
         is_new_version: false,

@@ -4,24 +4,20 @@
 
 use serde_json::Value;
 
+use crate::reconcile::desired::ContainerSpec;
 use crate::reconcile::desired::container::PortMapping;
-use crate::reconcile::desired::{ContainerSpec, DesiredService};
 use crate::reconcile::observed::ObservedContainer;
 use crate::reconcile::plan::body::port_key;
 use crate::reconcile::plan::held::HeldReason;
 use crate::reconcile::plan::matching::View;
-use crate::reconcile::plan::stages::needs_stop;
 
-/// Which container of another service runs and has a host port that `spec` publishes. Two services
-/// that want each other's ports do not wait: both stop, then both start.
+/// Which container of another service has a host port that `spec` publishes. One that is stopped has
+/// it too, for its version may have to come back: it is free when that container is removed.
 pub(crate) fn taken(view: &View<'_>, spec: &ContainerSpec) -> Option<HeldReason> {
     let wanted: Vec<&PortMapping> = published(spec).collect();
-    let others = view.input.observed.services.iter().filter(|(name, _)| {
-        let desired = view.input.desired.services.get(*name);
-        **name != view.service.name && !desired.is_some_and(|other| wants_ours(view, other))
-    });
-    let running = others.flat_map(|(_, own)| own).filter(|own| needs_stop(own));
-    let mut clashes = running.filter_map(|other| {
+    let others =
+        view.input.observed.services.iter().filter(|(name, _)| **name != view.service.name);
+    let mut clashes = others.flat_map(|(_, own)| own).filter_map(|other| {
         let port = wanted.iter().find(|port| has(other, port))?;
         let number = port.host_port.unwrap_or_default();
         let protocol = port_key(port).rsplit_once('/').map(|(_, p)| p.to_owned());
@@ -33,11 +29,6 @@ pub(crate) fn taken(view: &View<'_>, spec: &ContainerSpec) -> Option<HeldReason>
 
 fn published(spec: &ContainerSpec) -> impl Iterator<Item = &PortMapping> {
     spec.ports.iter().filter(|port| port.host_port.is_some())
-}
-
-fn wants_ours(view: &View<'_>, other: &DesiredService) -> bool {
-    let ports = || other.containers.values().flat_map(|container| published(&container.spec));
-    view.own().iter().filter(|own| needs_stop(own)).any(|own| ports().any(|port| has(own, port)))
 }
 
 /// Whether a container publishes what meets `port`.

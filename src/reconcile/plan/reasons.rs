@@ -183,7 +183,10 @@ impl fmt::Display for HeldReason {
             Self::Hub { reason } => write!(f, "hub: an image is not there yet: {reason}"),
             Self::Later { reason } => write!(f, "could not be done for now, tried again: {reason}"),
             Self::Taken { port, by } => {
-                write!(f, "host port {port} is still published by `{by}`: waits until it is free")
+                write!(f, "host port {port} still belongs to `{by}`: waits until that is removed")
+            }
+            Self::Unseen { path, reason } => {
+                write!(f, "where {path} leads cannot be seen: {reason}")
             }
             Self::NodeUndeclared => {
                 f.pad("the revision has no document for this node: what runs is kept")
@@ -212,6 +215,7 @@ impl HeldReason {
             Self::NodeUndeclared => "node_undeclared",
             Self::Later { .. } => "later",
             Self::Taken { .. } => "taken",
+            Self::Unseen { .. } => "unseen",
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::reconcile::desired::service::Strategy;
 use crate::reconcile::memory::Ground;
 use crate::reconcile::observed::ObservedContainer;
 use crate::reconcile::plan::body::image_name;
+use crate::reconcile::plan::carry::carried;
 use crate::reconcile::plan::fields::image_matches;
 use crate::reconcile::plan::ground::is_gone;
 use crate::reconcile::plan::held::HeldReason;
@@ -130,6 +131,8 @@ impl<'a> Rollout<'a> {
     fn stages(&self) -> Vec<Stage> {
         let strategy = self.strategy();
         let mut stages = vec![self.pulls(), self.files(), objects::missing(&self.view)];
+        // What serves is not touched for a new version that could not start then.
+        stages.push(self.awaits_before());
         let (make_way, names) = self.renames();
         let mut creates = names;
         creates.extend(self.creates());
@@ -153,14 +156,17 @@ impl<'a> Rollout<'a> {
         filled.map(|steps| Stage { steps }).collect()
     }
 
-    /// Start-first needs old and new side by side, which a shared host port or address forbids, and
-    /// so does a network that can only be made anew when nothing runs on it.
+    /// Start-first needs old and new side by side, which a shared host port, address or anonymous
+    /// volume forbids, and so does a network that can only be made anew when nothing runs on it.
     fn strategy(&self) -> Strategy {
         if !outdated(self.view.input, self.view.service).is_empty() {
             return Strategy::StopFirst;
         }
         let exclusive = self.slots.iter().filter(|slot| self.needs_create(slot)).any(|slot| {
             let spec = &slot.container.spec;
+            if !carried(slot.container, &slot.retired).is_empty() {
+                return true;
+            }
             let fixed = match &spec.network {
                 NetworkAttachment::Networks { networks } => {
                     networks.values().any(|e| e.ipv4_address.is_some() || e.ipv6_address.is_some())

@@ -210,6 +210,17 @@ impl<'a> Rollout<'a> {
         binds(self.view.service, slot.container, self.view.input.links)
     }
 
+    /// What those that start depend on, as far as it is there already.
+    pub(crate) fn awaits_before(&self) -> Vec<Step> {
+        let due = self.slots.iter().filter(|slot| self.needs_start(slot));
+        let mut steps: Vec<Step> = due.flat_map(|slot| self.awaits(slot)).collect();
+        let is_there = |name: &String| self.view.own().iter().any(|own| own.inspect.name == *name);
+        steps.retain(
+            |step| matches!(step, Step::Await { kept: Some(_), name, .. } if is_there(name)),
+        );
+        steps
+    }
+
     pub(crate) fn awaits(&self, slot: &Slot<'_>) -> Vec<Step> {
         let dependencies = slot.container.depends_on.iter().filter_map(|(key, condition)| {
             let slot_of = self.slots.iter().find(|s| &s.container.name == key)?;

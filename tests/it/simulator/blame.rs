@@ -54,6 +54,7 @@ async fn a_new_version_is_not_blamed_for_a_neighbour_that_was_ill_before() {
         ServiceResult::Failed { class: FailureClass::Transient, .. }
     ));
     assert!(world.memory.services["app1"].failed.is_none());
+    assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web1"], "it serves on");
     behave(&world, "db1", GOOD);
     world.converge(4).await;
     assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web2"]);

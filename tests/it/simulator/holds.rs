@@ -1,6 +1,9 @@
 //! What is wanted and may not happen now; and healing meanwhile.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+use serde_json::json;
 use tidegate::clients::docker::DockerErrorKind;
 use tidegate::model::{Freeze, Mode};
 use tidegate::reconcile::desired::DesiredService;
@@ -9,6 +12,9 @@ use tidegate::reconcile::desired::container::{
 };
 use tidegate::reconcile::desired::service::Suspension;
 use tidegate::reconcile::pass::Intent;
+use tidegate::reconcile::plan::HeldReason;
+
+use tokio::time::{Instant, sleep};
 
 use crate::simulator::world::{World, app1, container, service};
 
@@ -81,7 +87,7 @@ fn publishing(name: &str, port: u16, image: &str) -> DesiredService {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_port_goes_from_one_service_to_another_and_two_services_exchange_theirs() {
+async fn a_port_goes_from_one_service_to_another_and_an_exchange_waits_and_harms_nobody() {
     let mut world = World::new();
     world.commit(vec![publishing("app1", 81, "web1"), publishing("app2", 82, "web1")]);
     world.converge(1).await;
@@ -89,10 +95,42 @@ async fn a_port_goes_from_one_service_to_another_and_two_services_exchange_their
     world.commit(vec![publishing("app0", 81, "web1"), publishing("app3", 82, "web1")]);
     world.converge(4).await;
     assert_eq!(world.running(), ["app0.prd-site web1", "app3.prd-site web1"]);
+    let before = world.ids();
     world.commit(vec![publishing("app0", 82, "web1"), publishing("app3", 81, "web1")]);
-    world.converge(6).await;
-    assert_eq!(world.running(), ["app0.prd-site web1", "app3.prd-site web1"]);
+    let outcome = world.pass().await.unwrap();
+    assert!(outcome.left.held.iter().all(|held| matches!(held.reason, HeldReason::Taken { .. })));
+    assert_eq!((outcome.left.held.len(), world.ids()), (2, before));
     assert!(world.memory.services.values().all(|known| known.failed.is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_port_of_a_stranger_costs_few_tries_and_the_old_version_runs_between_them() {
+    let mut world = World::new();
+    world.commit(vec![publishing("app1", 81, "web1")]);
+    world.converge(1).await;
+    world.foreigner("stranger", &json!({}));
+    let stranger = world.id("stranger");
+    let bindings = json!({ "82/tcp": [{ "HostIp": "", "HostPort": "82" }] });
+    world.sim.hand(|engine| {
+        let body = &mut engine.containers.get_mut(&stranger).unwrap().body;
+        body["HostConfig"]["PortBindings"] = bindings;
+    });
+    world.commit(vec![publishing("app1", 82, "web2")]);
+    let starts = |world: &World| {
+        world.sim.log.borrow().iter().filter(|effect| effect.starts_with("start")).count()
+    };
+    let (before, began) = (starts(&world), Instant::now());
+    while began.elapsed() < Duration::from_secs(7200) {
+        let outcome = world.pass().await.unwrap();
+        assert!(world.running().contains(&"app1.prd-site web1".to_owned()), "{}", outcome.left);
+        assert!(world.memory.services["app1"].failed.is_none());
+        sleep(outcome.requeue.unwrap_or(Duration::from_secs(60))).await;
+    }
+    // Each try is a start, its one repetition, and the start of the way back.
+    assert!((3..=40).contains(&(starts(&world) - before)), "{}", starts(&world) - before);
+    world.sim.hand(|engine| engine.containers.remove(&stranger));
+    world.converge(3).await;
+    assert_eq!(world.running(), ["app1.prd-site web2"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,7 +142,7 @@ async fn a_port_that_another_service_keeps_is_awaited_and_named() {
     world.tip_mut().windows = vec!["02:00-04:00 UTC".parse().unwrap()];
     let outcome = world.pass().await.unwrap();
     insta::assert_snapshot!(outcome.left.to_string(), @r"
-    app2 ! held at prd@sha1:0101010: host port 81/tcp is still published by `app1.prd-site`: waits until it is free
+    app2 ! held at prd@sha1:0101010: host port 81/tcp still belongs to `app1.prd-site`: waits until that is removed
     app1 ! held at prd@sha1:0101010: no window is open before 2026-03-03T02:00:00Z
     ");
     assert_eq!(world.running(), ["app1.prd-site web1"]);
@@ -306,6 +344,7 @@ async fn the_plan_reads_as_a_story() {
     app1 → prd@sha1:0101010
       because prd@sha1:0101010 changes web.image: hub.test/x@sha256:c1035d44be3c54ccb742616b160beb684a223b77378a7c56c73348e1256e7de0 → hub.test/x@sha256:0b405dead5832d0ab681f3e0804438b3e4124fffb6ffafea9d1bbdc21640588b
       + pull hub.test/x@0b405dead583
+      ~ wait until app1.prd-db is healthy
       ~ rename app1.prd-web to app1.prd-web.old-00000001
       + create app1.prd-web
       ~ stop app1.prd-web.old-00000001
