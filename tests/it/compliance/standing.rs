@@ -144,7 +144,7 @@ fn a_check_that_is_ended_ends_its_fix_and_begins_no_other() {
     let status = fs::read_to_string(root.join("var/lib/dpkg/status")).unwrap();
     assert!(status.contains("aa") && !root.join("begun-bb").exists(), "{status}");
     let listed = stage.run(&["fix", "list"]).out;
-    assert!(listed.contains("fixed") && !listed.contains("bb"), "{listed}");
+    assert!(listed.contains("it.linux/aa") && !listed.contains("it.linux/bb"), "{listed}");
 }
 
 #[test]
