@@ -2,23 +2,21 @@
 //!
 //! In: settings, the engine. Out: implementations of the stages' traits. Effect: theirs.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
-use std::{fs, io, thread};
+use std::{fs, io};
 
 use tracing::debug;
 
 use crate::agent::AgentError;
 use crate::clients::docker::{RegistryAuth, RegistryCredentials};
-use crate::clients::host::{HostRoot, read_bounded, write_file_durable};
+use crate::clients::host::{Follower, read_bounded, write_file_durable};
 use crate::config::Settings;
 use crate::model::{Digest, Hub};
 use crate::reconcile::apply::ConfigFiles;
+use crate::reconcile::plan::HostLinks;
 use crate::telemetry::Chain;
 
 /// A credentials file longer than this is a mistake.
@@ -28,39 +26,14 @@ const CONFIG_BYTES_MAX: u64 = 64 << 20;
 /// Files looked at in one sweep; the next one goes on.
 const CONFIGS_MAX: usize = 10_000;
 
-/// A path takes microseconds to follow, unless its file system hangs: then its service waits.
-const LOOK_MAX: Duration = Duration::from_secs(1);
-
-/// Where a path leads, once that is known.
-type Led = mpsc::Receiver<Result<String, String>>;
-
 /// The host's file system: the node's store of configs' contents, and what containers are given.
 #[derive(Debug)]
-pub struct HostFiles {
-    /// The root of the host, which need not be the agent's.
-    root: PathBuf,
-    /// Looks that hang: each path's is asked again, not begun again.
-    hung: RefCell<BTreeMap<String, Led>>,
-}
+pub struct HostFiles(Follower);
 
 impl HostFiles {
-    /// The files of a host whose root is there.
+    /// The files of the host whose root is there, which need not be the agent's.
     pub fn below(root: PathBuf) -> Self {
-        Self { root, hung: RefCell::default() }
-    }
-
-    /// Follows `path` on a thread of its own: a hard mount whose server is away holds it for ever.
-    fn look(&self, path: &str) -> Led {
-        let (to, led) = mpsc::channel();
-        let (root, path) = (self.root.clone(), path.to_owned());
-        let look = move || {
-            let led = HostRoot::open(&root).and_then(|root| root.leads_to(&path));
-            // Nobody may be waiting any more.
-            drop(to.send(led.map_err(|error| Chain(&error).to_string())));
-        };
-        // Without a thread the channel's other end is gone, which is an answer, too.
-        drop(thread::Builder::new().spawn(look));
-        led
+        Self(Follower::below(root))
     }
 }
 
@@ -70,20 +43,8 @@ impl ConfigFiles for HostFiles {
             .map_err(|error| io::Error::other(Chain(&error).to_string()))
     }
 
-    fn leads_to(&self, path: &str) -> io::Result<String> {
-        let before = self.hung.borrow_mut().remove(path);
-        let (led, patience) = match before {
-            Some(led) => (led, Duration::ZERO),
-            None => (self.look(path), LOOK_MAX),
-        };
-        match led.recv_timeout(patience) {
-            Ok(answer) => answer.map_err(io::Error::other),
-            Err(RecvTimeoutError::Timeout) => {
-                self.hung.borrow_mut().insert(path.to_owned(), led);
-                Err(io::Error::new(io::ErrorKind::TimedOut, "its file system does not answer"))
-            }
-            Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("no thread to look with")),
-        }
+    fn links(&self, paths: &BTreeSet<&str>) -> HostLinks {
+        self.0.follow(paths).into_iter().collect()
     }
 
     fn is_intact(&self, path: &str) -> bool {

@@ -8,6 +8,7 @@
 
 mod durable;
 mod files;
+mod follow;
 mod key;
 mod lock;
 mod managed;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use durable::{DurableFile, Loaded};
 pub use files::{create_private_dir, write_durable, write_file, write_file_durable};
+pub use follow::Follower;
 pub use key::NodeKey;
 pub use lock::EngineLock;
 pub use managed::{InstalledPackage, Modules, Units, is_type, versions_of};

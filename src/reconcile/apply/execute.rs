@@ -139,11 +139,14 @@ where
 /// Whether the paths of the host that a container is given lead where they led when that was judged.
 /// The engine follows their links anew at each start.
 fn unmoved<F: ConfigFiles>(files: &F, binds: &BTreeMap<String, String>) -> Result<(), StepError> {
+    let links = files.links(&binds.keys().map(String::as_str).collect());
     for (path, was) in binds {
-        let failed = |source| StepError::Path { path: path.clone(), source };
-        let now = files.leads_to(path).map_err(failed)?;
-        if now != *was {
-            return Err(StepError::Moved { path: path.clone(), was: was.clone(), now });
+        let unseen =
+            |reason: &str| StepError::Path { path: path.clone(), reason: reason.to_owned() };
+        let now = links.of(path).map_err(unseen)?;
+        if now != was {
+            let (was, now) = (was.clone(), now.to_owned());
+            return Err(StepError::Moved { path: path.clone(), was, now });
         }
     }
     Ok(())

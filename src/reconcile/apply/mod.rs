@@ -37,7 +37,7 @@ use crate::reconcile::apply::execute::execute;
 use crate::reconcile::apply::outcome::chain;
 use crate::reconcile::memory::Ground;
 use crate::reconcile::observed::OwnershipKey;
-use crate::reconcile::plan::{ServicePlan, Step, Target};
+use crate::reconcile::plan::{HostLinks, ServicePlan, Step, Target};
 
 /// Steps of one stage that run at once.
 const STEPS_AT_ONCE_MAX: usize = 8;
@@ -58,11 +58,8 @@ pub trait ConfigFiles {
     /// Removes every config from `folder` but those in `kept`; one that cannot be removed stays.
     fn sweep(&self, folder: &str, kept: &BTreeSet<String>);
 
-    /// Where a path of the host leads, every link followed; what is not there leads where it says.
-    ///
-    /// # Errors
-    /// When it cannot be looked at.
-    fn leads_to(&self, path: &str) -> io::Result<String>;
+    /// Where paths of the host lead, every link followed; what is not there leads where it says.
+    fn links(&self, paths: &BTreeSet<&str>) -> HostLinks;
 }
 
 /// Whether something of the same plan follows from what is remembered.

@@ -124,13 +124,12 @@ pub enum StepError {
         source: std::io::Error,
     },
     /// A path of the host cannot be looked at.
-    #[error("where {path} leads cannot be seen")]
+    #[error("where {path} leads cannot be seen: {reason}")]
     Path {
         /// Which.
         path: String,
         /// Why.
-        #[source]
-        source: std::io::Error,
+        reason: String,
     },
     /// A path of the host leads elsewhere than when it was judged.
     #[error("{path} led to {was} when it was judged and leads to {now} now")]
@@ -190,7 +189,10 @@ impl StepError {
             Self::Unhealthy { name, .. } if is_ailing(step, name) => Blame::Nobody,
             Self::Unhealthy { .. } => Blame::Version,
             Self::Engine { source } => blame_of(source, step),
-            Self::WrongImage { .. } | Self::File { .. } => Blame::Moment,
+            Self::WrongImage { .. }
+            | Self::File { .. }
+            | Self::Path { .. }
+            | Self::Moved { .. } => Blame::Moment,
             _ => Blame::Nobody,
         }
     }

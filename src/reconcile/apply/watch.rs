@@ -163,7 +163,7 @@ async fn gate_one<D: DockerRead>(
     // How long ago one that was kept has started says nothing.
     let least = if kept.is_some() { timeout } else { gate.stable };
     watch(docker, clock, name, Limit { timeout, least }, |inspect, looked| {
-        if let Some(wrong) = wrong(inspect, kept) {
+        if let Some(wrong) = wrong(inspect, AwaitCondition::Healthy, kept) {
             since = None;
             return wrong;
         }
@@ -187,17 +187,22 @@ async fn gate_one<D: DockerRead>(
     .map(drop)
 }
 
-/// What is wrong with a container that must keep running, if anything is. One that was kept may be
-/// ill for a moment, and one that was ill already may be so until its time is over.
-fn wrong(inspect: &ContainerInspect, kept: Option<Kept>) -> Option<Look> {
+/// What keeps a container from `condition`, if anything certainly does. One that was kept may be ill
+/// for a moment, and one that was ill already may be so until its time is over.
+fn wrong(
+    inspect: &ContainerInspect,
+    condition: AwaitCondition,
+    kept: Option<Kept>,
+) -> Option<Look> {
     let broken = broken(inspect);
-    let ills = inspect.health.as_deref() == Some("unhealthy");
-    let reason = broken.clone().or_else(|| ills.then(|| "is unhealthy".to_owned()))?;
+    let is_ill =
+        condition == AwaitCondition::Healthy && inspect.health.as_deref() == Some("unhealthy");
     let waits = match kept {
         Some(Kept::Ailing) => true,
         Some(Kept::Well) => broken.is_none(),
         None => false,
     };
+    let reason = broken.or_else(|| is_ill.then(|| "is unhealthy".to_owned()))?;
     Some(if waits { Look::Wait } else { Look::Bad(reason) })
 }
 
@@ -214,7 +219,8 @@ pub(crate) async fn gate<D: DockerRead>(
         let once = Limit { timeout: LEAST, least: LEAST };
         let last = gate.containers.iter().map(|name| {
             watch(docker, clock, name, once, |inspect, _| {
-                wrong(inspect, gate.kept.get(name).copied()).unwrap_or(Look::Good)
+                let kept = gate.kept.get(name).copied();
+                wrong(inspect, AwaitCondition::Healthy, kept).unwrap_or(Look::Good)
             })
         });
         futures_util::future::try_join_all(last).await?;
@@ -236,9 +242,7 @@ pub(crate) async fn condition<D: DockerRead>(
     }
     let least = if kept.is_some() { timeout } else { LEAST };
     watch(docker, clock, name, Limit { timeout, least }, |inspect, _| {
-        let is_wrong = wrong(inspect, kept);
-        let is_asked = condition == AwaitCondition::Healthy || broken(inspect).is_some();
-        if let Some(wrong) = is_wrong.filter(|_| is_asked) {
+        if let Some(wrong) = wrong(inspect, condition, kept) {
             return wrong;
         }
         let running = inspect.state == ContainerState::Running;

@@ -15,7 +15,7 @@ mod look;
 pub use look::{Look, ObservedCache, Viewer, observe};
 pub use ownership::{ObjectKind, Owned, OwnershipKey, labels};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clients::docker::{
@@ -36,8 +36,6 @@ pub struct ObservedState {
     pub unknown: Vec<UnknownContainer>,
     /// Everything else, by name: an error when in the way, never a victim.
     pub foreign: BTreeMap<String, ContainerSummary>,
-    /// Files of the node's own store that our containers mount and that are not as written.
-    pub altered: BTreeSet<String>,
     /// Networks by name.
     pub networks: BTreeMap<String, NetworkInspect>,
     /// Volumes by name.

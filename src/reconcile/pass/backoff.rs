@@ -18,7 +18,7 @@ use crate::reconcile::memory::{Memory, MemoryStore};
 use crate::reconcile::observed::{ObservedCache, ObservedState};
 use crate::reconcile::pass::PassInput;
 use crate::reconcile::pass::works::Works;
-use crate::reconcile::plan::{HeldReason, Plan, ServicePlan, Step};
+use crate::reconcile::plan::{Held, HeldReason, Plan, ServicePlan, Step};
 
 /// Longest time until a held plan is looked at again: a window's opening is computed, not awaited
 /// blindly, but clocks are set.
@@ -27,15 +27,11 @@ const REQUEUE_MAX: Duration = Duration::from_secs(3600);
 /// An image that the hub does not have yet is asked for again after this long at most.
 const HUB_AGAIN_MAX: Duration = Duration::from_secs(60);
 
-/// What was applied before is repaired again after this long at most.
-const REPAIR_MAX: Duration = Duration::from_secs(300);
+/// What failed is tried again after this long at most: another failure costs only work.
+const AGAIN_MAX: Duration = Duration::from_secs(300);
 
-/// A version for which nothing was stopped is tried again after this long at most; what its failures
-/// cost is only work.
-const LATER_BESIDE_MAX: Duration = Duration::from_secs(300);
-
-/// One for which something was stopped: each try is an outage.
-const LATER_MAX: Duration = Duration::from_secs(3600);
+/// A new version for which something was stopped: each try is an outage.
+const OUTAGE_AGAIN_MAX: Duration = Duration::from_secs(3600);
 
 /// From so many starts on that fail for a task which the engine lost, the container is made anew.
 const LEFTOVERS_MAX: u32 = 2;
@@ -194,12 +190,12 @@ impl PassState {
             ServiceResult::Failed { class: FailureClass::Later, reason } => {
                 let stopped = |step: &StepOutcome| matches!(step.step, Step::Stop { .. });
                 let longest =
-                    if outcome.steps.iter().any(stopped) { LATER_MAX } else { LATER_BESIDE_MAX };
+                    if outcome.steps.iter().any(stopped) { OUTAGE_AGAIN_MAX } else { AGAIN_MAX };
                 self.lack(outcome, HeldReason::Later { reason: reason.clone() }, longest);
             }
             ServiceResult::Failed { .. } => {
                 let before = self.waiting.get(&outcome.service).filter(|b| b.whole == whole);
-                let waits = Backoff::after(before, whole, REPAIR_MAX);
+                let waits = Backoff::after(before, whole, AGAIN_MAX);
                 self.waiting.insert(outcome.service.clone(), waits);
             }
             // What a version lacked is not forgotten when the one before it is healed meanwhile.
@@ -222,7 +218,7 @@ impl PassState {
 
     /// Forgets that the hub lacked images: some have come.
     pub fn ask_hub_again(&mut self) {
-        self.lacking.clear();
+        self.lacking.retain(|_, (_, why)| !matches!(why, HeldReason::Hub { .. }));
     }
 
     /// Versions that lacked something, as long as they are not tried again.
@@ -265,25 +261,24 @@ impl PassState {
     /// When something that is not done now may be done, if nothing happens before.
     pub(crate) fn requeue(&self, plan: &Plan, now: Timestamp) -> Option<Duration> {
         let waits = plan.services.iter().filter_map(|service| self.remaining(service));
-        let absent = plan.held.iter();
-        let absent = absent
-            .filter(|h| matches!(h.reason, HeldReason::Hub { .. } | HeldReason::Later { .. }));
-        let absent = absent.filter_map(|held| self.lacking.get(&held.service));
-        let absent = absent.map(|(b, _)| b.until.saturating_duration_since(Instant::now()));
-        let hidden = plan
-            .held
-            .iter()
-            .any(|h| matches!(h.reason, HeldReason::Unknown { .. } | HeldReason::Unseen { .. }));
-        let hidden = hidden.then_some(UNKNOWN_AGAIN);
-        let opens = plan.held.iter().filter_map(|held| match &held.reason {
-            HeldReason::Window { opens } => opens.clone(),
-            HeldReason::Freeze { until, .. } => Some(until.clone()),
-            HeldReason::Suspended { until, .. } => until.clone(),
-            _ => None,
-        });
-        let opens = opens.filter_map(|at| at.parse::<Timestamp>().ok()).map(|at| {
-            Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO).min(REQUEUE_MAX)
-        });
-        waits.chain(opens).chain(hidden).chain(absent).min()
+        let held = plan.held.iter().filter_map(|held| self.again(held, now));
+        waits.chain(held).min()
+    }
+
+    /// When what is held may be held no more, if that is known.
+    fn again(&self, held: &Held, now: Timestamp) -> Option<Duration> {
+        let opens = match &held.reason {
+            HeldReason::Unknown { .. } | HeldReason::Unseen { .. } => return Some(UNKNOWN_AGAIN),
+            HeldReason::Hub { .. } | HeldReason::Later { .. } => {
+                let (backoff, _) = self.lacking.get(&held.service)?;
+                return Some(backoff.until.saturating_duration_since(Instant::now()));
+            }
+            HeldReason::Window { opens } => opens.as_ref()?,
+            HeldReason::Freeze { until, .. } => until,
+            HeldReason::Suspended { until, .. } => until.as_ref()?,
+            _ => return None,
+        };
+        let left = opens.parse::<Timestamp>().ok()?.duration_since(now);
+        Some(Duration::try_from(left).unwrap_or(Duration::ZERO).min(REQUEUE_MAX))
     }
 }

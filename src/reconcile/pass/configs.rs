@@ -13,13 +13,13 @@ use crate::reconcile::observed::{Look, ObservedState, labels};
 use crate::reconcile::pass::{Effects, PassInput, PassState};
 use crate::reconcile::plan::body::config_path;
 
-/// Says which files that containers mount are not as they were written: all of them at a whole look,
-/// at others those that were not so before.
+/// Notes which files that containers mount are not as they were written: of all of them at a whole
+/// look, at others of those that were not so before.
 pub(crate) fn check<D, F: ConfigFiles, S>(
     input: &PassInput<'_>,
     effects: &Effects<'_, D, F, S>,
     look: Look,
-    seen: &mut ObservedState,
+    seen: &ObservedState,
     state: &mut PassState,
 ) {
     let mut mounted = mounted(seen, input.files_dir);
@@ -27,8 +27,7 @@ pub(crate) fn check<D, F: ConfigFiles, S>(
         mounted.retain(|path| state.altered.contains(path));
     }
     mounted.retain(|path| !effects.files.is_intact(path));
-    state.altered.clone_from(&mounted);
-    seen.altered = mounted;
+    state.altered = mounted;
 }
 
 /// Removes files that neither a container mounts nor the newest or the applied version names.

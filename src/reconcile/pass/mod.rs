@@ -319,28 +319,25 @@ fn wants_another_plan(outcome: &ServiceOutcome) -> bool {
     )
 }
 
-fn make_plan<D, F, S>(
+fn make_plan<D, F: ConfigFiles, S>(
     input: &PassInput<'_>,
     effects: &Effects<'_, D, F, S>,
     observed: &ObservedState,
     memory: &Memory,
     state: &mut PassState,
-) -> Plan
-where
-    F: ConfigFiles,
-{
+) -> Plan {
     state.resolve_applied(input, memory);
     let stuck = state.stuck(observed);
     let services = input.desired.services.values().chain(state.applied().values());
     let paths: BTreeSet<&str> = services.flat_map(host_paths).collect();
-    let lead = |path: &str| effects.files.leads_to(path).map_err(|error| error.to_string());
-    let links = paths.into_iter().map(|path| (path.to_owned(), lead(path))).collect();
+    let links = effects.files.links(&paths);
     plan(&PlanInput {
         desired: input.desired,
         applied: state.applied(),
         observed,
         memory,
         stuck: &stuck,
+        altered: &state.altered,
         policy: input.policy,
         links: &links,
         key: input.key,
@@ -382,9 +379,9 @@ async fn look<D: DockerRead, F: ConfigFiles, S>(
                 }
             }
         };
-        let mut observed = observed.await?;
+        let observed = observed.await?;
         if ended.is_empty() {
-            configs::check(input, effects, asked, &mut observed, state);
+            configs::check(input, effects, asked, &observed, state);
             return Ok(observed);
         }
         for outcome in ended {

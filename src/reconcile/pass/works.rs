@@ -142,7 +142,8 @@ impl Works {
         }));
     }
 
-    /// Lets go of works that a newer plan does not want: another version is wanted, or none.
+    /// Lets go of works that a newer plan does not want: what they lead to is neither the newest
+    /// version nor the one that was applied, or is not to be touched now.
     pub(crate) fn set_aside(
         &self,
         plan: &Plan,
@@ -152,13 +153,15 @@ impl Works {
     ) {
         for (service, work) in &self.under_way {
             let target = work.target.as_ref();
-            // Both are hashed by this very program, so that an upgrade of it withdraws nothing.
-            let before = applied.get(service);
-            let is_withdrawn = target.is_some_and(|target| {
-                !is_current(service, target, desired, memory)
-                    && before.is_none_or(|before| before.content_hash() != target.content)
+            let newest = desired.services.get(service);
+            let known = memory.services.get(service).and_then(|known| known.applied.as_ref());
+            let is_current = target.is_none_or(|target| {
+                newest.is_some_and(|newest| newest.whole_hash() == target.whole)
+                    || known.is_some_and(|known| known.content == target.content)
+                    // Hashed by this very program, so that an upgrade of it withdraws nothing.
+                    || applied.get(service).is_some_and(|a| a.content_hash() == target.content)
             });
-            if is_withdrawn || !is_wanted(service, target, plan) {
+            if !is_current || !is_wanted(service, target, plan) {
                 work.halt.send_if_modified(|halt| raise(halt, Halt::Replaced));
             }
         }
@@ -228,19 +231,6 @@ fn panicked() -> Work {
     let reason = "a part of the agent panicked; its log says where".to_owned();
     let result = ServiceResult::Failed { class, reason };
     Work { steps: Vec::new(), result, took: Duration::ZERO }
-}
-
-/// Whether a target is the newest version of its service, or the one that was applied.
-fn is_current(
-    service: &ServiceName,
-    target: &Target,
-    desired: &DesiredState,
-    memory: &Memory,
-) -> bool {
-    let newest = desired.services.get(service);
-    let applied = memory.services.get(service).and_then(|known| known.applied.as_ref());
-    newest.is_some_and(|newest| newest.whole_hash() == target.whole)
-        || applied.is_some_and(|applied| applied.content == target.content)
 }
 
 /// Whether the newest plan still wants what a work leads to. What only may not begin now, but is

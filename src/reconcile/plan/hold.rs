@@ -53,10 +53,7 @@ pub(crate) fn decide(
     let is_new = is_new(service, memory, applied);
     let tip = Rollout::new(View { input, service, revision }, is_new);
     let reason = if is_new { gate(input, &tip, memory, brake) } else { None };
-    let reason = reason
-        .or_else(|| unseen(input, service))
-        .or_else(|| denied(input, service))
-        .or_else(|| tip.obstacle());
+    let reason = reason.or_else(|| obstacle(input, service, &tip));
     let Some(reason) = reason else {
         return Decision { plan: tip.plan(), held: None };
     };
@@ -181,6 +178,15 @@ pub(crate) fn removal_closed(input: &PlanInput<'_>) -> Option<HeldReason> {
     frozen(input).or_else(|| shut(input, &[&input.desired.windows]))
 }
 
+/// What keeps this version, new or not, from being touched.
+fn obstacle(
+    input: &PlanInput<'_>,
+    service: &DesiredService,
+    rollout: &Rollout<'_>,
+) -> Option<HeldReason> {
+    unseen(input, service).or_else(|| denied(input, service)).or_else(|| rollout.obstacle())
+}
+
 /// A path that cannot be looked at is neither allowed nor denied.
 fn unseen(input: &PlanInput<'_>, service: &DesiredService) -> Option<HeldReason> {
     let failed = host_paths(service).find_map(|path| Some((path, input.links.of(path).err()?)));
@@ -200,10 +206,7 @@ fn heal(
     revision: &Revision,
 ) -> Option<ServicePlan> {
     let rollout = Rollout::new(View { input, service, revision }, false);
-    if denied(input, service).is_some() || rollout.obstacle().is_some() {
-        return None;
-    }
-    rollout.plan()
+    if obstacle(input, service, &rollout).is_some() { None } else { rollout.plan() }
 }
 
 /// A version that failed, and nothing before it that could be resolved: its containers are stopped,

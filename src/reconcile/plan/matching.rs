@@ -192,7 +192,7 @@ impl<'a> View<'a> {
         container.spec.mounts.iter().find_map(|mount| {
             let MountSource::Config { content, mode, .. } = &mount.source else { return None };
             let path = config_path(self.input.files_dir, content, *mode);
-            self.input.observed.altered.contains(&path).then(|| FieldDifference {
+            self.input.altered.contains(&path).then(|| FieldDifference {
                 field: format!("Mounts.{}", mount.target),
                 expected: format!("the content {}", content.digest().short()),
                 actual: "another one, or none".to_owned(),

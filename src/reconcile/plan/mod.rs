@@ -43,13 +43,6 @@ use crate::reconcile::memory::Memory;
 use crate::reconcile::observed::{ObservedState, OwnershipKey};
 use crate::reconcile::plan::hold::Decision;
 
-impl Plan {
-    /// Whether nothing differs: no step, nothing held.
-    pub fn is_in_sync(&self) -> bool {
-        self.services.is_empty() && self.held.is_empty()
-    }
-}
-
 /// Everything a plan is made from.
 #[derive(Debug)]
 pub struct PlanInput<'a> {
@@ -64,6 +57,8 @@ pub struct PlanInput<'a> {
     pub memory: &'a Memory,
     /// Ids of containers that the engine will never start again, as it says.
     pub stuck: &'a BTreeSet<String>,
+    /// Configs' files that containers mount and that are not as they were written.
+    pub altered: &'a BTreeSet<String>,
     /// What this node refuses whatever Git says.
     pub policy: &'a NodePolicy,
     /// Where the paths of the host lead that services are given.

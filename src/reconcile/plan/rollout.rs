@@ -77,8 +77,9 @@ impl<'a> Rollout<'a> {
             if wanted && foreign.contains_key(&slot.fresh.name) {
                 return Some(HeldReason::Foreign { name: slot.fresh.name.clone() });
             }
-            let taken = ports::taken(&self.view, &slot.container.spec);
-            if let Some(taken) = taken.filter(|_| self.needs_start(slot)) {
+            if self.needs_start(slot)
+                && let Some(taken) = ports::taken(&self.view, &slot.container.spec)
+            {
                 return Some(taken);
             }
             if self.needs_create(slot) && slot.container.pin.digest.is_none() && self.lacks(slot) {

@@ -24,6 +24,13 @@ pub struct Plan {
     pub held: Vec<Held>,
 }
 
+impl Plan {
+    /// Whether nothing differs: no step, nothing held.
+    pub fn is_in_sync(&self) -> bool {
+        self.services.is_empty() && self.held.is_empty()
+    }
+}
+
 /// What would be done for one service.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ServicePlan {

@@ -19,7 +19,7 @@ use tidegate::reconcile::observed::{Look, OwnershipKey};
 use tidegate::reconcile::pass::{
     Effects, Intent, PassInput, PassOutcome, PassState, reconcile_once,
 };
-use tidegate::reconcile::plan::Overrides;
+use tidegate::reconcile::plan::{HostLinks, Overrides};
 
 use crate::registry::hub::plain;
 use crate::simulator::world::{container, service};
@@ -50,8 +50,8 @@ impl ConfigFiles for Store {
 
     fn sweep(&self, _folder: &str, _kept: &BTreeSet<String>) {}
 
-    fn leads_to(&self, path: &str) -> std::io::Result<String> {
-        Ok(path.to_owned())
+    fn links(&self, _paths: &BTreeSet<&str>) -> HostLinks {
+        HostLinks::default()
     }
 }
 

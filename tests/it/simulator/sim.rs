@@ -13,6 +13,7 @@ use tidegate::clients::docker::{
 use tidegate::model::ImageReference;
 use tidegate::reconcile::apply::ConfigFiles;
 use tidegate::reconcile::memory::{Memory, MemoryStore};
+use tidegate::reconcile::plan::HostLinks;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -230,11 +231,14 @@ impl ConfigFiles for Sim {
         self.files.borrow_mut().retain(|path, _| kept.contains(path));
     }
 
-    fn leads_to(&self, path: &str) -> std::io::Result<String> {
+    fn links(&self, paths: &BTreeSet<&str>) -> HostLinks {
         let mut links = self.links.borrow_mut();
-        let Some(leads) = links.get_mut(path) else { return Ok(path.to_owned()) };
-        let next = if leads.len() > 1 { leads.pop_front() } else { leads.front().cloned() };
-        next.ok_or_else(|| std::io::Error::other("permission denied"))
+        let mut lead = |path: &str| {
+            let Some(leads) = links.get_mut(path) else { return Ok(path.to_owned()) };
+            let next = if leads.len() > 1 { leads.pop_front() } else { leads.front().cloned() };
+            next.ok_or_else(|| "permission denied".to_owned())
+        };
+        paths.iter().map(|path| ((*path).to_owned(), lead(path))).collect()
     }
 }
 

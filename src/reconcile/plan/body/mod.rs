@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::model::{EnvironmentName, Hub, ImageReference};
 use crate::reconcile::desired::container::{
-    ConfigContent, Healthcheck, NetworkAttachment, Pin, PortMapping, Protocol,
+    ConfigContent, Healthcheck, NetworkAttachment, Pin, PortMapping,
 };
 use crate::reconcile::desired::{
     ContainerSpec, DesiredContainer, DesiredNetwork, DesiredService, DesiredVolume,
@@ -238,12 +238,7 @@ pub fn whole_secs(duration: Duration) -> u64 {
 
 /// The engine's name of a port inside: `80/tcp`.
 pub fn port_key(port: &PortMapping) -> String {
-    let protocol = match port.protocol {
-        Protocol::Tcp => "tcp",
-        Protocol::Udp => "udp",
-        Protocol::Sctp => "sctp",
-    };
-    format!("{}/{protocol}", port.container_port)
+    format!("{}/{}", port.container_port, port.protocol)
 }
 
 fn healthcheck(check: &Healthcheck) -> Value {
