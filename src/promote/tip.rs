@@ -75,6 +75,14 @@ pub enum TipError {
         /// Why, and what mends it.
         refusal: Box<Refusal>,
     },
+    /// Part of it is not judged yet, by any clock like this machine's.
+    #[error("{environment} is not judged from {} on: {}", wait.commit, wait.reason)]
+    Ahead {
+        /// Whose.
+        environment: EnvironmentName,
+        /// Which commit, and until when.
+        wait: Box<Wait>,
+    },
     /// A node would wait.
     #[error("nodes of {environment} would wait: {}", wait.reason)]
     Waits {
@@ -151,21 +159,22 @@ pub fn judge(
 
 /// A verdict that is good now, or why not.
 pub fn good(environment: &EnvironmentName, verdict: Verdict) -> Result<Verdict, TipError> {
-    let verdict = good_in_time(environment, verdict)?;
+    let verdict = judged(environment, verdict)?;
     match &verdict.waits {
         Some(wait) => Err(waits(environment, wait)),
         None => Ok(verdict),
     }
 }
 
-/// A verdict that is good, were it not for clocks, or why not.
-fn good_in_time(environment: &EnvironmentName, verdict: Verdict) -> Result<Verdict, TipError> {
-    match &verdict.refused {
-        Some(refusal) => {
-            let (environment, refusal) = (environment.clone(), Box::new(refusal.clone()));
-            Err(TipError::Refused { environment, refusal })
+/// A verdict by which every commit up to the tip was judged good, or why not; it may have to rest.
+fn judged(environment: &EnvironmentName, verdict: Verdict) -> Result<Verdict, TipError> {
+    let environment = environment.clone();
+    match (&verdict.refused, &verdict.ahead) {
+        (Some(refusal), _) => {
+            Err(TipError::Refused { environment, refusal: Box::new(refusal.clone()) })
         }
-        None => Ok(verdict),
+        (None, Some(wait)) => Err(TipError::Ahead { environment, wait: Box::new(wait.clone()) }),
+        (None, None) => Ok(verdict),
     }
 }
 
@@ -174,7 +183,8 @@ fn waits(environment: &EnvironmentName, wait: &Wait) -> TipError {
 }
 
 impl Tip {
-    /// Reads and verifies a line's tip. One that waits is a tip: who would undo it must not wait, too.
+    /// Reads and verifies a line's tip. One that has to rest is a tip: who would undo it must not wait,
+    /// too. One that is ahead of the clock is none: nobody has judged it.
     pub fn read(
         objects: &impl Objects,
         environment: &EnvironmentName,
@@ -183,7 +193,7 @@ impl Tip {
         now: Timestamp,
     ) -> Result<Self, TipError> {
         let verdict = judge(objects, environment, anchor, commit, now);
-        let verdict = good_in_time(environment, verdict)?;
+        let verdict = judged(environment, verdict)?;
         let owned = environment.clone();
         let failed = |source| TipError::Objects { environment: owned, source };
         let tree = header(objects, commit).map_err(failed)?.tree;
@@ -206,7 +216,7 @@ impl Tip {
         now: Timestamp,
     ) -> Result<Option<Accepted>, TipError> {
         let verdict = judge(objects, &self.environment, self.anchor, commit, now);
-        let verdict = good_in_time(&self.environment, verdict)?;
+        let verdict = judged(&self.environment, verdict)?;
         let accepted = verdict.accepted.into_iter().last();
         let promotes = |a: &Accepted| matches!(a.kind, CommitKind::Promote | CommitKind::Pick);
         match verdict.waits {

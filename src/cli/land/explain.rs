@@ -54,6 +54,10 @@ fn tip(error: &TipError, then: &str) -> CommandError {
         ))
         .hint(format!("{then}: {}", refusal.remedy)),
         TipError::Waits { .. } => CommandError::refused(error.to_string()).hint(then),
+        TipError::Ahead { wait, .. } => CommandError::refused(error.to_string()).hint(format!(
+            "{then}: is this machine's clock right? else it counts at {}",
+            wait.until
+        )),
         _ => CommandError::failed(error).hint(then),
     }
 }

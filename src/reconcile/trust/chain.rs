@@ -102,6 +102,7 @@ fn kept(request: &VerifyRequest, refusal: Refusal) -> Verdict {
         standing: Standing::Kept,
         refused: Some(refusal),
         waits: None,
+        ahead: None,
         accepted: Vec::new(),
     }
 }
@@ -157,18 +158,19 @@ fn run<O: Objects>(walk: &mut Walk<'_, O>, request: &VerifyRequest, start: &Star
         Ok(point) => walk.judge_line(point, &start.ids, Timestamp::UNIX_EPOCH, 0),
         Err(error) => return kept(request, incomplete(request.tip, &error)),
     };
-    let (refused, waits) = match line.stop {
-        None => (None, walk.holds.first.take()),
-        Some(Stop::Refused(refusal)) => (Some(refusal), walk.holds.first.take()),
-        Some(Stop::Waits(wait)) => (None, walk.holds.first.take().or(Some(wait))),
+    let (refused, ahead) = match line.stop {
+        None => (None, None),
+        Some(Stop::Refused(refusal)) => (Some(refusal), None),
+        Some(Stop::Waits(wait)) => (None, Some(wait)),
     };
+    let waits = walk.holds.first.take().or_else(|| ahead.clone());
     let (due, n_due) = line.due;
     let (verified, standing) = match known {
         Some(known) if n_due < start.needed => (known, Standing::Kept),
         _ => (due.id, Standing::Judged),
     };
     let verified = Some(Verified(verified));
-    Verdict { tip: request.tip, verified, standing, refused, waits, accepted: Vec::new() }
+    Verdict { tip: request.tip, verified, standing, refused, waits, ahead, accepted: Vec::new() }
 }
 
 fn off_chain(objects: &impl Objects, request: &VerifyRequest, error: WalkError) -> Refusal {

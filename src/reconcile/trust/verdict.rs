@@ -171,6 +171,8 @@ pub struct Verdict {
     pub refused: Option<Refusal>,
     /// What has to wait.
     pub waits: Option<Wait>,
+    /// A commit that is ahead of the clock: it and what lies above it was not judged.
+    pub ahead: Option<Wait>,
     /// Every commit that was judged good now, oldest first, wrapped ones included.
     pub accepted: Vec<Accepted>,
 }

@@ -122,6 +122,32 @@ async fn past_a_promotion_that_soaks_emergencies_go_and_promotions_do_not() {
 }
 
 #[tokio::test]
+async fn on_what_nobody_has_judged_yet_nothing_is_built() {
+    let stage = Stage::new().await;
+    let before = stage.tip("tst");
+    stage.change("alice", "dev", PINS, &stage.pins("app1", 1), "app1 1.1.0");
+    stage.git("alice", &["checkout", "-q", "-B", "tst", "origin/tst"]);
+    let ahead = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24);
+    let date = format!("GIT_COMMITTER_DATE=@{} +0000", ahead.as_second());
+    let policy = stage.path("alice").join("environments/tst/trust.toml");
+    let text = std::fs::read_to_string(&policy).unwrap() + "# a word\n";
+    std::fs::write(&policy, text).unwrap();
+    let admin = ["commit", "-q", "-a", "-m", "ahead", "-m", "Tidegate: admin tst"];
+    stage.git_with("alice", &date, &admin);
+    stage.git("alice", &["commit", "-q", "--no-gpg-sign", "--allow-empty", "-m", "unsigned"]);
+    stage.git("alice", &["push", "-q", "origin", "tst"]);
+    for args in [
+        &["promote", "--to", "tst"][..],
+        &["promote", "--to", "tst", "--propose"],
+        &["rollback", "--env", "tst", "--to", &before],
+        &["trust", "add", "carol", "--env", "tst", "--role", "promote"],
+        &["promote", "--to", "prd"],
+    ] {
+        refused(&stage, "alice", args, 3, "is not judged from");
+    }
+}
+
+#[tokio::test]
 async fn what_no_node_could_use_and_what_no_hub_has_is_not_promoted() {
     let stage = Stage::new().await;
     stage.change("alice", "dev", "services/app1.toml", "app = \"app1\"\n", "no container");

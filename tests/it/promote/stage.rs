@@ -191,7 +191,14 @@ impl Stage {
     }
 
     pub(crate) fn git(&self, who: &str, args: &[&str]) -> String {
-        let output = self.command("git", &self.path(who)).args(args).output().unwrap();
+        self.git_with(who, "LANG=C", args)
+    }
+
+    /// The same, with one more variable in its environment.
+    pub(crate) fn git_with(&self, who: &str, variable: &str, args: &[&str]) -> String {
+        let (name, value) = variable.split_once('=').unwrap();
+        let mut command = self.command("git", &self.path(who));
+        let output = command.env(name, value).args(args).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "git {args:?}: {error}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
