@@ -12,7 +12,7 @@ use crate::cli::check::examine;
 use crate::cli::choice::Choice;
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
-use crate::cli::output::{Cell, Format, Table, Tone, counted, write_json};
+use crate::cli::output::{Cell, Format, Table, Tone, counted, one_line, write_json};
 use crate::clients::host::{HostRoot, create_private_dir};
 use crate::compliance::change::Change;
 use crate::compliance::check::{Checked, Purpose};
@@ -153,7 +153,7 @@ fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, C
 fn notice(checked: &Checked, fate: &str, ctx: &Context) {
     let verdict = &checked.verdict;
     let line = format!("{} ({}): {fate}{}", verdict.rule, verdict.target, message(verdict));
-    ctx.notice(&ctx.paint_err.tone(Tone::Notice, &line));
+    ctx.notice(&ctx.paint_err.tone(Tone::Notice, &one_line(&line)));
 }
 
 /// A rule that does not hold, and what was found.

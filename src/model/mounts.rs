@@ -76,16 +76,30 @@ impl MountSeen {
         options.into_iter().all(|option| self.holds(option) != Some(false))
     }
 
+    /// Whether it is of this type: the kernel tells versions of NFS apart, mount(8) does not.
+    pub fn is_type(&self, wanted: &str) -> bool {
+        self.kind == wanted || wanted == "nfs" && self.kind == "nfs4"
+    }
+
     /// What of [`FLAGS`] is so, each said.
     pub fn flags(&self) -> String {
-        let mut all: Vec<&str> = FLAGS
-            .iter()
-            .filter(|(yes, _)| *yes != "noatime")
-            .map(|(yes, no)| if self.holds(yes) == Some(true) { *yes } else { *no })
-            .collect();
-        let atime = ["noatime", "relatime", "strictatime"];
-        all.extend(atime.iter().find(|option| self.holds(option) == Some(true)));
-        all.join(",")
+        self.flags_beside(&[]).join(",")
+    }
+
+    /// What of [`FLAGS`] is so and `named` says nothing about: mounting again replaces them all.
+    pub fn flags_beside(&self, named: &[String]) -> Vec<&'static str> {
+        const ATIMES: [&str; 3] = ["noatime", "relatime", "strictatime"];
+        let says = |option: &str| named.iter().any(|name| name == option);
+        let pairs = FLAGS.iter().filter(|(yes, _)| *yes != "noatime");
+        let pairs = pairs.filter(|(yes, no)| !says(yes) && !says(no));
+        let is = |&(yes, no): &(&'static str, &'static str)| {
+            if self.holds(yes) == Some(true) { yes } else { no }
+        };
+        let mut all: Vec<&str> = pairs.map(is).collect();
+        if !says("atime") && !ATIMES.iter().any(|option| says(option)) {
+            all.extend(ATIMES.iter().find(|option| self.holds(option) == Some(true)));
+        }
+        all
     }
 
     /// Options that make it again.

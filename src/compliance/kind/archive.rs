@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::compliance::change::Change;
+use crate::compliance::change::{Change, describe};
 use crate::compliance::kind::owned::{differences, joined, wanted};
 use crate::compliance::kind::{Judgement, Sight, listed};
 use crate::model::archive::{Member, contents};
@@ -81,56 +81,40 @@ fn wrong(
     seen: &MemberSeen,
     folder: &Sight<'_>,
 ) -> Result<Option<(String, After)>, String> {
-    let is = match seen {
-        MemberSeen::Same(owned) => Some(*owned),
-        MemberSeen::Other(PathState::Directory { owned } | PathState::File { owned, .. }) => {
-            Some(*owned)
+    let state = match seen {
+        MemberSeen::Same(is) => {
+            let Member::File { owned, .. } = member else { return Ok(None) };
+            let target = target(rule, Some(*owned), folder)?;
+            return Ok(differing(target, *is).map(|why| (why, After::File(target))));
         }
-        MemberSeen::Other(_) => None,
+        MemberSeen::Other(state) => state,
     };
-    let noun = match seen {
-        MemberSeen::Same(_) => "a file",
-        MemberSeen::Other(state) => state.noun(),
+    let otherwise = match state {
+        PathState::Absent => "missing".to_owned(),
+        PathState::File { .. } => "other content".to_owned(),
+        other => describe(other, false),
     };
-    let stuck = || Ok(Some((format!("{noun} is in its place"), After::Stuck)));
-    let missing = matches!(seen, MemberSeen::Other(PathState::Absent));
-    match member {
-        Member::Symlink { to } => {
+    let stuck = || Ok(Some((format!("{} is in its place", state.noun()), After::Stuck)));
+    match (member, state) {
+        (Member::Symlink { to }, PathState::Absent | PathState::Symlink { .. }) => {
             let after = PathState::Symlink { to: to.clone() };
-            match seen {
-                MemberSeen::Other(state) if *state == after => Ok(None),
-                MemberSeen::Other(PathState::Symlink { to }) => {
-                    Ok(Some((format!("a symbolic link to {to}"), After::State(after))))
-                }
-                _ if missing => Ok(Some(("missing".to_owned(), After::State(after)))),
-                _ => stuck(),
-            }
+            Ok((*state != after).then_some((otherwise, After::State(after))))
         }
-        Member::Directory { owned: None } if is.is_some() && noun == "a directory" => Ok(None),
-        Member::Directory { owned } => {
+        (Member::Directory { owned: None }, PathState::Directory { .. }) => Ok(None),
+        (Member::Directory { owned }, PathState::Directory { .. } | PathState::Absent) => {
             let target = target(rule, *owned, folder)?;
             let after = After::State(PathState::Directory { owned: target });
-            match (is, noun) {
-                (Some(is), "a directory") => Ok(differing(target, is).map(|why| (why, after))),
-                _ if missing => Ok(Some(("missing".to_owned(), after))),
-                _ => stuck(),
-            }
+            let why = match state {
+                PathState::Directory { owned } => differing(target, *owned),
+                _ => Some(otherwise),
+            };
+            Ok(why.map(|why| (why, after)))
         }
-        Member::File { owned, .. } => {
-            let target = target(rule, Some(*owned), folder)?;
-            let after = After::File(target);
-            match seen {
-                MemberSeen::Same(is) => Ok(differing(target, *is).map(|why| (why, after))),
-                MemberSeen::Other(PathState::File { .. }) => {
-                    Ok(Some(("other content".to_owned(), after)))
-                }
-                MemberSeen::Other(PathState::Symlink { .. }) => {
-                    Ok(Some(("a symbolic link".to_owned(), after)))
-                }
-                _ if missing => Ok(Some(("missing".to_owned(), after))),
-                MemberSeen::Other(_) => stuck(),
-            }
-        }
+        (
+            Member::File { owned, .. },
+            PathState::Absent | PathState::File { .. } | PathState::Symlink { .. },
+        ) => Ok(Some((otherwise, After::File(target(rule, Some(*owned), folder)?)))),
+        _ => stuck(),
     }
 }
 

@@ -20,8 +20,9 @@ pub struct MountSight<'a> {
     pub is_wanted: bool,
     /// The folder that a bind mount shows, where it is one and can be told.
     pub shows: Option<String>,
-    /// The path.
-    pub place: Sight<'a>,
+    /// The path, if nothing is mounted there: a network's file system that is gone would hang
+    /// whoever looks at it.
+    pub place: Option<Sight<'a>>,
     /// /etc/fstab, and where it lies.
     pub fstab: (HostPath, Sight<'a>),
 }
@@ -84,7 +85,9 @@ fn mounted(rule: &MountRule, wish: &MountWish, sight: &MountSight<'_>) -> Option
     let written = options.join(",");
     let side = attributes([("source", &wish.source), ("type", &wish.kind), ("options", &written)]);
     let Some(live) = &sight.live else {
-        return Some(("not mounted".to_owned(), mount(rule, sight, side)));
+        let place = sight.place.as_ref().ok_or_else(|| "its place was not looked at".to_owned());
+        let fix = place.and_then(|place| mount(rule, place, side));
+        return Some(("not mounted".to_owned(), fix));
     };
     if !sight.is_wanted {
         let reason =
@@ -95,23 +98,24 @@ fn mounted(rule: &MountRule, wish: &MountWish, sight: &MountSight<'_>) -> Option
         return None;
     }
     let flags = live.flags();
-    let before = attributes([("source", &wish.source), ("type", &wish.kind), ("options", &flags)]);
-    let change = moved(rule, Some(before), Some(side));
+    // What the rule does not name stays as it is.
+    let beside = live.flags_beside(&options).into_iter();
+    let all: Vec<&str> = options.iter().map(String::as_str).chain(beside).collect();
+    let so = |options: &str| {
+        attributes([("source", &wish.source), ("type", &wish.kind), ("options", options)])
+    };
+    let change = moved(rule, Some(so(&flags)), Some(so(&all.join(","))));
     Some((format!("mounted with {flags}"), Ok(vec![change])))
 }
 
 /// Makes the directory where there is none, and mounts.
-fn mount(
-    rule: &MountRule,
-    sight: &MountSight<'_>,
-    side: Attributes,
-) -> Result<Vec<Change>, String> {
-    let mut changes = match &sight.place.state {
+fn mount(rule: &MountRule, place: &Sight<'_>, side: Attributes) -> Result<Vec<Change>, String> {
+    let mut changes = match &place.state {
         PathState::Directory { .. } => Vec::new(),
         PathState::Absent => {
-            let (uid, gid) = sight.place.creator;
+            let (uid, gid) = place.creator;
             let owned = Permissions { mode: FOLDER_MODE, uid, gid };
-            sight.place.change(&rule.path, PathState::Directory { owned })
+            place.change(&rule.path, PathState::Directory { owned })
         }
         other => return Err(format!("{} is in its place", other.noun())),
     };

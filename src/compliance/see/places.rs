@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::clients::host::is_type;
 use crate::compliance::kind::{ArchiveSight, MemberSeen, MountSight};
 use crate::compliance::see::{Eyes, FILE_BYTES_MAX, once, said};
 use crate::model::archive::Member;
@@ -26,9 +25,7 @@ impl Eyes<'_> {
         let live = all.iter().rfind(|seen| seen.path == rule.path.as_str());
         let is_wanted = match (&rule.wish, live) {
             (Some(wish), Some(live)) => {
-                let same_type = wish.is_bind() || is_type(&wish.kind, &live.kind);
-                let from = host.is_mounted_from(live, &wish.source, wish.is_bind());
-                same_type && from.map_err(said)?
+                host.is_mount_of(live, &wish.source, &wish.kind).map_err(said)?
             }
             _ => false,
         };
@@ -38,7 +35,7 @@ impl Eyes<'_> {
             live: live.cloned(),
             is_wanted,
             shows: live.and_then(|live| live.shown_folder(all)),
-            place: self.sight(&rule.path, id)?,
+            place: live.is_none().then(|| self.sight(&rule.path, id)).transpose()?,
             fstab: (fstab, file),
         })
     }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::import::collector::rules::Rules;
 use crate::import::collector::values::{principal, referring, scalar};
 use crate::import::collector::{list, text};
+use crate::import::words::percent;
 
 /// The name, and whether it is one that must not be.
 fn account(one: &Value) -> (&str, Option<(&'static str, toml_edit::Value)>) {
@@ -66,7 +67,7 @@ pub(crate) fn key(one: &Value) -> Result<Rules, String> {
     let mut all = vec![("user", user.into()), ("key", key.into())];
     match text(one, "action") {
         "" | "add" => {
-            let options = options.trim().replace('$', "$$");
+            let options = percent(options.trim())?;
             all.extend((!options.is_empty()).then(|| ("options", options.into())));
         }
         "del" => all.push(("state", "absent".into())),

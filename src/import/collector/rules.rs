@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::import::collector::accounts::{group, key, members, user};
 use crate::import::collector::running::{certificate, job, process, service, time, unit};
-use crate::import::collector::values::{each, mode, path, principal, referring, scalar, truth};
+use crate::import::collector::values::{
+    anchored, each, mode, path, principal, referring, scalar, truth,
+};
 use crate::import::collector::{list, text};
 use crate::import::words::percent;
 
@@ -149,9 +151,6 @@ fn line(one: &Value) -> Result<Rules, String> {
     if truth(one.get("strict_fmt")) == Some(false) {
         return Err("any line that matches was enough (`strict_fmt` false)".to_owned());
     }
-    let anchored = |pattern: String| {
-        if pattern.starts_with('^') { pattern } else { format!("^(?:{pattern})") }
-    };
     let escaped = |text: String| text.replace('$', "$$");
     let wanted = referring(one.get("fmt"))?;
     let mut parameters = vec![("path", at.into())];

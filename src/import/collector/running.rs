@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::import::collector::rules::Rules;
-use crate::import::collector::values::{each, path, referring, scalar, truth};
+use crate::import::collector::values::{anchored, each, path, referring, scalar, truth};
 use crate::import::collector::{list, text};
 use crate::import::draft::texts;
 use crate::import::words::percent;
@@ -26,7 +26,7 @@ pub(crate) fn unit(one: &Value) -> Result<Rules, String> {
 
 /// Class `rc`: a service of a runlevel is a unit that is enabled.
 pub(crate) fn service(one: &Value) -> Result<Rules, String> {
-    let name = scalar(one.get("service")).ok_or("it has no `service`")?;
+    let name = referring(one.get("service"))?.ok_or("it has no `service`")?;
     let levels = scalar(one.get("level")).unwrap_or_else(|| "2345".to_owned());
     if !levels.contains(['3', '5']) {
         return Err(format!("{name} at {levels}: there are no runlevels, only what is enabled"));
@@ -58,9 +58,7 @@ pub(crate) fn process(one: &Value, lost: &mut dyn FnMut(String)) -> Result<Rules
     let is_running = truth_of(one, "state", ["on", "off"])?;
     let mut parameters = vec![("process", name.as_str().into())];
     if let Some(args) = args {
-        let pattern = percent(&args)?;
-        let begins = if pattern.starts_with('^') { pattern } else { format!("^(?:{pattern})") };
-        parameters.push(("args", begins.into()));
+        parameters.push(("args", anchored(percent(&args)?).into()));
     }
     if is_running {
         parameters.extend(referring(one.get("user"))?.map(|user| ("user", user.into())));
@@ -120,8 +118,9 @@ pub(crate) fn time(one: &Value) -> Result<Rules, String> {
 pub(crate) fn certificate(one: &Value, lost: &mut dyn FnMut(String)) -> Result<Rules, String> {
     let at = path(one.get("crt"))?.ok_or("it has no `crt`")?;
     let names = list(one, "alt_names").iter().flat_map(each);
-    let names = names.filter_map(|name| scalar(name.get("dns").or_else(|| name.get("DNS"))));
-    let names: Vec<String> = names.collect();
+    let names =
+        names.filter_map(|name| referring(name.get("dns").or_else(|| name.get("DNS"))).transpose());
+    let names = names.collect::<Result<Vec<String>, String>>()?;
     let mut parameters = vec![("path", at.as_str().into())];
     parameters.extend((!names.is_empty()).then(|| ("names", texts(names))));
     lost(format!("the key of {at}, and making both: Tidegate makes no certificates"));

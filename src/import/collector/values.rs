@@ -36,6 +36,11 @@ pub(crate) fn referring(value: Option<&Value>) -> Result<Option<String>, String>
     scalar(value).map(|text| percent(&text)).transpose()
 }
 
+/// A pattern that must fit from the beginning, as Python's `re.match` has it.
+pub(crate) fn anchored(pattern: String) -> String {
+    if pattern.starts_with('^') { pattern } else { format!("^(?:{pattern})") }
+}
+
 /// A path, without the slash at its end.
 pub(crate) fn path(value: Option<&Value>) -> Result<Option<String>, String> {
     let path = referring(value)?;

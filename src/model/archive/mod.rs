@@ -94,6 +94,10 @@ fn refused(member: &str, reason: &'static str) -> ArchiveError {
     ArchiveError::Refused { member, reason }
 }
 
+fn too_many() -> ArchiveError {
+    ArchiveError::TooLarge { limit: format!("{MEMBERS_MAX} members") }
+}
+
 fn damaged(error: impl std::fmt::Display) -> ArchiveError {
     ArchiveError::Damaged { reason: error.to_string() }
 }
@@ -107,9 +111,7 @@ pub fn members(packed: &[u8]) -> Result<BTreeMap<String, Member>, ArchiveError> 
     let mut all: BTreeMap<String, Member> = BTreeMap::new();
     each(packed, |path, member, _| match all.insert(path.clone(), member) {
         Some(_) => Err(refused(&path, "it stands twice")),
-        None if all.len() > MEMBERS_MAX => {
-            Err(ArchiveError::TooLarge { limit: format!("{MEMBERS_MAX} members") })
-        }
+        None if all.len() > MEMBERS_MAX => Err(too_many()),
         None => Ok(()),
     })?;
     if all.is_empty() {
@@ -123,6 +125,9 @@ pub fn members(packed: &[u8]) -> Result<BTreeMap<String, Member>, ArchiveError> 
             let outer = all.entry(at.to_owned()).or_insert(Member::Directory { owned: None });
             if !matches!(outer, Member::Directory { .. }) {
                 return Err(refused(path, "what it lies in is no directory"));
+            }
+            if all.len() > MEMBERS_MAX {
+                return Err(too_many());
             }
         }
     }

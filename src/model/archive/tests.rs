@@ -123,6 +123,9 @@ fn a_bomb_ends_at_the_limits() {
     let names: Vec<String> = (0..1_001).map(|n| n.to_string()).collect();
     let many: Vec<One<'_>> = names.iter().map(|name| (FILE, name.as_str(), "", &b""[..])).collect();
     assert!(said(&gzip(&tar(&many))).contains("more than 1000 members"));
+    let deep: Vec<String> = (0..40).map(|n| format!("{n}/{}x", "d/".repeat(40))).collect();
+    let deep: Vec<One<'_>> = deep.iter().map(|name| (FILE, name.as_str(), "", &b""[..])).collect();
+    assert!(said(&gzip(&tar(&deep))).contains("more than 1000 members"), "folders count, too");
     let long = "d/".repeat(45) + "x";
     let nested = said(&tar(&[(FILE, &long, "", b"")]));
     assert!(nested.contains("File"), "{nested}");

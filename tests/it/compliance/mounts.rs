@@ -77,10 +77,13 @@ fn mounts_do_all_seven_on_a_real_debian() {
             Row {
                 kind: "mount",
                 lines: "path = \"/srv/scratch\"\nsource = \"scratch\"\ntype = \"tmpfs\"\n\
-                        options = \"nosuid,noexec\"\nstate = \"mounted\"",
-                expected: "scratch at /srv/scratch (tmpfs, nosuid,noexec), mounted",
+                        options = \"noexec\"\nstate = \"mounted\"",
+                expected: "scratch at /srv/scratch (tmpfs, noexec), mounted",
                 actual: "mounted with rw,nosuid,dev,exec,diratime,relatime",
-                fix: Fix::Plan(&["--- mount /srv/scratch", "+options = nosuid,noexec"]),
+                fix: Fix::Plan(&[
+                    "--- mount /srv/scratch",
+                    "+options = noexec,rw,nosuid,dev,diratime,relatime",
+                ]),
             },
             Row {
                 kind: "mount",
@@ -107,6 +110,37 @@ fn mounts_do_all_seven_on_a_real_debian() {
             },
         ],
     );
+}
+
+#[test]
+fn a_remount_keeps_what_the_rule_does_not_name() {
+    if !is_inside("a_remount_keeps_what_the_rule_does_not_name") {
+        return;
+    }
+    let host = debian::host();
+    mount(&host, &["-t", "tmpfs", "-o", "nosuid,nodev,noatime", "scratch"], "/srv/scratch");
+    let lines = "path = \"/srv/scratch\"\nsource = \"scratch\"\ntype = \"tmpfs\"\n\
+                 options = \"noexec\"\nstate = \"mounted\"";
+    assert_eq!(host.fix(&rule("mount", lines)).unwrap().result, FixResult::Fixed);
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let at = host.path("/srv/scratch").display().to_string();
+    let line = table.lines().rfind(|line| line.contains(&at)).unwrap();
+    for option in ["nosuid", "nodev", "noatime", "noexec"] {
+        assert!(line.contains(option), "{option}: {line}");
+    }
+}
+
+#[test]
+fn a_file_is_never_mounted_through_a_loop_device() {
+    if !is_inside("a_file_is_never_mounted_through_a_loop_device") {
+        return;
+    }
+    let host = debian::host().with("/srv/x.img", "no file system\n");
+    let lines = "path = \"/srv/x\"\nsource = \"/srv/x.img\"\ntype = \"ext4\"\nstate = \"mounted\"";
+    let FixResult::Failed { reason } = host.fix(&rule("mount", lines)).unwrap().result else {
+        panic!("mounted")
+    };
+    assert!(reason.contains("it is a file, and loop devices"), "{reason}");
 }
 
 #[test]

@@ -110,6 +110,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("kind = \"mount\"\npath = \"/etc\"\nstate = \"absent\"", "4:8", "`/etc` is never unmounted"),
     ("kind = \"mount\"\npath = \"/x\"\nsource = \"y\"", "4:8", "`type` is missing"),
     ("kind = \"mount\"\npath = \"/x\"\nsource = \"-y\"\ntype = \"z\"", "5:10", "can be mounted"),
+    (
+        "kind = \"mount\"\npath = \"/x\"\nsource = \"/dev/loop0\"\ntype = \"z\"",
+        "5:10",
+        "a loop device",
+    ),
     ("kind = \"mount\"\npath = \"/x\"\nsource = \"y\"\ntype = \"swap\"", "6:8", "swap is not"),
     ("kind = \"mount\"\npath = \"/x\"\nsource = \"y\"\ntype = \"../z\"", "6:8", "no type of file"),
     (

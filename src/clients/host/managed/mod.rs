@@ -16,7 +16,6 @@ mod mount;
 mod unit;
 
 pub use module::Modules;
-pub use mount::is_type;
 pub use package::{InstalledPackage, versions_of};
 pub use unit::Units;
 

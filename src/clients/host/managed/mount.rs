@@ -14,8 +14,8 @@ use crate::model::{Attributes, HostPath, MountSeen, Move};
 
 /// The table of a host with thousands of containers.
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
-/// Links from a name of a device to the device.
-const LINKS_MAX: usize = 8;
+/// What stands for a type where a folder is shown in a second place.
+const BIND: &str = "none";
 /// Where devices have the names that fstab(5) knows.
 const TAGS: [(&str, &str); 4] = [
     ("UUID=", "/dev/disk/by-uuid/"),
@@ -53,25 +53,40 @@ impl HostRoot {
         Ok(String::from_utf8_lossy(&table).lines().filter_map(one).collect())
     }
 
-    /// Whether a mount is of this source: the same by name, the same device, or the same folder.
+    /// Whether a mount is of this type, `none` for a folder in a second place, and of this source:
+    /// the same by name, the same device, or the same folder.
     ///
     /// # Errors
-    /// When it cannot be looked at.
-    pub fn is_mounted_from(
+    /// When it cannot be looked at, or this program does not see the device.
+    pub fn is_mount_of(
         &self,
         seen: &MountSeen,
         source: &str,
-        is_bind: bool,
+        kind: &str,
     ) -> Result<bool, HostError> {
-        if is_bind {
+        if kind == BIND {
             let shown = self.identity(source)?;
             return Ok(shown.is_some() && shown == self.identity(&seen.path)?);
+        }
+        if !seen.is_type(kind) {
+            return Ok(false);
         }
         if seen.source == source {
             return Ok(true);
         }
-        let Some(wanted) = self.device(source)? else { return Ok(false) };
-        Ok(wanted == seen.device || Some(wanted) == self.device(&seen.source)?)
+        let device = |name: &str| -> Result<Option<(u32, u32)>, HostError> {
+            let Some(path) = device_path(name) else { return Ok(None) };
+            match self.device(&path)? {
+                None if self.is_this_machine() && self.place(&path)?.is_none() => {
+                    let reason = "this program does not see that device; the agent's unit keeps \
+                                  devices from it (`PrivateDevices=`), an operator's command has them";
+                    Err(HostError::unfit(&self.shown(&path), reason))
+                }
+                found => Ok(found),
+            }
+        };
+        let Some(wanted) = device(source)? else { return Ok(false) };
+        Ok(wanted == seen.device || Some(wanted) == device(&seen.source)?)
     }
 
     /// What lies at a path, whatever it is called by.
@@ -85,38 +100,18 @@ impl HostRoot {
         }
     }
 
-    /// The number of the device that fstab(5) names so.
-    fn device(&self, source: &str) -> Result<Option<(u32, u32)>, HostError> {
-        let tag = TAGS.iter().find_map(|(tag, folder)| {
-            Some(format!("{folder}{}", source.strip_prefix(tag)?.trim_matches('"')))
-        });
-        let Ok(mut at) = tag.as_deref().unwrap_or(source).parse::<HostPath>() else {
-            return Ok(None);
-        };
-        for _ in 0..LINKS_MAX {
-            let Some(place) = self.place(&at)? else { return Ok(None) };
-            let failed = |error| self.failed("read", &at, error);
-            let stat =
-                match rustix::fs::statat(&place.folder, place.name, AtFlags::SYMLINK_NOFOLLOW) {
-                    Ok(stat) => stat,
-                    Err(Errno::NOENT) => return Ok(None),
-                    Err(error) => return Err(failed(error)),
-                };
-            match FileType::from_raw_mode(stat.st_mode) {
-                FileType::BlockDevice => {
-                    let number = stat.st_rdev;
-                    return Ok(Some((rustix::fs::major(number), rustix::fs::minor(number))));
-                }
-                FileType::Symlink => {
-                    let to = rustix::fs::readlinkat(&place.folder, place.name, Vec::new());
-                    let to = to.map_err(failed)?;
-                    let Some(next) = at.beside(&to.to_string_lossy()) else { return Ok(None) };
-                    at = next;
-                }
-                _ => return Ok(None),
+    /// The number of the device at a path, its links followed; none if it is no device.
+    fn device(&self, path: &HostPath) -> Result<Option<(u32, u32)>, HostError> {
+        let Ok(at) = self.leads_to(path.as_str())?.parse::<HostPath>() else { return Ok(None) };
+        let Some(place) = self.place(&at)? else { return Ok(None) };
+        match rustix::fs::statat(&place.folder, place.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::BlockDevice => {
+                let number = stat.st_rdev;
+                Ok(Some((rustix::fs::major(number), rustix::fs::minor(number))))
             }
+            Ok(_) | Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(self.failed("read", &at, error)),
         }
-        Ok(None)
     }
 
     /// What is mounted where a change wants something: the side that it fits, or else what is seen.
@@ -127,9 +122,7 @@ impl HostRoot {
         };
         for side in [&change.before, &change.after].into_iter().flatten() {
             let Side { source, kind, options } = Side::of(side);
-            let same_kind = kind == "none" || is_type(kind, &seen.kind);
-            let fits = same_kind && seen.fits(options.split(','));
-            if fits && self.is_mounted_from(&seen, source, kind == "none")? {
+            if seen.fits(options.split(',')) && self.is_mount_of(&seen, source, kind)? {
                 return Ok(Some(side.clone()));
             }
         }
@@ -159,15 +152,16 @@ impl HostRoot {
             (None, Some(after)) => (Side::of(after), Side::of(after).options),
             (Some(_), Some(after)) => {
                 let side = Side::of(after);
-                let bind = if side.kind == "none" { "bind," } else { "" };
+                let bind = if side.kind == BIND { "bind," } else { "" };
                 let plain = side.options.split(',').filter(|option| *option != "bind");
                 remount = format!("remount,{bind}{}", plain.collect::<Vec<_>>().join(","));
                 (side, remount.as_str())
             }
             (None, None) => return Ok(()),
         };
+        self.is_no_file(side.source, side.kind)?;
         let mut argv = vec!["mount"];
-        if side.kind != "none" {
+        if side.kind != BIND {
             argv.extend(["-t", side.kind]);
         }
         if !options.is_empty() {
@@ -176,6 +170,18 @@ impl HostRoot {
         argv.extend(["--", side.source, name]);
         let ran = self.run_well(Program::changing(&argv));
         ran.map(drop).map_err(cannot(format!("mounting {} at {name}", side.source)))
+    }
+
+    /// Refuses a file as a source: mount(8) would make a loop device of it.
+    fn is_no_file(&self, source: &str, kind: &str) -> Result<(), HostError> {
+        let Ok(path) = source.parse::<HostPath>() else { return Ok(()) };
+        let Some(place) = self.place(&path)?.filter(|_| kind != BIND) else { return Ok(()) };
+        let found = rustix::fs::statat(&place.folder, place.name, AtFlags::empty());
+        if found.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile) {
+            let reason = "it is a file, and loop devices are not looked at: name a device";
+            return Err(HostError::unfit(&self.shown(&path), reason));
+        }
+        Ok(())
     }
 
     /// Refuses where this program has mounts of its own: nobody else would see what it mounts.
@@ -246,7 +252,10 @@ impl<'a> Side<'a> {
     }
 }
 
-/// Whether the kernel's type is the wanted one: it tells versions of NFS apart, mount(8) does not.
-pub fn is_type(wanted: &str, seen: &str) -> bool {
-    wanted == seen || wanted == "nfs" && seen == "nfs4"
+/// Where the device lies that fstab(5) names so, if it is one.
+fn device_path(source: &str) -> Option<HostPath> {
+    let tag = TAGS.iter().find_map(|(tag, folder)| {
+        Some(format!("{folder}{}", source.strip_prefix(tag)?.trim_matches('"')))
+    });
+    tag.as_deref().unwrap_or(source).parse().ok()
 }

@@ -54,8 +54,8 @@ impl HostRoot {
                     learn(name, "active", active);
                 }
             }
-            // A unit without a state does not run.
-            for unit in units.values_mut() {
+            // A unit without a state does not run; lists have a unit's main name only.
+            for unit in units.values_mut().filter(|unit| !is_alias(unit)) {
                 unit.entry("active".to_owned()).or_insert_with(|| "inactive".to_owned());
             }
         }
@@ -69,8 +69,8 @@ impl HostRoot {
     /// When systemctl cannot say.
     pub fn unit_of(&self, units: &Units, name: &str) -> Result<Option<Attributes>, HostError> {
         let mut own = units.0.get(name).cloned();
-        // Lists of what runs have a unit's main name only.
-        if let Some(unit) = own.as_mut().filter(|unit| is_running_alias(unit)) {
+        let asks = self.runs_systemd();
+        if let Some(unit) = own.as_mut().filter(|unit| asks && is_alias(unit)) {
             let argv = ["systemctl", "show", "--property=ActiveState", "--value", "--", name];
             let ran = self.run_well(Program::looking(&argv));
             let ran = ran.map_err(cannot(format!("`systemctl show {name}`")))?;
@@ -124,8 +124,8 @@ impl HostRoot {
 }
 
 /// Whether an alias's state was filled in rather than seen.
-fn is_running_alias(unit: &Attributes) -> bool {
-    unit.get("enabled").is_some_and(|state| state == "alias") && unit.contains_key("active")
+fn is_alias(unit: &Attributes) -> bool {
+    unit.get("enabled").is_some_and(|state| state == "alias")
 }
 
 /// Whether a unit is still what was decided about. What only unmasks does not say what is below the
@@ -169,7 +169,7 @@ fn verbs(before: &Attributes, after: &Attributes) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use crate::clients::host::managed::unit::{fits, is_running_alias, verbs};
+    use crate::clients::host::managed::unit::{fits, is_alias, verbs};
     use crate::model::managed::attributes;
 
     #[test]
@@ -204,9 +204,9 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_is_asked_about_where_systemd_runs() {
-        assert!(is_running_alias(&attributes([("enabled", "alias"), ("active", "inactive")])));
-        assert!(!is_running_alias(&attributes([("enabled", "enabled"), ("active", "inactive")])));
-        assert!(!is_running_alias(&attributes([("enabled", "alias")])));
+    fn an_alias_is_known_by_its_state_alone() {
+        assert!(is_alias(&attributes([("enabled", "alias")])));
+        assert!(!is_alias(&attributes([("enabled", "enabled"), ("active", "inactive")])));
+        assert!(!is_alias(&attributes([("active", "active")])));
     }
 }

@@ -130,6 +130,9 @@ fn one_source(text: &str, bind: bool) -> Result<String, String> {
     if (bind || text.starts_with('/')) && !is_path {
         return Err(format!("`{text}` is not an absolute path without `.`, `..` and `//`"));
     }
+    if text.starts_with("/dev/loop") {
+        return Err(format!("`{text}` is a loop device, and those are not looked at"));
+    }
     let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '\\';
     if text.is_empty() || text.starts_with(['-', '#']) || !text.chars().all(plain) {
         return Err(format!(
