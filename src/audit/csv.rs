@@ -194,7 +194,7 @@ pub fn images(report: &ImagesReport) -> Result<String, CsvError> {
         service: idle.service.to_string(),
         app: idle.app.as_ref().map(ToString::to_string).unwrap_or_default(),
         last_commit: idle.at.commit.to_string(),
-        last_at: time(idle.at.at),
+        last_at: time(idle.at.counts_from),
         ..of_head(head)
     });
     let runs = report.observed.iter().flat_map(|observed| &observed.runs);
@@ -244,7 +244,7 @@ fn of_stay(head: &Head, stay: &Stay) -> ImageRow {
         source_commit: commit.source_commit,
         reason: commit.reason,
         last_commit: stay.last.commit.to_string(),
-        last_at: time(stay.last.at),
+        last_at: time(stay.last.counts_from),
         until: stay.until.as_ref().map(|until| time(until.since())).unwrap_or_default(),
         until_commit: stay.until.as_ref().map(|u| u.commit.to_string()).unwrap_or_default(),
         ..of_head(head)

@@ -103,7 +103,7 @@ pub struct At {
     /// The commit.
     pub commit: CommitId,
     /// Since when.
-    pub at: Timestamp,
+    pub counts_from: Timestamp,
 }
 
 /// A service that no node carries.
@@ -162,7 +162,7 @@ pub fn images<O: Objects>(chain: &Chain<'_, O>, period: Period) -> Result<Images
 
 /// A commit, and since when it counts.
 pub fn at(moment: &Moment) -> At {
-    At { commit: moment.commit, at: moment.since() }
+    At { commit: moment.commit, counts_from: moment.since() }
 }
 
 /// An interval of `moments` with the commits that it lies between; `steps` keeps those that were

@@ -210,14 +210,16 @@ impl Work<'_> {
     fn why(&self, error: &PinError) -> CommandError {
         let failed = CommandError::failed(error);
         match error {
-            PinError::Registry(error) if error.kind == RegistryErrorKind::ForeignRealm => {
+            PinError::Registry(error) if error.kind == RegistryErrorKind::NotFound => {
+                failed.hint(format!(
+                    "is it pushed to {}, and may you read there? `docker login {}`",
+                    self.hub.hub,
+                    self.hub.hub.authority()
+                ))
+            }
+            PinError::Registry(error) => {
                 CommandError { hint: explain(&self.hub.hub, error).hint, ..failed }
             }
-            PinError::Registry(_) => failed.hint(format!(
-                "is it pushed to {}, and may you read there? `docker login {}`",
-                self.hub.hub,
-                self.hub.hub.authority()
-            )),
             PinError::Edit(EditError::Ambiguous { .. }) => failed.hint("name it with --ruleset"),
             _ => failed,
         }

@@ -14,7 +14,7 @@ use crate::cli::status::unreadable;
 use crate::clients::git::NodeStore;
 use crate::model::duration::parse_duration;
 use crate::model::{CommitId, ServiceName};
-use crate::reconcile::report::{Health, ServiceStatus, Status, StatusFile, StoreError, Sync};
+use crate::reconcile::report::{Health, Status, StatusFile, StoreError, Sync};
 use crate::reconcile::trust::history::came_before;
 use crate::telemetry::Chain;
 
@@ -76,7 +76,7 @@ impl FromStr for Awaited {
 pub fn run(args: &WaitArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
     let state_dir = &ctx.settings()?.state_dir;
     let file = StatusFile::below(state_dir);
-    let mut lineage = Lineage { state_dir, last: None };
+    let mut ancestry = Ancestry { state_dir, last: None };
     let waited = block_on(async {
         let looking = async {
             loop {
@@ -87,7 +87,7 @@ pub fn run(args: &WaitArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
                     read => read.map_err(|error| unreadable(&error))?,
                 };
                 if let Some(status) = said.filter(|_| is_seen)
-                    && is_met(args, &status, |tip, digits| lineage.has(tip, digits))?
+                    && is_met(args, &status, |tip, digits| ancestry.has(tip, digits))?
                 {
                     return Ok(status);
                 }
@@ -95,7 +95,10 @@ pub fn run(args: &WaitArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
             }
         };
         let timed = tokio::time::timeout(args.timeout, looking).await;
-        timed.unwrap_or_else(|_| Err(too_late(args, &file, state_dir)))
+        timed.unwrap_or_else(|_| {
+            let mut known = Ancestry { state_dir, last: None };
+            Err(too_late(args, &file, state_dir, |tip, digits| known.has(tip, digits)))
+        })
     });
     let status = waited?;
     if ctx.format == Format::Json {
@@ -105,12 +108,12 @@ pub fn run(args: &WaitArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
 }
 
 /// Where commits stand on the node's branch; each is looked up once.
-struct Lineage<'a> {
+struct Ancestry<'a> {
     state_dir: &'a Path,
     last: Option<(CommitId, bool)>,
 }
 
-impl Lineage<'_> {
+impl Ancestry<'_> {
     fn has(&mut self, tip: CommitId, digits: &str) -> bool {
         if let Some((_, answer)) = self.last.filter(|(known, _)| *known == tip) {
             return answer;
@@ -126,7 +129,12 @@ impl Lineage<'_> {
 }
 
 /// Everything that keeps the node from being as awaited.
-fn too_late(args: &WaitArgs, file: &StatusFile, state_dir: &Path) -> CommandError {
+fn too_late(
+    args: &WaitArgs,
+    file: &StatusFile,
+    state_dir: &Path,
+    has: impl FnOnce(CommitId, &str) -> bool,
+) -> CommandError {
     let is_running = matches!(StateLock::take(state_dir), Err(LockError::Taken { .. }));
     let agent = match (Presence::is_seen(state_dir), is_running) {
         (true, _) => None,
@@ -134,7 +142,7 @@ fn too_late(args: &WaitArgs, file: &StatusFile, state_dir: &Path) -> CommandErro
         (false, false) => Some("no agent is running".to_owned()),
     };
     let said = match file.read() {
-        Ok(Some(status)) => lateness(args, &status),
+        Ok(Some(status)) => obstacles(args, &status, has),
         Ok(None) => vec!["this node has said nothing yet".to_owned()],
         Err(error) => vec![Chain(&error).to_string()],
     };
@@ -146,83 +154,77 @@ fn too_late(args: &WaitArgs, file: &StatusFile, state_dir: &Path) -> CommandErro
         .hint("`tidegate status` shows where it stands")
 }
 
-fn lateness(args: &WaitArgs, status: &Status) -> Vec<String> {
-    let late = selected(args, status)
-        .filter(|(_, s)| s.sync != Sync::Synced || s.health != Health::Healthy)
-        .map(|(name, s)| {
-            let reason = if s.reason.is_empty() { "" } else { ": " };
-            format!("{name} is {} and {}{reason}{}", s.sync, s.health, s.reason)
-        });
-    let mut lines: Vec<String> = late.collect();
+/// Everything that keeps the node from what is awaited, a line each; `has` says whether a commit is,
+/// or comes after, the one that begins with these digits.
+fn obstacles(
+    args: &WaitArgs,
+    status: &Status,
+    has: impl FnOnce(CommitId, &str) -> bool,
+) -> Vec<String> {
+    let mut lines = Vec::new();
     if let Awaited::Commit(id) = &args.condition {
-        lines.insert(0, format!("neither {id} nor a later commit of the branch is applied whole"));
+        let (commit, what) = if args.services.is_empty() {
+            (status.revision.applied, "applied whole")
+        } else {
+            (status.revision.verified, "verified here")
+        };
+        if !commit.is_some_and(|commit| has(commit, id)) {
+            lines.push(format!("neither {id} nor a later commit of the branch is {what}"));
+        } else if args.services.is_empty() {
+            return lines;
+        }
     }
     if !status.has_revision() {
         lines.push("no commit was ever verified here".to_owned());
     }
-    let refused = status.refused.as_ref();
-    lines.extend(refused.map(|r| format!("{} is refused: {}", r.commit, r.reason)));
-    lines.extend(troubles(status));
-    let waits = status.waits.as_ref();
+    // What runs may be as an older revision wants it, while the newest cannot be used or had.
+    if args.condition == Awaited::Healthy {
+        let away = status.engine.as_ref();
+        lines.extend(away.map(|away| format!("the engine is unreachable: {}", away.reason)));
+    } else {
+        let is_newest = args.condition == Awaited::Synced || !lines.is_empty();
+        let refused = status.refused.as_ref().filter(|_| is_newest);
+        lines.extend(refused.map(|r| format!("{} is refused: {}", r.commit, r.reason)));
+        let known = if is_newest { status } else { &Status { git: None, ..status.clone() } };
+        lines.extend(troubles(known));
+    }
+    let is_named = |name: &ServiceName| args.services.is_empty() || args.services.contains(name);
+    let awaited = status.services.iter().filter(|(name, _)| is_named(name));
+    let late = awaited.filter(|(_, s)| {
+        let is_behind = args.condition != Awaited::Healthy && s.sync != Sync::Synced;
+        is_behind || s.health != Health::Healthy
+    });
+    lines.extend(late.map(|(name, s)| {
+        let reason = if s.reason.is_empty() { "" } else { ": " };
+        format!("{name} is {} and {}{reason}{}", s.sync, s.health, s.reason)
+    }));
+    let waits = status.waits.as_ref().filter(|_| !lines.is_empty());
     lines.extend(waits.map(|w| format!("{} waits until {}: {}", w.commit, w.until, w.reason)));
     lines
 }
 
-fn selected<'a>(
-    args: &'a WaitArgs,
-    status: &'a Status,
-) -> impl Iterator<Item = (&'a ServiceName, &'a ServiceStatus)> {
-    let is_named = |name: &ServiceName| args.services.is_empty() || args.services.contains(name);
-    status.services.iter().filter(move |(name, _)| is_named(name))
-}
-
-/// Whether the node says what is awaited; `has` says whether a commit is, or comes after, the one
-/// that begins with these digits.
+/// Whether the node says what is awaited.
 fn is_met(
     args: &WaitArgs,
     status: &Status,
-    mut has: impl FnMut(CommitId, &str) -> bool,
+    has: impl FnOnce(CommitId, &str) -> bool,
 ) -> Result<bool, CommandError> {
-    if let Awaited::Commit(id) = &args.condition {
-        if let Some(refused) = &status.refused {
-            // What lies above a refused commit is not believed either.
-            let not_believed = [Some(refused.commit), status.revision.tip];
-            if not_believed.iter().flatten().any(|commit| commit.to_string().starts_with(id)) {
-                let message = format!("{} is refused: {}", refused.commit, refused.reason);
-                return Err(CommandError::refused(message).hint(refused.remedy.clone()));
-            }
-        }
-        if args.services.is_empty() {
-            return Ok(status.revision.applied.is_some_and(|commit| has(commit, id)));
-        }
-        if !status.revision.verified.is_some_and(|commit| has(commit, id)) {
-            return Ok(false);
+    if let (Awaited::Commit(id), Some(refused)) = (&args.condition, &status.refused) {
+        // What lies above a refused commit is not believed either.
+        let not_believed = [Some(refused.commit), status.revision.tip];
+        if not_believed.iter().flatten().any(|commit| commit.to_string().starts_with(id)) {
+            let message = format!("{} is refused: {}", refused.commit, refused.reason);
+            return Err(CommandError::refused(message).hint(refused.remedy.clone()));
         }
     }
-    if !status.has_revision() {
-        return Ok(false);
-    }
-    if let Some(unknown) = args.services.iter().find(|name| !status.services.contains_key(*name)) {
-        return Err(CommandError::usage(format!("no service `{unknown}` runs or should run here"))
-            .hint("`tidegate status` lists them"));
-    }
-    // What runs may be as an older revision wants it, while the newest cannot be used or had.
-    let is_newest =
-        status.configuration.is_none() && status.refused.is_none() && status.git.is_none();
-    if status.engine.is_some() {
-        return Ok(false);
-    }
-    Ok(match args.condition {
-        Awaited::Healthy => selected(args, status).all(|(_, s)| s.health == Health::Healthy),
-        Awaited::Synced => is_newest && selected(args, status).all(|(_, s)| is_well(s)),
-        Awaited::Commit(_) => {
-            status.configuration.is_none() && selected(args, status).all(|(_, s)| is_well(s))
+    let unknown = args.services.iter().find(|name| !status.services.contains_key(*name));
+    match unknown.filter(|_| status.has_revision()) {
+        Some(unknown) => {
+            Err(CommandError::usage(format!("no service `{unknown}` runs or should run here"))
+                .hint("`tidegate status` lists them"))
         }
-    })
-}
-
-fn is_well(service: &ServiceStatus) -> bool {
-    service.sync == Sync::Synced && service.health == Health::Healthy
+        None => Ok(obstacles(args, status, has).is_empty()),
+    }
 }
 
 #[cfg(test)]
@@ -231,7 +233,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::cli::error::ErrorKind;
-    use crate::cli::wait::{WaitArgs, is_met, lateness};
+    use crate::cli::wait::{WaitArgs, is_met, obstacles};
     use crate::model::CommitId;
     use crate::reconcile::report::Status;
 
@@ -283,7 +285,7 @@ mod tests {
             for words in [&[][..], &["--for", "healthy"]] {
                 assert_eq!(met(words, &fresh), Ok(false), "{trust} {words:?}");
             }
-            let why = lateness(&args(&[]), &status(&fresh)).join("; ");
+            let why = obstacles(&args(&[]), &status(&fresh), |_, _| true).join("; ");
             assert!(why.contains("no commit was ever verified here"), "{why}");
             assert!(why.contains("git is unreachable: no such repository"), "{why}");
         }
@@ -301,7 +303,7 @@ mod tests {
         ] {
             assert_eq!(met(&[], &trouble), Ok(false), "{trouble}");
             assert_eq!(met(&["--for", "healthy"], &trouble), Ok(is_healthy), "{trouble}");
-            assert!(!lateness(&args(&[]), &status(&trouble)).is_empty(), "{trouble}");
+            assert!(!obstacles(&args(&[]), &status(&trouble), |_, _| true).is_empty(), "{trouble}");
         }
     }
 
@@ -311,6 +313,22 @@ mod tests {
         assert_eq!(met(&["--for", "commit=ccccccc"], &json!({})), Ok(false));
         let first = json!({ "revision": { "tip": B, "verified": B, "applied": A } });
         assert_eq!(met(&["--for", "commit=bbbbbbb"], &first), Ok(false));
+    }
+
+    #[test]
+    fn why_it_was_not_so_in_time_is_what_was_awaited_and_nothing_else() {
+        let ill = json!({ "services": { "app1": {
+            "sync": "OutOfSync", "health": "Healthy", "reason": "held", "mode": "apply",
+            "since": "2026-01-01T00:00:00Z", "containers": {},
+        } } });
+        let why = |words: &[&str]| {
+            obstacles(&args(words), &status(&ill), |tip, id| tip.to_string().starts_with(id))
+        };
+        assert_eq!(why(&["--for", "healthy"]), [""; 0]);
+        assert_eq!(why(&["--for", "commit=bbbbbbb"]), [""; 0]);
+        assert_eq!(why(&["--for", "commit=bbbbbbb", "app1"]).len(), 1);
+        assert!(why(&["--for", "commit=ccccccc"])[0].contains("neither ccccccc"));
+        assert!(why(&[])[0].starts_with("app1 is "));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -64,7 +64,12 @@ fn note(place: &Place, file: &str, line: &str) -> Result<(), DemoError> {
 /// demo's nodes, and its images, each by the reference that it was pulled by: what has another name
 /// stays under that.
 pub(crate) async fn remove(place: &Place) -> Result<(), DemoError> {
-    let Ok(socket) = fs::read_to_string(place.path(SHARED)) else { return Ok(()) };
+    let socket = match fs::read_to_string(place.path(SHARED)) {
+        Ok(socket) => socket,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        // What tells the demo's own things from others' must not be removed unread.
+        Err(error) => return Err(io("read whose engine was used")(error)),
+    };
     let engine = shared_at(PathBuf::from(socket.trim()));
     let client = engine.client()?;
     if client.info().await.is_err() {

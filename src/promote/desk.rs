@@ -261,11 +261,20 @@ impl Desk {
     /// # Errors
     /// When it cannot be signed or written.
     pub fn make(&self, tip: &Tip, draft: &Draft) -> Result<CommitId, DeskError> {
-        let tree = self.tree(&draft.listing)?;
+        let (tree, parents, message) = self.composed(tip, draft)?;
+        self.sign(tree, parents, message)
+    }
+
+    /// What a draft on top of `tip` becomes, whoever signs it: tree, parents, message.
+    fn composed(
+        &self,
+        tip: &Tip,
+        draft: &Draft,
+    ) -> Result<(ObjectId, Vec<CommitId>, String), DeskError> {
         let message =
             draft.words.message(draft.kind, &tip.environment).map_err(DeskError::Message)?;
         let parents = std::iter::once(tip.commit).chain(draft.second).collect();
-        self.sign(tree, parents, message)
+        Ok((self.tree(&draft.listing)?, parents, message))
     }
 
     /// Judges a draft on top of `tip` as the nodes will once the right people have signed it.
@@ -274,14 +283,9 @@ impl Desk {
     /// With what they would say, whoever signs it.
     pub fn foresee(&self, tip: &Tip, draft: &Draft) -> Result<(), DeskError> {
         let environment = &tip.environment;
-        let message = draft.words.message(draft.kind, environment).map_err(DeskError::Message)?;
-        let unsigned = CommitDraft {
-            tree: self.tree(&draft.listing)?,
-            parents: std::iter::once(tip.commit).chain(draft.second).collect(),
-            identity: Identity::new("nobody", "nobody"),
-            time: self.now,
-            message,
-        };
+        let (tree, parents, message) = self.composed(tip, draft)?;
+        let identity = Identity::new("nobody", "nobody");
+        let unsigned = CommitDraft { tree, parents, identity, time: self.now, message };
         let (bytes, revoked) = (unsigned.payload(), RevokedKeys::default());
         let (bytes, revoked) = (&bytes[..], &revoked);
         let request = DraftRequest { environment, tip: tip.commit, bytes, revoked };

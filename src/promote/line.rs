@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::model::{AppName, CommitId, ContainerName, Digest, EnvironmentName, ServiceName};
 use crate::promote::compose::Listing;
 use crate::promote::pick::{Selection, SelectionRequest, Texts, select};
-use crate::promote::review::States;
+use crate::promote::values::States;
 use crate::reconcile::trust::Objects;
 use crate::reconcile::trust::claim::ROLLBACK_TO;
 use crate::reconcile::trust::commit::Commit;

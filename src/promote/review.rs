@@ -8,24 +8,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::model::{AppName, ContainerName, Digest, NodeName, RepositoryPath, ServiceName};
-use crate::promote::rules::{RuleChange, leaves, rules};
+use crate::promote::rules::{RuleChange, rules};
+use crate::promote::values::{Fate, States, ValueChange, leaves, short, values};
+use crate::reconcile::desired::DesiredService;
 use crate::reconcile::desired::container::Pin;
-use crate::reconcile::desired::{DesiredService, DesiredState};
-
-/// Characters of a value that are shown.
-const VALUE_CHARS_MAX: usize = 60;
-
-/// What becomes of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Fate {
-    /// It runs nowhere yet.
-    New,
-    /// It is there, and differs.
-    Changed,
-    /// It goes.
-    Removed,
-}
 
 /// An image before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,17 +33,6 @@ pub struct ImageName {
     pub version: Option<String>,
     /// What is pulled.
     pub digest: Option<Digest>,
-}
-
-/// A value that differs.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct ValueChange {
-    /// `web.environment.GREETING`.
-    pub key: String,
-    /// Before; none: absent.
-    pub old: Option<String>,
-    /// After; none: absent.
-    pub new: Option<String>,
 }
 
 /// A service that changes.
@@ -92,9 +67,6 @@ impl Review {
         self.services.is_empty() && self.rules.is_empty()
     }
 }
-
-/// Every node's desired state.
-pub type States = BTreeMap<NodeName, DesiredState>;
 
 /// Compares what all nodes should run before and after.
 pub fn review(old: &States, new: &States) -> Review {
@@ -168,20 +140,6 @@ fn image_name(pin: &Pin) -> ImageName {
     ImageName { repository: pin.repository.to_string(), version: pin.version.clone(), digest }
 }
 
-pub(in crate::promote) fn values(
-    old: &BTreeMap<String, String>,
-    new: &BTreeMap<String, String>,
-) -> BTreeSet<ValueChange> {
-    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let differs = keys.into_iter().filter(|key| old.get(*key) != new.get(*key));
-    let change = |key: &String| ValueChange {
-        key: key.clone(),
-        old: old.get(key).cloned(),
-        new: new.get(key).cloned(),
-    };
-    differs.map(change).collect()
-}
-
 /// A service's values by dotted key, pins left out.
 fn flat(service: &DesiredService) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
@@ -213,15 +171,6 @@ fn flatten(key: &str, value: &Value, found: &mut BTreeMap<String, String>) {
         Value::String(text) => drop(found.insert(key.to_owned(), short(text))),
         other => drop(found.insert(key.to_owned(), short(&other.to_string()))),
     }
-}
-
-pub(in crate::promote) fn short(text: &str) -> String {
-    if text.chars().count() <= VALUE_CHARS_MAX {
-        return text.to_owned();
-    }
-    // The whole is kept apart by its digest, so that two long values never look the same.
-    let head: String = text.chars().take(VALUE_CHARS_MAX - 16).collect();
-    format!("{head}… ({})", Digest::of(text.as_bytes()).short())
 }
 
 /// Every image that the nodes are to pull, each once.

@@ -5,10 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::model::NodeName;
-use crate::promote::review::{Fate, States, ValueChange, short, values};
+use crate::promote::values::{Fate, States, ValueChange, leaves, short, values};
 use crate::reconcile::desired::DesiredState;
 use crate::reconcile::desired::rule::{Condition, Rule, RuleId, Target, Test};
 
@@ -117,30 +116,5 @@ fn words(condition: &Condition) -> Option<String> {
             let fields = fields.iter().map(|(field, all)| format!("{field} {}", tests(all)));
             Some(format!("{fact} with {}", fields.collect::<Vec<_>>().join(", ")))
         }
-    }
-}
-
-/// All that a value holds, by dotted key; of lists of tables by place, from 1.
-pub(in crate::promote) fn leaves(key: &str, value: &Value, found: &mut BTreeMap<String, String>) {
-    match value {
-        Value::Object(inner) => {
-            for (name, value) in inner {
-                let dot = if key.is_empty() { "" } else { "." };
-                leaves(&format!("{key}{dot}{name}"), value, found);
-            }
-        }
-        Value::Null => {}
-        Value::Array(items) if items.is_empty() => {}
-        Value::Array(items) if items.iter().any(Value::is_object) => {
-            for (at, item) in items.iter().enumerate() {
-                leaves(&format!("{key}.{}", at + 1), item, found);
-            }
-        }
-        Value::Number(bits) if key.rsplit('.').next() == Some("mode") => {
-            let bits = bits.as_u64().map(|bits| format!("{bits:04o}"));
-            found.extend(bits.map(|bits| (key.to_owned(), bits)));
-        }
-        Value::String(text) => drop(found.insert(key.to_owned(), short(text))),
-        other => drop(found.insert(key.to_owned(), short(&other.to_string()))),
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::lint::Files;
 use crate::model::{CommitId, EnvironmentName, ObjectId, Revision};
 use crate::promote::compose::{ComposeError, Listing, listing};
-use crate::promote::review::States;
+use crate::promote::values::States;
 use crate::reconcile::desired::Reading;
 use crate::reconcile::source::Snapshot;
 use crate::reconcile::trust::commit::Commit;

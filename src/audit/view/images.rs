@@ -61,7 +61,7 @@ pub fn images(report: &ImagesReport) -> Sheet {
     }
     if !report.unusable.is_empty() {
         let row = |found: &crate::audit::images::Unusable| {
-            let at = time(found.at.at).into();
+            let at = time(found.at.counts_from).into();
             vec![at, commit(environment, found.at.commit), unusable(&found.fault)]
         };
         sheet.parts.push(Part {

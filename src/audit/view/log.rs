@@ -22,7 +22,8 @@ pub fn log(report: &LogReport) -> Sheet {
     let mut sheet = Sheet {
         title: format!("Who changed what in {environment}"),
         lead:
-            "Every commit that counts, oldest first: signed by people whom the branch's own policy \
+            "Every commit that was judged good, oldest first, with a word where one counts later than \
+            its time or never did: signed by people whom the branch's own policy \
             let do this kind of change at that time. What it changed is what Git wanted before and \
             after it, not what ran. Times are the commits' own, in UTC; a promotion counts once its source \
             has rested as long as the policy asks."

@@ -86,6 +86,12 @@ impl Landing<'_> {
 
     /// Refuses what has not rested long enough.
     pub(crate) fn rested(&self, tip: &Tip, draft: &Draft) -> Result<(), CommandError> {
+        let promotes = matches!(draft.kind, CommitKind::Promote | CommitKind::Pick);
+        if let Some(wait) = tip.verdict.waits.as_ref().filter(|_| promotes) {
+            let message = format!("too early: nodes wait for what is there: {}", wait.reason);
+            return Err(CommandError::refused(message)
+                .hint(format!("again after {}, or `tidegate rollback` first", wait.until)));
+        }
         match self.soak(tip, draft)? {
             Some(soak) if soak.left().is_some() => {
                 Err(CommandError::refused(format!("too early: {}", soak.line())).hint(

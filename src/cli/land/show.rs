@@ -14,16 +14,14 @@ use crate::cli::output::{Format, Tone, one_line, write_json};
 use crate::model::{CommitId, EnvironmentName, NodeName};
 use crate::promote::act::Draft;
 use crate::promote::compose::Listing;
-use crate::promote::review::{Fate, ImageChange, ImageName, Review, ServiceChange, ValueChange};
+use crate::promote::review::{ImageChange, ImageName, Review, ServiceChange};
 use crate::promote::rules::RuleChange;
 use crate::promote::tip::Tip;
+use crate::promote::values::{Fate, ValueChange};
 use crate::reconcile::desired::rule::Target;
 use crate::reconcile::trust::Objects;
 use crate::reconcile::trust::kind::{CommitKind, PathClass};
 use crate::reconcile::trust::policy::POLICY_BYTES_MAX;
-
-/// Files that are listed when no service changes.
-const FILES_SHOWN_MAX: usize = 20;
 
 /// What is shown before anything is done.
 pub(crate) struct Plan<'p> {
@@ -101,12 +99,8 @@ pub fn write_review(
     writeln!(out, "{head}")?;
     let is_foreign = |path: &&String| PathClass::of(path, environment) == PathClass::Foreign;
     let (foreign, read): (Vec<_>, Vec<_>) = files.iter().partition(is_foreign);
-    for file in read.iter().take(FILES_SHOWN_MAX) {
+    for file in read {
         writeln!(out, "    {}", one_line(file))?;
-    }
-    let rest = read.len().saturating_sub(FILES_SHOWN_MAX);
-    if rest > 0 {
-        writeln!(out, "    and {rest} more")?;
     }
     if !foreign.is_empty() {
         let n = foreign.len();
@@ -141,8 +135,7 @@ pub fn write_trust(
     for (sign, tone, lines, others) in [("-", Tone::Bad, old, new), ("+", Tone::Good, new, old)] {
         let fresh = lines.lines().filter(|line| !others.lines().any(|other| other == *line));
         for line in fresh {
-            let line: String = line.chars().filter(|c| !c.is_control()).collect();
-            writeln!(out, "  {}", ctx.paint.tone(tone, &format!("{sign} {line}")))?;
+            writeln!(out, "  {}", ctx.paint.tone(tone, &format!("{sign} {}", one_line(line))))?;
         }
     }
     Ok(())

@@ -50,12 +50,10 @@ pub async fn survey(
             Ok(tree) => trees.push(tree),
             Err(Failure::Target(error)) => return Err(error),
             Err(Failure::Source(error)) => {
-                // It may have come to the target in another way, a hotfix's for example. Whoever looks
-                // closer, or cannot ask the source, does not know that it is whole.
+                // It may have come to the target in another way, a hotfix's for example: who stores a
+                // manifest stores what it names first. Whoever looks closer is not told so by this.
                 let reference = ManifestReference::Digest(image.digest);
-                let may_be_elsewhere = error.kind == RegistryErrorKind::NotFound
-                    && request.scrutiny != Scrutiny::Everything;
-                if may_be_elsewhere
+                if request.scrutiny != Scrutiny::Everything
                     && target.manifest_digest(&image.repository, &reference).await?.is_some()
                 {
                     survey.present.insert(image.clone());

@@ -130,6 +130,25 @@ async fn a_closer_look_brings_back_what_somebody_deleted() {
 }
 
 #[tokio::test]
+async fn what_only_the_target_has_is_there_whatever_the_source_says_but_not_for_who_looks_closer() {
+    let tst = plain();
+    let target = client(&tst.authority);
+    let web = push_image(&target, "web", &[noise(1, 1000)]).await;
+    let image = wanted("web", &web);
+    for answer in ["404 Not Found", "401 Unauthorized", "403 Forbidden", "400 Bad Request"] {
+        let front = Front::new(&tst.authority, move |_, _| Act::say(answer, "", ""));
+        let source = client(&front.authority);
+        let request = request(std::slice::from_ref(&image));
+        let once = CopySettings::default();
+        let seen = run(&source, &target, &request, &once).await.survey;
+        assert!(seen.present.contains(&image) && seen.lacking.is_empty(), "{answer}");
+        let closer = CopyRequest { scrutiny: Scrutiny::Everything, ..request };
+        let seen = run(&source, &target, &closer, &once).await.survey;
+        assert!(!seen.present.contains(&image) && seen.lacking.contains_key(&image), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_source_lacks_is_named_and_stops_nothing_else() {
     let (dev, tst) = (plain(), plain());
     let (source, target) = (client(&dev.authority), client(&tst.authority));

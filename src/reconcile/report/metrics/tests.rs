@@ -240,6 +240,19 @@ fn the_manual_has_every_metric_and_no_other() {
 }
 
 #[test]
+fn the_manual_has_every_reason_to_hold_a_service() {
+    // The words stand in one match; each arm ends with one.
+    let arms = include_str!("../../plan/reasons.rs").lines().filter_map(|line| {
+        line.trim().strip_prefix("Self::")?.split_once("=> \"")?.1.strip_suffix("\",")
+    });
+    let words: BTreeSet<&str> = arms.collect();
+    assert!(words.len() >= 17, "{words:?}");
+    for word in words {
+        assert!(MANUAL.contains(&format!("`{word}`")), "{word}");
+    }
+}
+
+#[test]
 fn every_alert_asks_for_metrics_that_there_are() {
     let text = format!("{MANUAL}{}", include_str!("../../../../docs/alerts.yml"));
     let word = |c: char| c.is_ascii_lowercase() || c == '_';
