@@ -9,16 +9,9 @@ use tokio::time::sleep;
 use crate::simulator::engine::{Behaviour, Phase};
 use crate::simulator::world::{GOOD, World, app1, container, digest, service};
 
-async fn deployed() -> World {
-    let mut world = World::new();
-    world.commit(vec![app1("web1", "db1", "migrate1")]);
-    world.converge(1).await;
-    world
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_commit_that_is_taken_back_during_its_pull_leaves_no_trace() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     let (before, once) = (world.ids(), world.memory.services["app1"].once.clone());
     world.commit(vec![
         app1("web2", "db2", "migrate2"),
@@ -45,7 +38,7 @@ fn behave(world: &World, image: &str, behaviour: Behaviour) {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_version_is_not_blamed_for_a_neighbour_that_was_ill_before() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     behave(&world, "db1", Behaviour::NeverHealthy);
     world.commit(vec![app1("web2", "db1", "migrate1")]);
     let outcome = world.pass().await.unwrap();
@@ -81,7 +74,7 @@ async fn a_neighbour_that_falls_ill_for_a_moment_fails_no_gate_and_one_that_stay
 
 #[tokio::test(start_paused = true)]
 async fn one_that_dies_while_the_last_is_awaited_fails_the_gate_of_all() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     world.image("brief", Behaviour::Healthy(1));
     world.image("late", Behaviour::Healthy(20));
     let next = |web: &str| service("app1", vec![container("web", web), container("db", "late")]);

@@ -10,13 +10,6 @@ use tokio::time::Instant;
 use crate::simulator::engine::{Behaviour, Engine, Phase};
 use crate::simulator::world::{World, app1, container, service};
 
-async fn deployed() -> World {
-    let mut world = World::new();
-    world.commit(vec![app1("web1", "db1", "migrate1")]);
-    world.converge(1).await;
-    world
-}
-
 fn change(engine: &mut Engine, id: &str, what: &str) {
     let container = engine.containers.get_mut(id).unwrap();
     match what {
@@ -44,7 +37,7 @@ async fn every_change_by_hand_is_repaired_with_its_field_named_and_nothing_else_
         ("update", false, "web.HostConfig.CpuShares"),
         ("disconnect", true, "web.NetworkSettings.Networks.app1.prd"),
     ] {
-        let mut world = deployed().await;
+        let mut world = World::deployed().await;
         let before = world.ids();
         let id = world.id("app1.prd-web");
         world.sim.hand(|engine| change(engine, &id, what));
@@ -67,7 +60,7 @@ async fn every_change_by_hand_is_repaired_with_its_field_named_and_nothing_else_
 
 #[tokio::test(start_paused = true)]
 async fn a_vanished_migration_is_no_drift() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     let id = world.id("app1.prd-migrate");
     world.sim.hand(|engine| change(engine, &id, "rm"));
     let before = world.sim.effects();
@@ -77,7 +70,7 @@ async fn a_vanished_migration_is_no_drift() {
 
 #[tokio::test(start_paused = true)]
 async fn two_containers_whose_names_were_swapped_get_them_back() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     let before = world.ids();
     let (web, db) = (world.id("app1.prd-web"), world.id("app1.prd-db"));
     world.sim.hand(|engine| {
@@ -90,7 +83,7 @@ async fn two_containers_whose_names_were_swapped_get_them_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_container_whose_image_labels_claim_ownership_is_never_touched() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     let proof = {
         let engine = world.sim.engine.borrow();
         let web = engine.containers.values().find(|c| c.name == "app1.prd-web").unwrap();
@@ -112,7 +105,7 @@ async fn a_container_whose_image_labels_claim_ownership_is_never_touched() {
 
 #[tokio::test(start_paused = true)]
 async fn a_foreign_object_in_the_way_is_an_error_and_no_victim() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     let id = world.id("app1.prd-web");
     world.sim.hand(|engine| change(engine, &id, "rm"));
     world.foreigner("app1.prd-web", &json!({}));
@@ -151,7 +144,7 @@ async fn an_applied_container_that_crashes_on_and_on_is_started_ever_more_rarely
 
 #[tokio::test(start_paused = true)]
 async fn an_engine_that_stopped_everything_gets_everything_started_again() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     let before = world.ids();
     world.sim.hand(|engine| {
         for container in engine.containers.values_mut() {
@@ -166,7 +159,7 @@ async fn an_engine_that_stopped_everything_gets_everything_started_again() {
 
 #[tokio::test(start_paused = true)]
 async fn an_image_pruned_between_pull_and_create_is_pulled_again() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     world.commit(vec![app1("web2", "db1", "migrate1")]);
     let pull = world.sim.effects();
     // The pull happens, the prune right after it: the create finds nothing.
@@ -183,7 +176,7 @@ async fn an_image_pruned_between_pull_and_create_is_pulled_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_container_whose_task_the_engine_lost_is_made_anew_and_no_version_is_blamed() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     let before = world.ids();
     let web = world.id("app1.prd-web");
     world.sim.hand(|engine| {

@@ -18,13 +18,6 @@ use tokio::time::{Instant, sleep};
 
 use crate::simulator::world::{World, app1, container, service};
 
-async fn deployed() -> World {
-    let mut world = World::new();
-    world.commit(vec![app1("web1", "db1", "migrate1")]);
-    world.converge(1).await;
-    world
-}
-
 fn remove(world: &World, name: &str) {
     let id = world.id(name);
     world.sim.hand(|engine| engine.containers.remove(&id));
@@ -32,7 +25,7 @@ fn remove(world: &World, name: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn a_closed_window_holds_the_new_version_and_heals_the_old() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     world.commit(vec![app1("web2", "db1", "migrate1")]);
     world.tip_mut().windows = vec!["02:00-04:00 UTC".parse().unwrap()];
     remove(&world, "app1.prd-web");
@@ -61,7 +54,7 @@ async fn a_service_whose_last_container_is_gone_is_healed_and_not_upgraded_outsi
 
 #[tokio::test(start_paused = true)]
 async fn while_the_hub_is_away_a_new_version_waits_and_the_old_is_healed() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     world.commit(vec![app1("web2", "db1", "migrate1")]);
     for kind in [DockerErrorKind::Registry, DockerErrorKind::Unauthorized, DockerErrorKind::Engine]
     {
@@ -153,7 +146,7 @@ async fn a_port_that_another_service_keeps_is_awaited_and_named() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rollout_under_way_finishes_although_the_window_closes() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     world.commit(vec![app1("web2", "db1", "migrate1")]);
     let at = world.sim.effects() + 3;
     world.sim.crash_at.set(Some((at, crate::simulator::sim::Effect::Happened)));
@@ -183,7 +176,7 @@ async fn a_freeze_holds_even_a_first_deployment_and_a_window_does_not() {
 
 #[tokio::test(start_paused = true)]
 async fn an_operator_may_open_a_window_for_one_run() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     world.commit(vec![app1("web2", "db1", "migrate1")]);
     world.tip_mut().windows = vec!["02:00-04:00 UTC".parse().unwrap()];
     world.overrides.now = Some("outage".into());
@@ -193,7 +186,7 @@ async fn an_operator_may_open_a_window_for_one_run() {
 
 #[tokio::test(start_paused = true)]
 async fn a_suspended_service_is_not_even_healed() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     remove(&world, "app1.prd-web");
     let until = Some("2026-03-02T13:00:00Z".parse().unwrap());
     world.tip_mut().services.values_mut().next().unwrap().suspend =
@@ -208,7 +201,7 @@ async fn a_suspended_service_is_not_even_healed() {
 
 #[tokio::test(start_paused = true)]
 async fn report_mode_and_a_mere_plan_change_nothing() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     remove(&world, "app1.prd-web");
     world.commit(vec![app1("web2", "db2", "migrate2")]);
     let before = (world.sim.effects(), world.memory.clone());
@@ -253,7 +246,7 @@ async fn the_removal_brake_holds_until_people_allow_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_without_its_document_keeps_what_runs() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     world.commit(vec![]);
     world.tip_mut().node_declared = false;
     remove(&world, "app1.prd-web");
@@ -265,7 +258,7 @@ async fn a_node_without_its_document_keeps_what_runs() {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_nodes_policy_denies_is_held_field_by_field_and_the_old_version_healed() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     let mut greedy = app1("web2", "db1", "migrate1");
     let web = greedy.containers.get_mut("web").unwrap();
     web.spec.privileged = true;
@@ -305,7 +298,7 @@ fn with_link(world: &mut World) -> DesiredService {
 
 #[tokio::test(start_paused = true)]
 async fn a_link_planted_below_an_allowed_path_is_denied() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     let service = with_link(&mut world);
     world.sim.links.borrow_mut().insert("/srv/app1/x".into(), ["/".into()].into());
     world.commit(vec![service]);
@@ -320,7 +313,7 @@ async fn a_link_planted_below_an_allowed_path_is_denied() {
 #[tokio::test(start_paused = true)]
 async fn a_link_planted_after_the_plan_is_seen_before_the_container_is_made_or_started() {
     for (looks, n_made) in [(1, 0), (2, 1)] {
-        let mut world = deployed().await;
+        let mut world = World::deployed().await;
         let service = with_link(&mut world);
         let leads = std::iter::repeat_n("/srv/app1/x", looks).chain(["/"]).map(str::to_owned);
         world.sim.links.borrow_mut().insert("/srv/app1/x".into(), leads.collect());
@@ -336,7 +329,7 @@ async fn a_link_planted_after_the_plan_is_seen_before_the_container_is_made_or_s
 
 #[tokio::test(start_paused = true)]
 async fn the_plan_reads_as_a_story() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     world.commit(vec![app1("web2", "db1", "migrate1")]);
     world.intent = Intent::Plan;
     let outcome = world.pass().await.unwrap();

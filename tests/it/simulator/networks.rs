@@ -10,20 +10,13 @@ use crate::simulator::world::{World, app1, closed, container, service, with_volu
 
 const NETWORK: &str = "app1.prd";
 
-async fn deployed() -> World {
-    let mut world = World::new();
-    world.commit(vec![app1("web1", "db1", "migrate1")]);
-    world.converge(1).await;
-    world
-}
-
 fn is_internal(world: &World) -> bool {
     world.sim.engine.borrow().networks[NETWORK].raw["Internal"] == json!(true)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_network_whose_settings_change_is_made_anew_with_all_that_is_on_it() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     let before = world.ids();
     world.commit(vec![closed(app1("web1", "db1", "migrate1"))]);
     let outcome = world.pass().await.unwrap();
@@ -60,7 +53,7 @@ async fn a_network_whose_settings_change_is_made_anew_with_all_that_is_on_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_version_takes_its_network_with_it_and_the_one_before_gets_its_own_back() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     world.commit(vec![closed(app1("bad", "db1", "migrate1"))]);
     world.converge(1).await;
     assert!(!is_internal(&world));
@@ -70,14 +63,14 @@ async fn a_failed_version_takes_its_network_with_it_and_the_one_before_gets_its_
 #[tokio::test(start_paused = true)]
 async fn a_network_that_cannot_be_made_anew_fails_the_version_and_the_old_one_comes_back() {
     for kind in [DockerErrorKind::Refused, DockerErrorKind::NotFound, DockerErrorKind::Engine] {
-        let mut good = deployed().await;
+        let mut good = World::deployed().await;
         good.commit(vec![closed(app1("web1", "db1", "migrate1"))]);
         let from = good.sim.effects();
         good.converge(1).await;
         let log = good.sim.log.borrow()[from..].to_vec();
         let at = log.iter().position(|what| what.starts_with("create network")).unwrap();
 
-        let mut world = deployed().await;
+        let mut world = World::deployed().await;
         world.commit(vec![closed(app1("web1", "db1", "migrate1"))]);
         world.sim.fault_at.set(Some((world.sim.effects() + at, kind, Effect::Lost)));
         world.converge(1).await;
@@ -89,7 +82,7 @@ async fn a_network_that_cannot_be_made_anew_fails_the_version_and_the_old_one_co
 
 #[tokio::test(start_paused = true)]
 async fn a_network_that_others_are_on_is_held_with_their_names_until_they_leave() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     let before = world.ids();
     world.foreigner("other", &json!({}));
     let on = |world: &World, is_on: bool| {
@@ -135,7 +128,7 @@ async fn another_service_on_a_network_keeps_it_as_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn a_network_made_from_this_very_definition_is_not_made_again_whatever_the_engine_shows() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     let before = world.ids();
     world.sim.hand(|engine| {
         engine.networks.get_mut(NETWORK).unwrap().raw["Attachable"] = json!(true);
@@ -147,7 +140,7 @@ async fn a_network_made_from_this_very_definition_is_not_made_again_whatever_the
 
 #[tokio::test(start_paused = true)]
 async fn a_container_whose_network_was_made_anew_without_it_is_made_anew_too() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     let web = world.id("app1.prd-web");
     // Stopped by hand, its network removed; then we die right after the network is there again.
     world.sim.hand(|engine| {

@@ -7,16 +7,9 @@ use tidegate::reconcile::desired::service::{OnFailure, Strategy};
 use crate::simulator::sim::Effect;
 use crate::simulator::world::{World, app1, container, service};
 
-async fn deployed() -> World {
-    let mut world = World::new();
-    world.commit(vec![app1("web1", "db1", "migrate1")]);
-    world.converge(1).await;
-    world
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_first_deployment_starts_in_dependency_order_and_is_applied_after_its_gate() {
-    let world = deployed().await;
+    let world = World::deployed().await;
     assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web1"]);
     let memory = &world.memory.services["app1"];
     assert!(memory.applied.is_some() && memory.failed.is_none() && memory.once.len() == 1);
@@ -25,7 +18,7 @@ async fn a_first_deployment_starts_in_dependency_order_and_is_applied_after_its_
 
 #[tokio::test(start_paused = true)]
 async fn a_changed_image_replaces_its_container_alone() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     let db = world.id("app1.prd-db");
     world.commit(vec![app1("web2", "db1", "migrate1")]);
     world.converge(1).await;
@@ -37,7 +30,7 @@ async fn a_changed_image_replaces_its_container_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_version_that_never_gets_healthy_is_rolled_back_and_held_until_a_commit_changes_it() {
     for bad in ["bad", "crash"] {
-        let mut world = deployed().await;
+        let mut world = World::deployed().await;
         let before = world.ids();
         world.commit(vec![app1(bad, "db1", "migrate1")]);
         let outcome = world.pass().await.unwrap();
@@ -63,7 +56,7 @@ async fn a_version_that_never_gets_healthy_is_rolled_back_and_held_until_a_commi
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_version_stays_for_people_to_look_at_when_told_to_hold() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     let mut changed = app1("bad", "db1", "migrate1");
     changed.update.on_failure = OnFailure::Hold;
     world.commit(vec![changed]);
@@ -85,7 +78,7 @@ async fn a_first_version_that_fails_is_stopped_and_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_migration_fails_the_version_and_is_named() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     let before = world.ids();
     world.commit(vec![app1("web2", "db1", "migratebad")]);
     world.converge(1).await;
@@ -96,7 +89,7 @@ async fn a_failing_migration_fails_the_version_and_is_named() {
 
 #[tokio::test(start_paused = true)]
 async fn a_migration_that_ran_before_the_failure_is_named_and_not_undone() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     world.commit(vec![app1("bad", "db1", "migrate2")]);
     world.converge(1).await;
     let failed = world.memory.services["app1"].failed.clone().unwrap();
@@ -128,7 +121,7 @@ async fn start_first_stops_the_old_one_only_after_the_new_ones_gate() {
 
 #[tokio::test(start_paused = true)]
 async fn a_version_whose_image_is_not_in_the_hub_is_held_until_it_comes() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     let before = world.ids();
     world.commit(vec![app1("nowhere", "db1", "migrate1")]);
     let outcome = world.pass().await.unwrap();
@@ -179,7 +172,7 @@ async fn a_renamed_container_in_the_service_is_replaced_by_one_of_the_new_name()
 
 #[tokio::test(start_paused = true)]
 async fn a_commit_that_changes_nothing_of_a_service_touches_nothing() {
-    let mut world = deployed().await;
+    let mut world = World::deployed().await;
     world.commit(vec![app1("web1", "db1", "migrate1")]);
     let before = world.sim.effects();
     world.converge(1).await;

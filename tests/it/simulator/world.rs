@@ -182,6 +182,14 @@ impl World {
         world
     }
 
+    /// A node on which the reference service runs.
+    pub(crate) async fn deployed() -> Self {
+        let mut world = Self::new();
+        world.commit(vec![app1("web1", "db1", "migrate1")]);
+        world.converge(1).await;
+        world
+    }
+
     pub(crate) fn image(&self, name: &str, behaviour: Behaviour) {
         let image = Image {
             digest: digest(name),
