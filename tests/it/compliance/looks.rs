@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command};
+use std::thread;
 
 use tidegate::compliance::verdict::VerdictStatus;
 
@@ -42,7 +43,13 @@ struct Running(Child);
 
 impl Running {
     fn new(host: &Host, argv: &[&str]) -> Self {
-        Self(Command::new(host.path(argv[0])).args(&argv[1..]).spawn().unwrap())
+        let child = Command::new(host.path(argv[0])).args(&argv[1..]).spawn().unwrap();
+        // The kernel lets the parent go on before it shows the new program's command line.
+        let line = format!("/proc/{}/cmdline", child.id());
+        while !fs::read_to_string(&line).unwrap().contains(argv[0]) {
+            thread::yield_now();
+        }
+        Self(child)
     }
 }
 
