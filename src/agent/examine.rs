@@ -22,7 +22,7 @@ use crate::compliance::facts::{
 use crate::compliance::fix::{FixError, Mender};
 use crate::compliance::image::{self, ImageInput};
 use crate::compliance::interchange::message;
-use crate::compliance::kind::need;
+use crate::compliance::kind::files_of;
 use crate::compliance::record::FixRecord;
 use crate::compliance::verdict::{Verdict, VerdictStatus};
 use crate::config::Settings;
@@ -180,11 +180,13 @@ impl Examined {
     /// Who undoes what was mended of a rule, for people: what the audit log tells, or what would make
     /// it tell.
     pub fn undone_by(&self, rule: &Rule) -> String {
-        let Some(path) = need(&rule.kind).path() else {
+        let files = files_of(&rule.kind);
+        let [path, ..] = &files[..] else {
             return "nothing here tells who undoes it".to_owned();
         };
         let log = self.host.tail(AUDIT_LOG, AUDIT_BYTES_MAX).ok().flatten();
-        match log.and_then(|log| culprit(&log, path.as_str())) {
+        let of = |log: &str| files.iter().find_map(|path| culprit(log, path.as_str()));
+        match log.as_deref().and_then(of) {
             Some(culprit) => format!("the audit log tells of {culprit}"),
             None => format!("`auditctl -w {path} -p wa` would tell who"),
         }

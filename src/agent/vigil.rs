@@ -1,4 +1,4 @@
-//! Files that rules are about, watched where that is cheap: a change is checked soon, not at the next
+//! Files that tell of what rules are about, watched where that is cheap: a change is checked soon, not at the next
 //! turn of the schedule.
 //!
 //! In: rules, the host's root. Out: which path changed. Effect: inotify watches and a thread.
@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
-use crate::compliance::kind::need;
-use crate::model::HostPath;
+use crate::compliance::kind::files_of;
 use crate::reconcile::desired::rule::Rule;
 
 /// Each folder costs a watch of the kernel's, and every event in it a look at its name.
@@ -38,11 +37,10 @@ pub(crate) struct Vigil {
 impl Vigil {
     /// Watches what these rules are about; none if there is nothing to watch, or no way to.
     pub(crate) fn over(root: &Path, rules: &[Rule]) -> Option<Self> {
-        let wanted = rules.iter().filter_map(|rule| need(&rule.kind).path());
-        let wanted = wanted.map(HostPath::as_str);
+        let wanted = rules.iter().flat_map(|rule| files_of(&rule.kind));
         let paths: BTreeSet<PathBuf> = wanted
-            .filter(|path| !is_busy(path))
-            .map(|path| root.join(path.trim_start_matches('/')))
+            .filter(|path| !is_busy(path.as_str()))
+            .map(|path| root.join(path.as_str().trim_start_matches('/')))
             .take(PATHS_MAX)
             .collect();
         let folders: BTreeSet<PathBuf> =

@@ -19,6 +19,7 @@ mod dropin;
 mod file;
 mod file_absent;
 mod file_line;
+mod files;
 mod forbidden_image;
 mod hub_login;
 mod kernel_module;
@@ -43,6 +44,7 @@ pub use crate::compliance::kind::archive::{ArchiveSight, MemberSeen};
 pub use crate::compliance::kind::authorized_key::{KeysSight, keys_paths};
 pub use crate::compliance::kind::daemon_config::{DaemonSight, daemon_text};
 pub use crate::compliance::kind::dropin::SudoersSight;
+pub use crate::compliance::kind::files::files_of;
 pub use crate::compliance::kind::hub_login::{ACCEPTED, NO_ANSWER};
 pub use crate::compliance::kind::kernel_module::{ModuleSight, own_paths};
 pub use crate::compliance::kind::mount::MountSight;
@@ -219,19 +221,6 @@ pub enum Need<'a> {
     Mount(&'a MountRule),
     /// An archive's members.
     Archive(&'a ArchiveRule),
-}
-
-impl<'a> Need<'a> {
-    /// The path that it is about, if it is one.
-    pub fn path(self) -> Option<&'a HostPath> {
-        match self {
-            Self::Path(path) => Some(path),
-            Self::Daemon(rule) => Some(&rule.path),
-            Self::Sudoers(rule) => Some(&rule.path),
-            Self::Certificate(rule) => Some(&rule.path),
-            _ => None,
-        }
-    }
 }
 
 /// What this rule has to see.

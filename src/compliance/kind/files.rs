@@ -1,0 +1,36 @@
+//! Files that tell of a change of what rules are about.
+
+use crate::compliance::kind::{Need, need, own_path, own_paths};
+use crate::model::HostPath;
+use crate::reconcile::desired::rule::kind::RuleKind;
+
+/// Files by whose change this rule may begin or cease to hold, what says most first. None where no file
+/// tells, or where only looking says which: processes, ports, a user's keys. rpm's database is left out,
+/// for rpm writes in it when it is asked.
+pub fn files_of(kind: &RuleKind) -> Vec<HostPath> {
+    match need(kind) {
+        Need::Path(path) => vec![path.clone()],
+        Need::Daemon(rule) => vec![rule.path.clone()],
+        Need::Sudoers(rule) => vec![rule.path.clone()],
+        Need::Certificate(rule) => vec![rule.path.clone()],
+        Need::Sysctl(rule) => own_path(rule).into_iter().chain(at(["/etc/sysctl.conf"])).collect(),
+        Need::Package(_) | Need::Vulnerable(_) => at(["/var/lib/dpkg/status"]),
+        Need::Unit(name) => at([format!("/etc/systemd/system/{name}")]),
+        Need::Accounts => at(["/etc/passwd", "/etc/group"]),
+        Need::Time(_) => at(["/etc/localtime"]),
+        Need::Module(rule) => at(own_paths(&rule.module)),
+        Need::Mount(_) => at(["/etc/fstab"]),
+        Need::Archive(rule) => {
+            rule.members.keys().filter_map(|inner| rule.path.below(inner)).collect()
+        }
+        Need::Facts
+        | Need::Keys(_)
+        | Need::Processes(_)
+        | Need::Listeners(_)
+        | Need::Command(_) => Vec::new(),
+    }
+}
+
+fn at<T: AsRef<str>>(paths: impl IntoIterator<Item = T>) -> Vec<HostPath> {
+    paths.into_iter().filter_map(|path| path.as_ref().parse().ok()).collect()
+}
