@@ -1,6 +1,5 @@
 //! `tidegate pin` against a real hub.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use tidegate::clients::registry::{ManifestReference, RegistryOptions, RegistryRead as _};
@@ -8,6 +7,7 @@ use tidegate::clients::registry::{ManifestReference, RegistryOptions, RegistryRe
 use crate::cli::support::{Said, run, tidegate};
 use crate::registry::hub::{TestHub, free_port, plain};
 use crate::registry::{auth, client, guarded, options, push_image, web};
+use crate::support::program::write_program;
 
 const RULESET: &str = "rulesets/it/app1.toml";
 
@@ -102,10 +102,8 @@ async fn a_pin_that_cannot_be_made_changes_nothing_and_says_why() {
 /// Pins with a helper of this text, which `config.json` names as it names `lab`.
 fn pin_with_helper(tree: &Path, script: &str, config: &serde_json::Value) -> Said {
     let program = tree.join("bin/docker-credential-lab");
-    std::fs::create_dir_all(program.parent().unwrap()).unwrap();
     std::fs::create_dir_all(tree.join(".docker")).unwrap();
-    std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&program, &format!("#!/bin/sh\n{script}\n"));
     std::fs::write(tree.join(".docker/config.json"), config.to_string()).unwrap();
     let path = format!("{}/bin:{}", tree.display(), std::env::var("PATH").unwrap());
     let mut command = tidegate(tree);

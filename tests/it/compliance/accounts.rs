@@ -9,6 +9,7 @@ use tidegate::telemetry::Chain;
 use crate::compliance::debian;
 use crate::compliance::seven::{Fix, Row, all_seven};
 use crate::compliance::support::{Host, only, rule};
+use crate::support::program::write_program;
 
 /// Runs a program of the host.
 fn run(host: &Host, argv: &[&str]) {
@@ -161,9 +162,7 @@ fn the_number_of_one_who_was_just_removed_is_not_given_to_the_next() {
 /// A program of the host that does this instead.
 fn stand_in(host: &Host, path: &str, script: &str) {
     std::fs::remove_file(host.path(path)).unwrap();
-    std::fs::write(host.path(path), format!("#!/bin/sh\n{script}\n")).unwrap();
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(host.path(path), executable).unwrap();
+    write_program(host.path(path), &format!("#!/bin/sh\n{script}\n"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli::support::{Said, like_tidegate, run};
+use crate::support::program::{copy_program, write_program};
 
 const RULES: &str = r#"
 [[rules]]
@@ -83,7 +84,7 @@ impl Stage {
         let is_open = |dir: &Path| fs::metadata(dir).unwrap().permissions().mode() & 0o001 != 0;
         if !program.ancestors().all(is_open) {
             program = self.dir.path().join("tidegate");
-            fs::copy(env!("CARGO_BIN_EXE_tidegate"), &program).unwrap();
+            copy_program(env!("CARGO_BIN_EXE_tidegate"), &program);
         }
         let mut command = like_tidegate(&program, self.dir.path());
         if rustix::process::geteuid().is_root() {
@@ -101,16 +102,11 @@ impl Stage {
     pub(crate) fn install(&self, path: &str, script: &str) {
         let root = self.dir.path().join("root");
         let busybox = root.join("bin/busybox");
-        let path = root.join(path);
-        for file in [&busybox, &path] {
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-        }
         if !busybox.exists() {
             let mut known = ["/bin/busybox", "/usr/bin/busybox"].iter();
-            fs::copy(known.find(|path| fs::exists(path).unwrap()).unwrap(), busybox).unwrap();
+            copy_program(known.find(|path| fs::exists(path).unwrap()).unwrap(), busybox);
         }
-        fs::write(&path, format!("#!/bin/busybox sh\n{script}")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(root.join(path), &format!("#!/bin/busybox sh\n{script}"));
     }
 
     pub(crate) fn motd(&self) -> Option<String> {

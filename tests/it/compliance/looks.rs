@@ -12,6 +12,7 @@ use crate::compliance::cli::{Stage, everybody, json};
 use crate::compliance::debian;
 use crate::compliance::seven::{Fix, Row, all_seven};
 use crate::compliance::support::{Host, only, rule};
+use crate::support::program::copy_program;
 
 /// A Debian with the kernel's /proc mounted, for as long as it lives.
 struct Living(Host);
@@ -68,7 +69,7 @@ fn status(host: &Host, kind: &str, lines: &str) -> VerdictStatus {
 fn processes_do_all_seven_on_a_real_debian() {
     let living = Living::new();
     let host = &living.0;
-    fs::copy(host.path("/bin/sleep"), host.path("/bin/tg-sleep-for-a-while")).unwrap();
+    copy_program(host.path("/bin/sleep"), host.path("/bin/tg-sleep-for-a-while"));
     let running = Running::new(host, &["/bin/tg-sleep-for-a-while", "600"]);
     let is = "process = \"tg-sleep-for-a-while\"";
     for more in ["", "\nargs = \"while 600$$\"", "\nuser = \"root\""] {

@@ -2,7 +2,6 @@
 //! below the Debian's root that keep its /proc/modules, as the kernel would.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 
 use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
@@ -10,6 +9,7 @@ use tidegate::compliance::verdict::VerdictStatus;
 use crate::compliance::debian;
 use crate::compliance::seven::{Fix, Row, all_seven};
 use crate::compliance::support::{Host, only, rule};
+use crate::support::program::write_program;
 
 const MODPROBE: &str = "#!/bin/sh
 test \"$1\" = -- || exit 1
@@ -32,11 +32,9 @@ fn host() -> Host {
             "kernel/drivers/net/dummy.ko:\nkernel/net/bridge/br_netfilter.ko.xz: \
              kernel/net/bridge/bridge.ko.xz\nkernel/fs/fat/vfat.ko:\n",
         )
-        .with("/lib/modules/6.1.0-1/modules.builtin", "kernel/fs/ext4/ext4.ko\n")
-        .with("/usr/sbin/modprobe", MODPROBE)
-        .with("/usr/sbin/rmmod", RMMOD);
-    for program in ["/usr/sbin/modprobe", "/usr/sbin/rmmod"] {
-        fs::set_permissions(host.path(program), fs::Permissions::from_mode(0o755)).unwrap();
+        .with("/lib/modules/6.1.0-1/modules.builtin", "kernel/fs/ext4/ext4.ko\n");
+    for (program, script) in [("/usr/sbin/modprobe", MODPROBE), ("/usr/sbin/rmmod", RMMOD)] {
+        write_program(host.path(program), script);
     }
     host
 }

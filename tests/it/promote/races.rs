@@ -1,10 +1,10 @@
 //! Somebody else pushes between our fetch and our push, for real: from a second clone, in a hook.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::thread::park_timeout as park;
 use std::time::{Duration, Instant};
 
 use crate::promote::stage::{PINS, Said, Stage};
+use crate::support::program::write_program;
 
 /// Before bob's first push, `script` runs in carol's clone.
 fn before_the_first_push(stage: &Stage, script: &str) {
@@ -20,8 +20,7 @@ fn before_the_first_push(stage: &Stage, script: &str) {
 
 fn hook_of_bob(stage: &Stage, script: &str) {
     let hook = stage.path("bob").join(".git/hooks/pre-push");
-    std::fs::write(&hook, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(hook, &format!("#!/bin/sh\n{script}\n"));
 }
 
 const LOCAL: &str = "echo '[labels]' > environments/tst/nodes/n1.toml\ngit add -A\n\

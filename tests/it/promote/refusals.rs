@@ -1,8 +1,7 @@
 //! What cannot be done: nothing is pushed, and people are told what to do.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use crate::promote::stage::{PINS, Stage};
+use crate::support::program::write_program;
 
 /// Runs it, which must fail so and move no line.
 fn refused(stage: &Stage, who: &str, args: &[&str], code: i32, words: &str) {
@@ -78,9 +77,7 @@ async fn a_clone_that_is_not_ready_pushes_nothing() {
     set("remote.origin.url", &origin);
     // A forge that takes pull requests alone.
     let hook = stage.path("origin.git/hooks/pre-receive");
-    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    std::fs::write(&hook, "#!/bin/sh\necho protected branch >&2\nexit 1\n").unwrap();
-    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&hook, "#!/bin/sh\necho protected branch >&2\nexit 1\n");
     refused(&stage, "bob", &promote, 1, "add --propose");
     std::fs::remove_file(&hook).unwrap();
     // What the work tree looks like is nothing to a promotion.

@@ -9,6 +9,7 @@ use std::thread::park_timeout as park;
 use std::time::{Duration, Instant};
 
 use crate::promote::stage::{PINS, Stage};
+use crate::support::program::write_program;
 
 /// An `ssh-agent` that ends with the test.
 struct Agent(Child);
@@ -138,8 +139,7 @@ async fn another_program_signs_in_ssh_keygens_place() {
     let program = stage.path("signer");
     let seen = stage.path("seen");
     let script = format!("#!/bin/sh\necho \"$@\" >> {}\nexec ssh-keygen \"$@\"\n", seen.display());
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    write_program(&program, &script);
     stage.git("bob", &["config", "gpg.ssh.program", program.to_str().unwrap()]);
     stage.git("bob", &["config", "user.signingkey", &format!("{}.pub", key(&stage).display())]);
     promotes(&stage);

@@ -9,5 +9,6 @@ pub(crate) mod git_server;
 pub(crate) mod images;
 pub(crate) mod leftovers;
 pub(crate) mod listing;
+pub(crate) mod program;
 pub(crate) mod relay;
 pub(crate) mod socket;

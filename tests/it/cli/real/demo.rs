@@ -1,10 +1,10 @@
 //! The demo is a test, too: it checks each of its steps itself, and leaves nothing behind.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::cli::support::Said;
+use crate::support::program::copy_program;
 
 /// A demo in a network of its own, ended when dropped.
 struct Demo {
@@ -105,7 +105,7 @@ fn an_ordinary_user_of_the_machines_engine_sees_the_same_and_it_is_left_as_it_wa
     let outer = tempfile::tempdir_in("/var/tmp").unwrap();
     // Whoever clones into /root keeps the program where no other user reaches it.
     let program = outer.path().join("tidegate");
-    fs::copy(env!("CARGO_BIN_EXE_tidegate"), &program).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_tidegate"), &program);
     let mut command = Command::new("unshare");
     command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", SHARED, "sh"]);
     command.args([outer.path(), &program]);

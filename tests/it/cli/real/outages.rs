@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use crate::cli::real::changes::assert_same;
 use crate::cli::real::stage::{Running, Stage};
 use crate::support::engine::PrivateEngine;
+use crate::support::program::copy_program;
 
 const WEB: &str = "app1.dev-web";
 
@@ -126,7 +127,7 @@ fn nobody_is_told_who_may(stage: &Stage) {
     std::fs::create_dir(dir.join("nobody")).unwrap();
     std::os::unix::fs::chown(dir.join("nobody"), Some(NOBODY), Some(NOBODY)).unwrap();
     let program = dir.join("tidegate");
-    std::fs::copy(env!("CARGO_BIN_EXE_tidegate"), &program).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_tidegate"), &program);
     let mut command = std::process::Command::new("setpriv");
     command.args([
         "--reuid",
