@@ -303,7 +303,7 @@ fn write_records(
     let mut table = Table::new(&["ID", "RULE", "TARGET", "RESULT", "WHY"]);
     for record in records {
         let (result, tone, why) = match &record.result {
-            FixResult::Fixed => ("fixed", Tone::Good, ""),
+            FixResult::Fixed => ("fixed", Tone::Good, record.note.as_deref().unwrap_or_default()),
             FixResult::Begun => ("begun", Tone::Notice, "it did not come to its end"),
             FixResult::NotFixed { reason } => ("not fixed", Tone::Bad, reason.as_str()),
             FixResult::Failed { reason } => ("failed", Tone::Bad, reason.as_str()),

@@ -6,6 +6,8 @@
 //! * What was there is stored durably before the first change, and each step looks again whether it
 //!   is still so.
 //! * A step that fails ends the fix, and the steps before it are taken back.
+//! * What is already as it was before a fix is left so when the fix is taken back: one that was
+//!   interrupted can be. A folder that it made and in which something lies by now stays.
 //! * Only kinds that the node's own policy allows are ever changed, whoever asks.
 
 use std::collections::BTreeSet;
@@ -16,7 +18,7 @@ use crate::clients::host::{HostError, HostRoot};
 use crate::compliance::change::Change;
 use crate::compliance::check::Checked;
 use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy};
-use crate::model::PathState;
+use crate::model::{HostPath, PathState};
 use crate::telemetry::Chain;
 
 /// Why nothing was done at all.
@@ -88,7 +90,7 @@ impl Mender<'_> {
         Ok(record)
     }
 
-    /// Takes a fix back, step by step from its end.
+    /// Takes a fix back, step by step from its end. The record holds what was changed for that.
     ///
     /// # Errors
     /// When nothing was begun, as when a backup is gone. What failed on the way is in the record.
@@ -102,8 +104,12 @@ impl Mender<'_> {
         let begun =
             self.records.begin(self.by, &name, &record.target, &record.revision, changes, now);
         let mut restored = begun.map_err(FixError::Record)?;
-        restored.result = match self.make(changes) {
-            Ok(()) => FixResult::Fixed,
+        restored.result = match self.make_back(changes) {
+            Ok(Back { made, stays }) => {
+                restored.note = said(&made, &stays);
+                restored.narrow(&made);
+                FixResult::Fixed
+            }
             Err(reason) => FixResult::Failed { reason },
         };
         self.records.save(&restored).map_err(FixError::Record)?;
@@ -113,17 +119,76 @@ impl Mender<'_> {
     /// Makes changes in their order; after a failure those before it are taken back.
     fn make(&self, changes: &[Change]) -> Result<(), String> {
         for (at, change) in changes.iter().enumerate() {
-            if let Err(error) = self.step(change) {
-                let mut reason = Chain(&error).to_string();
-                for done in changes[..at].iter().rev() {
-                    if let Err(error) = self.step(&done.undone()) {
-                        reason = format!("{reason}; and taking back: {}", Chain(&error));
-                    }
-                }
-                return Err(reason);
-            }
+            self.step(change).map_err(|error| self.revert(&changes[..at], &error))?;
         }
         Ok(())
+    }
+
+    /// The same for changes that may have been made before, in part or never.
+    fn make_back(&self, changes: &[Change]) -> Result<Back, String> {
+        let mut back = Back { made: Vec::new(), stays: Vec::new() };
+        for change in changes {
+            match self.step_back(change) {
+                Ok(Stepped::Made(made)) => back.made.push(made),
+                Ok(Stepped::WasSo) => {}
+                Ok(Stepped::Stays(folder)) => back.stays.push(folder),
+                Err(error) => return Err(self.revert(&back.made, &error)),
+            }
+        }
+        Ok(back)
+    }
+
+    fn step_back(&self, change: &Change) -> Result<Stepped, HostError> {
+        let change = match change {
+            Change::Path { path, after, .. } if self.is_so(path, after)? => {
+                return Ok(Stepped::WasSo);
+            }
+            Change::Path {
+                path,
+                before: PathState::Directory { .. },
+                after: PathState::Absent,
+            } if self.is_in_use(path)? => {
+                return Ok(Stepped::Stays(path.clone()));
+            }
+            Change::Kernel { key, after, .. } if self.host.kernel(key)?.as_ref() == Some(after) => {
+                return Ok(Stepped::WasSo);
+            }
+            Change::Managed(moves) => match self.host.outstanding(moves)? {
+                left if left.is_empty() => return Ok(Stepped::WasSo),
+                left => Change::Managed(left),
+            },
+            other => other.clone(),
+        };
+        self.step(&change)?;
+        Ok(Stepped::Made(change))
+    }
+
+    fn is_so(&self, path: &HostPath, state: &PathState) -> Result<bool, HostError> {
+        let bytes_max = match state {
+            PathState::File { content, .. } => content.len() as u64,
+            _ => 0,
+        };
+        match self.host.look(path, bytes_max) {
+            Err(HostError::TooLarge { .. }) => Ok(false),
+            now => Ok(now? == *state),
+        }
+    }
+
+    /// Whether something lies in a folder.
+    fn is_in_use(&self, folder: &HostPath) -> Result<bool, HostError> {
+        let is_folder = matches!(self.host.look(folder, 0), Ok(PathState::Directory { .. }));
+        Ok(is_folder && !self.host.names(folder.as_str(), 1)?.is_empty())
+    }
+
+    /// Takes back what was made before a step that failed, and says why it did.
+    fn revert(&self, made: &[Change], error: &HostError) -> String {
+        let mut reason = Chain(error).to_string();
+        for change in made.iter().rev() {
+            if let Err(error) = self.step(&change.undone()) {
+                reason = format!("{reason}; and taking back: {}", Chain(&error));
+            }
+        }
+        reason
     }
 
     fn step(&self, change: &Change) -> Result<(), HostError> {
@@ -133,6 +198,31 @@ impl Mender<'_> {
             Change::Managed(moves) => self.host.manage(moves),
         }
     }
+}
+
+/// What became of a step on the way back.
+enum Stepped {
+    /// It was made, as far as it was outstanding.
+    Made(Change),
+    /// Nothing was to be done.
+    WasSo,
+    /// A folder that the fix made is in use by now.
+    Stays(HostPath),
+}
+
+/// What a way back came to.
+struct Back {
+    made: Vec<Change>,
+    stays: Vec<HostPath>,
+}
+
+/// What there is to know of a way back that ended well.
+fn said(made: &[Change], stays: &[HostPath]) -> Option<String> {
+    if stays.is_empty() {
+        return made.is_empty().then(|| "nothing was left to take back".to_owned());
+    }
+    let stays: Vec<&str> = stays.iter().map(HostPath::as_str).collect();
+    Some(format!("left, as something else lies in it by now: {}", stays.join(", ")))
 }
 
 /// What taking a fix back would change: its changes, reversed.

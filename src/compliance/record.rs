@@ -44,6 +44,9 @@ pub struct FixRecord {
     pub by: FixedBy,
     /// How it ended.
     pub result: FixResult,
+    /// What else is to be known of how it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// What it changed.
     changes: Vec<StoredChange>,
 }
@@ -96,6 +99,13 @@ enum StoredState {
     Special,
 }
 
+impl FixRecord {
+    /// Leaves in it what was changed in the end.
+    pub(super) fn narrow(&mut self, made: &[Change]) {
+        self.changes = made.iter().map(store_change).collect();
+    }
+}
+
 /// All records of a node.
 #[derive(Debug, Clone)]
 pub struct FixRecords {
@@ -142,6 +152,7 @@ impl FixRecords {
             revision: revision.to_owned(),
             by,
             result: FixResult::Begun,
+            note: None,
             changes: stored,
         };
         self.save(&record)?;

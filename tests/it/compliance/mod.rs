@@ -16,6 +16,7 @@ mod modules;
 mod mounts;
 pub(crate) mod metrics;
 mod packages;
+mod restore;
 mod safety;
 mod seven;
 mod standing;

@@ -35,6 +35,17 @@ impl HostRoot {
         self.make(moves).map_err(|error| self.back(moves, error))
     }
 
+    /// Those of the moves, all of one sort, whose things are not yet what they would become.
+    ///
+    /// # Errors
+    /// When what is so cannot be told.
+    pub fn outstanding(&self, moves: &[Move]) -> Result<Vec<Move>, HostError> {
+        let undone: Vec<Move> = moves.iter().map(Move::undone).collect();
+        let now = self.now(&undone)?;
+        let is_so = undone.iter().zip(now).map(|(undone, now)| fits(undone, now.as_ref()));
+        Ok(moves.iter().zip(is_so).filter(|(_, so)| !so).map(|(left, _)| left.clone()).collect())
+    }
+
     /// What is so of each; they are of one sort.
     fn now(&self, moves: &[Move]) -> Result<Vec<Option<Attributes>>, HostError> {
         let Some(first) = moves.first() else { return Ok(Vec::new()) };

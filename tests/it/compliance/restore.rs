@@ -1,0 +1,111 @@
+//! Taking back what did not come to its end, and what is in use by now.
+
+use std::fs;
+
+use jiff::Timestamp;
+use tidegate::compliance::change::Change;
+use tidegate::compliance::record::{FixRecord, FixResult, FixedBy};
+use tidegate::model::Digest;
+
+use crate::compliance::archives::site;
+use crate::compliance::debian;
+use crate::compliance::support::{Host, only, rule};
+
+/// The record of a fix of which only the first steps were made before the machine went down.
+fn interrupted(host: &Host, rules: &str, n_made: usize) -> FixRecord {
+    let changes = only(host.check(rules)).changes;
+    let begun = host.records().begin(
+        FixedBy::Operator,
+        "it/a",
+        "node",
+        "prd@x",
+        &changes,
+        Timestamp::now(),
+    );
+    let root = host.root();
+    for change in changes.iter().take(n_made) {
+        match change {
+            Change::Path { path, before, after } => root.put(path, before, after).unwrap(),
+            Change::Kernel { key, before, after } => root.set_kernel(key, before, after).unwrap(),
+            Change::Managed(moves) => root.manage(moves).unwrap(),
+        }
+    }
+    begun.unwrap()
+}
+
+/// Every path below a folder of the host.
+fn all(host: &Host, path: &str) -> Vec<String> {
+    let mut found: Vec<String> = walkdir(&host.path(path));
+    found.sort();
+    found
+}
+
+fn walkdir(folder: &std::path::Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.flat_map(|path| [vec![path.display().to_string()], walkdir(&path)].concat()).collect()
+}
+
+#[test]
+fn a_fix_that_was_interrupted_anywhere_is_taken_back_as_far_as_it_came() {
+    let archive = site();
+    let lines = format!(
+        "path = \"/etc/site\"\nsource = \"site.tar\"\ndigest = \"{}\"\nowner = \"root\"\ngroup = \"root\"",
+        Digest::of(&archive)
+    );
+    for (kind, lines, n_steps) in [
+        ("archive", lines.as_str(), 6),
+        ("sysctl", "key = \"vm.swappiness\"\nvalue = 10", 2),
+        ("file", "path = \"/etc/q/b/c.conf\"\ncontent = \"x\"", 3),
+    ] {
+        for n_made in 0..=n_steps {
+            let mut host = Host::default().with("/proc/sys/vm/swappiness", "60\n");
+            host.files.insert("site.tar".to_owned(), archive.clone());
+            fs::create_dir_all(host.path("/etc/sysctl.d")).unwrap();
+            let before = all(&host, "/");
+            let rule = rule(kind, lines);
+            assert_eq!(only(host.check(&rule)).changes.len(), n_steps, "{kind}");
+            let record = interrupted(&host, &rule, n_made);
+            assert_eq!(host.restore(&record), FixResult::Fixed, "{kind} {n_made}");
+            assert_eq!(all(&host, "/"), before, "{kind} {n_made}");
+            assert_eq!(host.text("/proc/sys/vm/swappiness"), "60\n");
+            let restored = host.records().all().pop().unwrap();
+            let changes = host.records().changes(&restored).unwrap();
+            assert_eq!(changes.len(), n_made, "what was not changed is in no record: {kind}");
+        }
+    }
+}
+
+#[test]
+fn accounts_that_a_fix_did_not_come_to_make_are_not_removed() {
+    let host = debian::host();
+    let lines = rule("user", "user = \"carol\"\nsystem = true");
+    for n_made in [0, 1] {
+        let record = interrupted(&host, &lines, n_made);
+        assert_eq!(host.text("/etc/passwd").contains("carol"), n_made == 1);
+        assert_eq!(host.restore(&record), FixResult::Fixed);
+        assert!(!host.text("/etc/passwd").contains("carol"));
+    }
+}
+
+#[test]
+fn a_folder_that_is_in_use_by_now_stays_and_that_is_said() {
+    let host = Host::default();
+    let record = host.fix(&rule("file", "path = \"/etc/q/b/c.conf\"\ncontent = \"x\"")).unwrap();
+    fs::write(host.path("/etc/q/b/other"), "an app's").unwrap();
+    assert_eq!(host.restore(&record), FixResult::Fixed);
+    assert!(!host.path("/etc/q/b/c.conf").exists());
+    assert_eq!(host.text("/etc/q/b/other"), "an app's");
+    let restored = host.records().all().pop().unwrap();
+    let note = restored.note.clone().unwrap();
+    assert_eq!(note, "left, as something else lies in it by now: /etc/q/b, /etc/q");
+    // Once more: the folders that stayed are no part of what is brought back.
+    assert_eq!(host.restore(&restored), FixResult::Fixed);
+    assert_eq!(host.text("/etc/q/b/c.conf"), "x");
+    fs::remove_file(host.path("/etc/q/b/other")).unwrap();
+    assert_eq!(host.restore(&record), FixResult::Fixed);
+    assert!(!host.path("/etc/q").exists());
+    assert_eq!(host.restore(&record), FixResult::Fixed);
+    let restored = host.records().all().pop().unwrap();
+    assert_eq!(restored.note.as_deref(), Some("nothing was left to take back"));
+}
