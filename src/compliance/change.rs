@@ -28,6 +28,8 @@ pub enum Change {
         before: PathState,
         /// What should.
         after: PathState,
+        /// Whether a folder on the way keeps others from what lies there.
+        enclosed: bool,
     },
     /// A kernel parameter changes.
     Kernel {
@@ -47,9 +49,12 @@ impl Change {
     #[must_use]
     pub fn undone(&self) -> Self {
         match self {
-            Self::Path { path, before, after } => {
-                Self::Path { path: path.clone(), before: after.clone(), after: before.clone() }
-            }
+            Self::Path { path, before, after, enclosed } => Self::Path {
+                path: path.clone(),
+                before: after.clone(),
+                after: before.clone(),
+                enclosed: *enclosed,
+            },
             Self::Kernel { key, before, after } => {
                 Self::Kernel { key: key.clone(), before: after.clone(), after: before.clone() }
             }
@@ -60,7 +65,9 @@ impl Change {
     /// A diff for people.
     pub fn diff(&self) -> String {
         match self {
-            Self::Path { path, before, after } => path_diff(path, before, after),
+            Self::Path { path, before, after, enclosed } => {
+                path_diff(path, before, after, *enclosed)
+            }
             Self::Kernel { key, before, after } => {
                 format!("--- kernel\n+++ kernel\n-{key} = {before}\n+{key} = {after}\n")
             }
@@ -97,19 +104,19 @@ fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
-/// Whether not everybody may read it.
+/// Whether its own mode keeps it from some; a folder on the way may as well.
 pub fn is_hidden(state: &PathState) -> bool {
     matches!(state, PathState::File { owned, .. } if owned.mode & 0o004 == 0)
 }
 
-fn path_diff(path: &HostPath, before: &PathState, after: &PathState) -> String {
+fn path_diff(path: &HostPath, before: &PathState, after: &PathState, enclosed: bool) -> String {
     let mut text = String::new();
     let name = |state: &PathState| match state {
         PathState::Absent => "/dev/null".to_owned(),
         _ => path.to_string(),
     };
     let _fits = writeln!(text, "--- {}\n+++ {}", name(before), name(after));
-    let hidden = is_hidden(before) || is_hidden(after);
+    let hidden = enclosed || is_hidden(before) || is_hidden(after);
     let (old, new) = (describe(before, hidden), describe(after, hidden));
     if old != new {
         let _fits = writeln!(text, "# {old} → {new}");
@@ -186,7 +193,7 @@ mod tests {
     }
 
     fn diff(before: PathState, after: PathState) -> String {
-        Change::Path { path: "/etc/x".parse().unwrap(), before, after }.diff()
+        Change::Path { path: "/etc/x".parse().unwrap(), before, after, enclosed: false }.diff()
     }
 
     #[test]

@@ -147,6 +147,7 @@ impl Mender<'_> {
                 path,
                 before: PathState::Directory { .. },
                 after: PathState::Absent,
+                ..
             } if self.is_in_use(path)? => {
                 return Ok(Stepped::Stays(path.clone()));
             }
@@ -193,7 +194,7 @@ impl Mender<'_> {
 
     fn step(&self, change: &Change) -> Result<(), HostError> {
         match change {
-            Change::Path { path, before, after } => self.host.put(path, before, after),
+            Change::Path { path, before, after, .. } => self.host.put(path, before, after),
             Change::Kernel { key, before, after } => self.host.set_kernel(key, before, after),
             Change::Managed(moves) => self.host.manage(moves),
         }

@@ -84,9 +84,21 @@ pub enum FixResult {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum StoredChange {
-    Path { path: HostPath, before: StoredState, after: StoredState },
-    Kernel { key: String, before: String, after: String },
-    Managed { moves: Vec<Move> },
+    Path {
+        path: HostPath,
+        before: StoredState,
+        after: StoredState,
+        #[serde(default)]
+        enclosed: bool,
+    },
+    Kernel {
+        key: String,
+        before: String,
+        after: String,
+    },
+    Managed {
+        moves: Vec<Move>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -220,9 +232,9 @@ impl FixRecords {
         };
         let change = |stored: &StoredChange| {
             Ok(match stored {
-                StoredChange::Path { path, before, after } => {
+                StoredChange::Path { path, before, after, enclosed } => {
                     let (before, after) = (load(before)?, load(after)?);
-                    Change::Path { path: path.clone(), before, after }
+                    Change::Path { path: path.clone(), before, after, enclosed: *enclosed }
                 }
                 StoredChange::Kernel { key, before, after } => {
                     let (before, after) = (before.clone(), after.clone());
@@ -264,9 +276,9 @@ fn keep_contents(folder: &Path, states: [&PathState; 2]) -> Result<(), HostError
 
 fn store_change(change: &Change) -> StoredChange {
     match change {
-        Change::Path { path, before, after } => {
+        Change::Path { path, before, after, enclosed } => {
             let (before, after) = (store(before), store(after));
-            StoredChange::Path { path: path.clone(), before, after }
+            StoredChange::Path { path: path.clone(), before, after, enclosed: *enclosed }
         }
         Change::Kernel { key, before, after } => {
             let (before, after) = (before.clone(), after.clone());

@@ -20,6 +20,8 @@ pub struct ArchiveSight<'a> {
     pub folder: Sight<'a>,
     /// What lies where each member should.
     pub members: BTreeMap<&'a str, MemberSeen>,
+    /// Members that a folder on the way keeps others from.
+    pub enclosed: BTreeSet<&'a str>,
 }
 
 /// What lies where a member should.
@@ -163,7 +165,8 @@ fn fix(
             After::State(state) => state,
             After::Stuck => continue,
         };
-        changes.push(Change::Path { path: one.path, before, after });
+        let enclosed = sight.enclosed.contains(one.inner);
+        changes.push(Change::Path { path: one.path, before, after, enclosed });
     }
     Ok(changes)
 }

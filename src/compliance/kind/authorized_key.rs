@@ -192,12 +192,15 @@ fn changes(
             path: folder.clone(),
             before: PathState::Absent,
             after: PathState::Directory { owned: own(FOLDER_MODE) },
+            enclosed: false,
         })
         .collect();
     let owned = owned
         .map_or_else(|| own(FILE_MODE), |owned| Permissions { mode: owned.mode & !0o022, ..owned });
     let after = PathState::File { content: new.into_bytes().into(), owned };
-    changes.push(Change::Path { path: path.clone(), before: seen.state.clone(), after });
+    let before = seen.state.clone();
+    // A home keeps others out as a rule, and public keys are no secret: the file's own mode counts.
+    changes.push(Change::Path { path: path.clone(), before, after, enclosed: false });
     Ok(changes)
 }
 

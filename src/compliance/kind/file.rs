@@ -25,11 +25,14 @@ pub(super) fn judge(rule: &FileRule, sight: &Sight<'_>) -> Judgement {
     let wants = rule.content.as_ref().map(|content| &content.0);
     let new: Arc<[u8]> = wants.or(content).cloned().unwrap_or_default();
     let after = PathState::File { content: Arc::clone(&new), owned: target };
-    let hidden = is_hidden(&after) || is_hidden(&sight.state);
+    let hidden = is_hidden(&after) || sight.is_hidden();
     let (Some(content), Some(owned)) = (content, owned) else {
         let fix = match &sight.state {
             PathState::Directory { .. } => Err("a directory is in its place".to_owned()),
             PathState::Special => Err("a device, pipe or socket is in its place".to_owned()),
+            PathState::Symlink { .. } if wants.is_none() => {
+                Err("a symbolic link is in its place, and the rule has no content".to_owned())
+            }
             _ => Ok(sight.change(&rule.path, after)),
         };
         let expected = format!("a file, mode {:04o}", target.mode);

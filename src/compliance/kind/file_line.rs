@@ -1,6 +1,5 @@
 //! `file_line`: a line or a block in a text file.
 
-use crate::compliance::change::is_hidden;
 use crate::compliance::kind::text::TextFile;
 use crate::compliance::kind::{Judgement, Sight};
 use crate::reconcile::desired::rule::RuleId;
@@ -20,7 +19,7 @@ pub(super) fn judge(rule: &FileLineRule, sight: &Sight<'_>) -> Judgement {
         Ok(edited) => edited,
         Err(reason) => return Judgement::Error { reason },
     };
-    let hidden = is_hidden(&sight.state);
+    let hidden = sight.is_hidden();
     let (expected, actual) = shown(rule, text, hidden);
     if edited == *text {
         return Judgement::Ok { expected };

@@ -38,7 +38,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::compliance::change::Change;
+use crate::compliance::change::{Change, is_hidden};
 use crate::compliance::facts::{Facts, Known, Row};
 pub use crate::compliance::kind::archive::{ArchiveSight, MemberSeen};
 pub use crate::compliance::kind::authorized_key::{KeysSight, keys_paths};
@@ -71,6 +71,8 @@ use crate::reconcile::desired::rule::{RuleId, RuleKind, Target};
 pub struct Sight<'a> {
     /// What lies at the rule's path.
     pub state: PathState,
+    /// Whether a folder on the way keeps others from it.
+    pub enclosed: bool,
     /// Folders that are missing on the way to it, outermost first.
     pub missing: Vec<HostPath>,
     /// Users and groups.
@@ -336,8 +338,14 @@ impl Sight<'_> {
     fn change(&self, path: &HostPath, after: PathState) -> Vec<Change> {
         let mut changes = self.made_folders();
         let before = self.state.clone();
-        changes.push(Change::Path { path: path.clone(), before, after });
+        let enclosed = self.enclosed;
+        changes.push(Change::Path { path: path.clone(), before, after, enclosed });
         changes
+    }
+
+    /// Whether not everybody may read it.
+    pub fn is_hidden(&self) -> bool {
+        self.enclosed || is_hidden(&self.state)
     }
 
     /// The steps that make the folders that are missing.
@@ -348,6 +356,7 @@ impl Sight<'_> {
             path: folder.clone(),
             before: PathState::Absent,
             after: PathState::Directory { owned },
+            enclosed: self.enclosed,
         };
         self.missing.iter().map(made).collect()
     }

@@ -51,6 +51,8 @@ pub(super) fn judge(rule: &MountRule, sight: &MountSight<'_>) -> Judgement {
         let is = match (&lines[..], &rule.wish) {
             ([], _) => "not in /etc/fstab".to_owned(),
             (_, None) => "in /etc/fstab".to_owned(),
+            // A line may have a password.
+            _ if sight.fstab.1.is_hidden() => "otherwise in /etc/fstab".to_owned(),
             (lines, _) => format!("`{}` in /etc/fstab", lines.join("`, `")),
         };
         (is, file.rewritten(edited, true))

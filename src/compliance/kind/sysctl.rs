@@ -78,12 +78,14 @@ impl SysctlSight<'_> {
             path: folder.clone(),
             before: PathState::Absent,
             after: PathState::Directory { owned: Permissions { mode: 0o755, uid, gid } },
+            enclosed: false,
         };
         let content: Arc<[u8]> = text.into_bytes().into();
         let owned = Permissions { mode: 0o644, uid, gid };
         let after = PathState::File { content, owned };
         let mut changes: Vec<Change> = self.missing.iter().map(made).collect();
-        changes.push(Change::Path { path, before: self.own.clone(), after });
+        let before = self.own.clone();
+        changes.push(Change::Path { path, before, after, enclosed: false });
         changes
     }
 }

@@ -113,6 +113,7 @@ fn set_zone(zone: &str, linked: bool, sight: &TimeSight) -> Mended {
             path: path("/etc/localtime")?,
             before: sight.localtime.clone(),
             after: PathState::Symlink { to: format!("{ZONES}/{zone}") },
+            enclosed: false,
         });
     }
     if let PathState::File { owned, .. } = &sight.timezone {
@@ -123,6 +124,7 @@ fn set_zone(zone: &str, linked: bool, sight: &TimeSight) -> Mended {
             path: path("/etc/timezone")?,
             before: sight.timezone.clone(),
             after: PathState::File { content, owned },
+            enclosed: false,
         });
     }
     Ok(changes)

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use crate::clients::host::{ProcessError, Program, certificate};
-use crate::compliance::change::is_hidden;
 use crate::compliance::kind::{
     Answer, DaemonSight, KeysSight, SudoersSight, TIME_SERVICES, TimeSight, View, daemon_text,
     keys_paths, zone_path,
@@ -63,7 +62,7 @@ impl Eyes<'_> {
         let file = self.sight(&rule.path, id)?;
         let syntax = match daemon_text(rule, &file) {
             None => Ok(()),
-            Some(text) => self.dockerd(&text, is_hidden(&file.state)),
+            Some(text) => self.dockerd(&text, file.is_hidden()),
         };
         Ok(DaemonSight { file, syntax })
     }

@@ -11,8 +11,8 @@ mod looked;
 mod package;
 mod places;
 
-use std::cell::OnceCell;
-use std::collections::BTreeSet;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clients::host::{HostError, HostRoot, Modules, Units};
 use crate::compliance::facts::Facts;
@@ -66,6 +66,8 @@ pub struct Eyes<'a> {
     modules: Once<Option<Modules>>,
     module_confs: Once<ModuleConfs>,
     mounts: Once<Vec<MountSeen>>,
+    /// Folders, and whether they or one around them keep others out.
+    enclosing: RefCell<BTreeMap<HostPath, bool>>,
 }
 
 type Once<T> = OnceCell<Result<T, String>>;
@@ -85,6 +87,7 @@ impl<'a> Eyes<'a> {
             modules: OnceCell::new(),
             module_confs: OnceCell::new(),
             mounts: OnceCell::new(),
+            enclosing: RefCell::default(),
         }
     }
 
@@ -128,7 +131,19 @@ impl<'a> Eyes<'a> {
     fn sight<'b>(&'b self, path: &HostPath, id: &'b RuleId) -> Result<Sight<'b>, String> {
         let accounts = self.tables()?;
         let (state, missing) = look(self.input.host, path).map_err(said)?;
-        Ok(Sight { state, missing, accounts, creator: creator(), id })
+        let enclosed = self.is_enclosed(path)?;
+        Ok(Sight { state, enclosed, missing, accounts, creator: creator(), id })
+    }
+
+    /// Whether a folder on the way to `path` keeps others from it.
+    fn is_enclosed(&self, path: &HostPath) -> Result<bool, String> {
+        let Some((folder, _)) = path.split() else { return Ok(false) };
+        if let Some(known) = self.enclosing.borrow().get(&folder) {
+            return Ok(*known);
+        }
+        let is = self.input.host.is_enclosing(&folder).map_err(said)?;
+        self.enclosing.borrow_mut().insert(folder, is);
+        Ok(is)
     }
 
     fn tables(&self) -> Result<&AccountTables, String> {

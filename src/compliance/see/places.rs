@@ -1,6 +1,6 @@
 //! Mounts, and where an archive's members should lie.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compliance::kind::{ArchiveSight, MemberSeen, MountSight};
 use crate::compliance::see::{Eyes, FILE_BYTES_MAX, once, said};
@@ -46,6 +46,7 @@ impl Eyes<'_> {
         id: &'b RuleId,
     ) -> Result<ArchiveSight<'b>, String> {
         let mut members = BTreeMap::new();
+        let mut enclosed = BTreeSet::new();
         let mut bytes_left = OTHERS_BYTES_MAX;
         for (inner, member) in &rule.members {
             let path = rule.path.below(inner).ok_or("its path is too long")?;
@@ -64,8 +65,11 @@ impl Eyes<'_> {
                 }
                 _ => MemberSeen::Other(state),
             };
+            if self.is_enclosed(&path)? {
+                enclosed.insert(inner.as_str());
+            }
             members.insert(inner.as_str(), seen);
         }
-        Ok(ArchiveSight { folder: self.sight(&rule.path, id)?, members })
+        Ok(ArchiveSight { folder: self.sight(&rule.path, id)?, members, enclosed })
     }
 }

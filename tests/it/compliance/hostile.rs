@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
 use tidegate::compliance::change::Change;
+use tidegate::compliance::fix::undo;
 use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
 
@@ -13,13 +14,6 @@ const CANARY: &str = "canary-7d1f";
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
-}
-
-/// Everything that was written below the state directory, the backups aside.
-fn said(host: &Host) -> String {
-    let checked = host.check(&rule("file", "path = \"/etc/secret\"\ncontent = \"x\""));
-    let diff: String = only(checked.clone()).changes.iter().map(Change::diff).collect();
-    format!("{checked:?}{diff}")
 }
 
 #[test]
@@ -123,21 +117,7 @@ fn a_file_that_is_too_large_is_an_error_and_is_not_read_into_memory() {
 fn what_not_everybody_may_read_is_in_no_verdict_diff_or_record() {
     let host = Host::default().with("/etc/secret", &format!("k={CANARY}\n{CANARY}\n"));
     fs::set_permissions(host.path("/etc/secret"), fs::Permissions::from_mode(0o640)).unwrap();
-    assert!(!said(&host).contains(CANARY));
-    for (kind, lines) in [
-        ("file", "content = \"x\""),
-        ("file_line", "line = \"x\"\nregex = \"^(k=|x)\""),
-        ("file_line", "regex = \"^k\"\nstate = \"absent\""),
-        ("key_value", "format = \"equals\"\nkey = \"k\"\nvalue = \"x\""),
-    ] {
-        let rule = rule(kind, &format!("path = \"/etc/secret\"\n{lines}"));
-        let checked = host.check(&rule);
-        let diff: String = only(checked.clone()).changes.iter().map(Change::diff).collect();
-        let shown = format!("{checked:?}{diff}");
-        assert!(!shown.contains(CANARY), "{kind} {lines}\n{shown}");
-        let digest = tidegate::model::Digest::of(host.text("/etc/secret").as_bytes()).short();
-        assert!(!shown.contains(&digest), "{kind} {lines}\n{shown}");
-    }
+    is_in_no_verdict_or_diff(&host, "/etc/secret");
     let record = host.fix(&rule("file", "path = \"/etc/secret\"\ncontent = \"x\"")).unwrap();
     assert!(!format!("{record:?}").contains(CANARY));
     let folder = host.dir.path().join("state/fixes").join(&record.id);
@@ -145,6 +125,70 @@ fn what_not_everybody_may_read_is_in_no_verdict_diff_or_record() {
     assert_eq!(host.mode("/etc/secret"), 0o640, "mending keeps the mode");
     assert_eq!(host.restore(&record), FixResult::Fixed);
     assert!(host.text("/etc/secret").contains(CANARY));
+}
+
+/// The file holds it; everybody may read it, if only they got there.
+#[test]
+fn what_a_folder_on_the_way_keeps_from_others_is_in_no_verdict_or_diff() {
+    let text = format!("k={CANARY}\n{CANARY}\n");
+    let host = Host::default().with("/opt/priv/in/secret", &text);
+    fs::set_permissions(host.path("/opt/priv"), fs::Permissions::from_mode(0o750)).unwrap();
+    is_in_no_verdict_or_diff(&host, "/opt/priv/in/secret");
+    // By another name as well.
+    symlink("priv/in", host.path("/opt/way")).unwrap();
+    is_in_no_verdict_or_diff(&host, "/opt/way/secret");
+    let lines = "path = \"/opt/priv/in/secret\"\nregex = \"^k\"\nstate = \"absent\"";
+    let record = host.fix(&rule("file_line", lines)).unwrap();
+    let undone = undo(&host.records(), &record).unwrap();
+    let diff: String = undone.iter().map(Change::diff).collect();
+    assert!(!diff.contains(CANARY) && diff.contains("not everybody may read it"), "{diff}");
+}
+
+#[test]
+fn a_password_in_fstab_is_in_no_verdict_or_diff() {
+    let line = format!("none /srv/data tmpfs password={CANARY} 0 0\n");
+    let host = Host::default().with("/etc/fstab", &line);
+    fs::set_permissions(host.path("/etc/fstab"), fs::Permissions::from_mode(0o600)).unwrap();
+    let checked =
+        host.check(&rule("mount", "path = \"/srv/data\"\nsource = \"data\"\ntype = \"tmpfs\""));
+    let diff: String = only(checked.clone()).changes.iter().map(Change::diff).collect();
+    assert!(!format!("{checked:?}{diff}").contains(CANARY), "{checked:?}{diff}");
+    assert!(
+        only(checked.clone()).verdict.actual.contains("otherwise in /etc/fstab"),
+        "{checked:?}"
+    );
+}
+
+#[test]
+fn a_link_is_not_replaced_by_a_file_that_nobody_wrote() {
+    let host = Host::default().with("/run/resolv.conf", "nameserver 192.0.2.1\n");
+    symlink("../run/resolv.conf", host.path("/etc/resolv.conf")).unwrap();
+    let verdict = only(host.check(&rule("file", "path = \"/etc/resolv.conf\"\nmode = \"0644\"")));
+    assert!(!verdict.verdict.fixable && verdict.changes.is_empty(), "{verdict:?}");
+    let reason = verdict.verdict.reason.unwrap();
+    assert!(reason.contains("a symbolic link is in its place"), "{reason}");
+}
+
+#[track_caller]
+fn is_in_no_verdict_or_diff(host: &Host, path: &str) {
+    for (kind, lines) in [
+        ("file", "content = \"x\""),
+        ("file_line", "line = \"x\"\nregex = \"^(k=|x)\""),
+        ("file_line", "regex = \"^k\"\nstate = \"absent\""),
+        ("key_value", "format = \"equals\"\nkey = \"k\"\nvalue = \"x\""),
+        // It is none of these, and what says so quotes no line.
+        ("key_value", "format = \"toml\"\nkey = \"k\"\nvalue = \"x\""),
+        ("key_value", "format = \"json\"\nkey = \"k\"\nvalue = \"x\""),
+        ("key_value", "format = \"yaml\"\nkey = \"k\"\nvalue = \"x\""),
+    ] {
+        let rule = rule(kind, &format!("path = \"{path}\"\n{lines}"));
+        let checked = host.check(&rule);
+        let diff: String = only(checked.clone()).changes.iter().map(Change::diff).collect();
+        let shown = format!("{checked:?}{diff}");
+        assert!(!shown.contains(CANARY), "{kind} {lines}\n{shown}");
+        let digest = tidegate::model::Digest::of(host.text(path).as_bytes()).short();
+        assert!(!shown.contains(&digest), "{kind} {lines}\n{shown}");
+    }
 }
 
 #[test]

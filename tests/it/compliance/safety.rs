@@ -6,8 +6,10 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidegate::compliance::verdict::VerdictStatus;
+use tidegate::model::PathState;
 use tidegate::model::host_path::kept_paths;
 use tidegate::reconcile::desired::rule::RuleKind;
+use tidegate::telemetry::Chain;
 
 use crate::compliance::support::{Host, only, rule, rules_of};
 use crate::desired::support::Repo;
@@ -112,6 +114,18 @@ fn what_a_host_cannot_do_without_is_never_removed_or_replaced() {
             assert!(!checked.verdict.fixable && checked.changes.is_empty(), "{kind} {path}");
         }
         assert!(host.path(path).is_dir());
+    }
+    // On a host whose /bin is a link, and where neither kind of rule would be wanted any other way.
+    symlink("usr/bin", host.path("/bin")).unwrap();
+    let before = PathState::Symlink { to: "usr/bin".to_owned() };
+    for after in [PathState::Symlink { to: "opt".to_owned() }, PathState::Absent] {
+        let bin = "/bin".parse().unwrap();
+        let refused = host.root().put(&bin, &before, &after).unwrap_err();
+        assert!(Chain(&refused).to_string().contains("never removed or replaced"), "{refused:?}");
+    }
+    for (kind, more) in [("file", "content = \"x\""), ("symlink", "to = \"x\"")] {
+        let found = findings(&rule(kind, &format!("path = \"/bin\"\n{more}")));
+        assert!(found.contains("`/bin` is never replaced"), "{found}");
     }
 }
 

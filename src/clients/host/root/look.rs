@@ -40,6 +40,26 @@ impl HostRoot {
         }
     }
 
+    /// Whether the folder at `path`, or one around it, keeps others from what lies in it. What is not
+    /// there keeps nobody out.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn is_enclosing(&self, path: &HostPath) -> Result<bool, HostError> {
+        let mut at = self.leads_to(path.as_str())?.parse::<HostPath>().ok();
+        while let Some(folder) = at {
+            let Some((outer, _)) = folder.split() else { break };
+            if let Some(held) = self.hold(&folder)? {
+                let stat = rustix::fs::fstat(&held).map_err(|e| self.failed("read", &folder, e))?;
+                if stat.st_mode & 0o001 == 0 {
+                    return Ok(true);
+                }
+            }
+            at = Some(outer);
+        }
+        Ok(false)
+    }
+
     /// A small text file of the host; none if it is not there. For facts.
     ///
     /// # Errors

@@ -42,6 +42,13 @@ impl HostRoot {
             return Err(HostError::unfit(&self.shown(path), "there is no folder for it"));
         };
         let failed = |error| self.failed("change", path, error);
+        let is_made = matches!(
+            (before, after),
+            (PathState::Absent | PathState::Directory { .. }, PathState::Directory { .. })
+        );
+        if !is_made {
+            self.may_go(path, &place)?;
+        }
         let needs_gone = match (before, after) {
             (PathState::Directory { .. }, PathState::Directory { .. }) => false,
             (PathState::Directory { .. }, _) | (_, PathState::Absent) => true,
@@ -64,6 +71,21 @@ impl HostRoot {
         sync(&place).map_err(failed)
     }
 
+    /// Refuses what the host cannot be without.
+    fn may_go(&self, path: &HostPath, place: &Place<'_>) -> Result<(), HostError> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let is_kept = match rustix::fs::statat(&place.folder, place.name, flags) {
+            Ok(stat) => self.is_kept(&stat),
+            Err(Errno::NOENT) => false,
+            Err(error) => return Err(self.failed("change", path, error)),
+        };
+        if is_kept || path.is_kept() {
+            let reason = "it is never removed or replaced: the host would be gone without it";
+            return Err(HostError::unfit(&self.shown(path), reason));
+        }
+        Ok(())
+    }
+
     /// Removes a file, link or empty folder.
     fn remove(
         &self,
@@ -72,12 +94,6 @@ impl HostRoot {
         before: &PathState,
     ) -> Result<(), HostError> {
         let failed = |error| self.failed("remove", path, error);
-        let flags = AtFlags::SYMLINK_NOFOLLOW;
-        let stat = rustix::fs::statat(&place.folder, place.name, flags).map_err(failed)?;
-        if self.is_kept(&stat) || path.is_kept() {
-            let reason = "it is never removed: the host would be gone without it";
-            return Err(HostError::unfit(&self.shown(path), reason));
-        }
         let flags = match before {
             PathState::Directory { .. } => AtFlags::REMOVEDIR,
             _ => AtFlags::empty(),

@@ -6,7 +6,6 @@ mod yaml;
 
 use serde_json::Value;
 
-use crate::compliance::change::is_hidden;
 use crate::compliance::kind::text::TextFile;
 use crate::compliance::kind::{Judgement, Sight};
 use crate::reconcile::desired::rule::kind::{KeyFormat, KeyValueRule};
@@ -22,7 +21,7 @@ pub(super) fn judge(rule: &KeyValueRule, sight: &Sight<'_>) -> Judgement {
         Ok(found) => found,
         Err(reason) => return Judgement::Error { reason: format!("{}: {reason}", rule.path) },
     };
-    let hidden = is_hidden(&sight.state);
+    let hidden = sight.is_hidden();
     let shown = |value: Option<&Value>| match value {
         None => format!("no `{}`", rule.key),
         Some(_) if hidden => format!("{} = a value that not everybody may read", rule.key),

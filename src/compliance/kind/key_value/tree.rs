@@ -1,7 +1,7 @@
 //! Files of nested keys: JSON, TOML. `a.b` is `b` within `a`.
 
 use serde_json::{Map, Value};
-use toml_edit::{DocumentMut, Item, Table};
+use toml_edit::{DocumentMut, Item, Table, TomlError};
 
 /// JSON: written anew where it changes, keys in alphabetical order.
 pub(super) fn json(
@@ -35,14 +35,21 @@ pub(super) fn json(
     Ok((is, text + "\n"))
 }
 
+/// Where it is no TOML, and why. The line itself may be secret.
+fn not_toml(text: &str, error: &TomlError) -> String {
+    let at = error.span().map(|span| text.as_bytes().iter().take(span.start));
+    let line = at.map(|before| before.filter(|byte| **byte == b'\n').count() + 1);
+    let at = line.map(|line| format!(", line {line}")).unwrap_or_default();
+    format!("it is not TOML{at}")
+}
+
 /// TOML: everything else stays as it is written.
 pub(super) fn toml(
     text: &str,
     key: &str,
     wanted: Option<&Value>,
 ) -> Result<(Option<Value>, String), String> {
-    let mut document: DocumentMut =
-        text.parse().map_err(|error| format!("it is not TOML: {error}").replace('\n', " "))?;
+    let mut document: DocumentMut = text.parse().map_err(|error| not_toml(text, &error))?;
     let steps: Vec<&str> = key.split('.').collect();
     let found = steps.iter().try_fold(document.as_item(), |item, step| item.get(step));
     let is = found.map(shown);

@@ -176,7 +176,8 @@ fn entries(lines: &[&str], begin: usize, end: usize) -> Result<Vec<Entry>, Strin
 /// The key of a line as written, and what stands behind its colon.
 fn key_of(line: &str) -> Result<(&str, &str), String> {
     let trimmed = line.trim_start();
-    let bad = || format!("`{}` is no `key: value`", trimmed.trim_end());
+    // The line itself may be secret.
+    let bad = || "it is no `key: value`".to_owned();
     let from = match trimmed.chars().next() {
         Some(quote @ ('"' | '\'')) => trimmed[1..].find(quote).ok_or_else(bad)? + 2,
         Some('?' | '{' | '[' | '&' | '*' | '!' | '|' | '>' | '}' | ']' | ',') | None => {

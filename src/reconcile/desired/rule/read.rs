@@ -122,3 +122,15 @@ fn fix(node: &Node, reader: &mut Reader<'_>) -> Option<FixPolicy> {
 pub(crate) fn path(table: &Table, key: &str, reader: &mut Reader<'_>) -> Option<HostPath> {
     table.get(key).and_then(|node| reader.parsed(node))
 }
+
+/// The same, where a rule may replace what lies there: what the host cannot do without is a mistake.
+pub(crate) fn own_path(table: &Table, key: &str, reader: &mut Reader<'_>) -> Option<HostPath> {
+    let at = table.get(key)?.at;
+    let path = path(table, key, reader)?;
+    if path.is_kept() {
+        let message = format!("`{path}` is never replaced: the host would be gone without it");
+        reader.findings.error_help(at, message, "name a path below it");
+        return None;
+    }
+    Some(path)
+}

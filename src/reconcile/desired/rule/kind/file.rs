@@ -16,7 +16,7 @@ use crate::reconcile::desired::rule::RuleFiles;
 use crate::reconcile::desired::rule::kind::owner::Access;
 use crate::reconcile::desired::rule::kind::owner::MODE;
 use crate::reconcile::desired::rule::kind::owner::access;
-use crate::reconcile::desired::rule::read::path;
+use crate::reconcile::desired::rule::read::own_path;
 
 /// Keys of `kind = "file"`.
 pub(crate) static KEYS: Keys = Keys {
@@ -51,7 +51,7 @@ pub(crate) fn read(
     files: &RuleFiles<'_>,
     reader: &mut Reader<'_>,
 ) -> Option<FileRule> {
-    let at = path(table, "path", reader);
+    let at = own_path(table, "path", reader);
     let access = access(table, reader);
     let content = content(table, files, reader).ok()?;
     Some(FileRule { path: at?, content, access })

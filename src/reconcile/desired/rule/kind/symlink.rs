@@ -8,7 +8,7 @@ use crate::reconcile::desired::document::kind::Key;
 use crate::reconcile::desired::document::kind::Keys;
 use crate::reconcile::desired::document::kind::Kind;
 use crate::reconcile::desired::document::node::Table;
-use crate::reconcile::desired::rule::read::path;
+use crate::reconcile::desired::rule::read::own_path;
 
 /// Keys of `kind = "symlink"`.
 pub(crate) static KEYS: Keys = Keys {
@@ -37,5 +37,5 @@ pub(crate) fn read(table: &Table, reader: &mut Reader<'_>) -> Option<SymlinkRule
         }
         Ok(text.to_owned())
     });
-    Some(SymlinkRule { path: path(table, "path", reader)?, to: to? })
+    Some(SymlinkRule { path: own_path(table, "path", reader)?, to: to? })
 }
