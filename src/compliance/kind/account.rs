@@ -84,31 +84,31 @@ pub(crate) fn judge_group(rule: &GroupRule, tables: &AccountTables) -> Judgement
 /// Judges `membership`.
 pub(crate) fn judge_membership(rule: &MembershipRule, tables: &AccountTables) -> Judgement {
     let MembershipRule { user, group, state } = rule;
-    let (Some(known), Some(known_group)) = (tables.user(user), tables.group(group)) else {
-        let missing = if tables.user(user).is_none() {
-            format!("user {user}")
-        } else {
-            format!("group {group}")
-        };
-        if *state == Presence::Absent {
-            return Judgement::Ok { expected: format!("user {user} not in group {group}") };
-        }
-        return Judgement::NotOk {
-            expected: format!("user {user} in group {group}"),
-            actual: format!("there is no {missing}"),
-            fix: Err(format!("a rule of kind `user` or `group` makes {missing}")),
-        };
-    };
+    let (known, known_group) = (tables.user(user), tables.group(group));
+    // Members may be users whom another directory than /etc/passwd knows.
+    let is_in = known_group.is_some_and(|group| group.members.contains(user));
+    let is_first =
+        known.zip(known_group).is_some_and(|(known, known_group)| known.gid == known_group.gid);
     let thing = Thing::Member { name: user.clone(), group: group.clone() };
-    let is_first = known.gid == known_group.gid;
-    let is_in = known_group.members.contains(user);
     match (state, is_first || is_in) {
         (Presence::Present, true) => Judgement::Ok { expected: thing.to_string() },
-        (Presence::Present, false) => Judgement::NotOk {
-            expected: thing.to_string(),
-            actual: format!("user {user} is not in group {group}"),
-            fix: Ok(one(thing, None, Some(Attributes::new()))),
-        },
+        (Presence::Present, false) => {
+            let missing = match (known, known_group) {
+                (None, _) => Some(format!("user {user}")),
+                (_, None) => Some(format!("group {group}")),
+                _ => None,
+            };
+            let expected = thing.to_string();
+            let actual = match &missing {
+                Some(missing) => format!("there is no {missing}"),
+                None => format!("user {user} is not in group {group}"),
+            };
+            let fix = match missing {
+                Some(missing) => Err(format!("a rule of kind `user` or `group` makes {missing}")),
+                None => Ok(one(thing, None, Some(Attributes::new()))),
+            };
+            Judgement::NotOk { expected, actual, fix }
+        }
         (Presence::Absent, false) => {
             Judgement::Ok { expected: format!("user {user} not in group {group}") }
         }

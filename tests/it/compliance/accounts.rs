@@ -131,6 +131,24 @@ fn a_users_group_that_others_are_in_stays() {
 }
 
 #[test]
+fn a_member_whom_only_another_directory_knows_is_seen_and_taken_out() {
+    let host = with_alice();
+    let groups = host.text("/etc/group").replace("sudo:x:27:", "sudo:x:27:bob,alice");
+    std::fs::write(host.path("/etc/group"), groups).unwrap();
+    let wanted = rule("membership", "user = \"bob\"\ngroup = \"sudo\"");
+    assert_eq!(only(host.check(&wanted)).verdict.status, VerdictStatus::Ok);
+    let gone = rule("membership", "user = \"bob\"\ngroup = \"sudo\"\nstate = \"absent\"");
+    let verdict = only(host.check(&gone)).verdict;
+    assert_eq!(verdict.actual, "user bob is in group sudo");
+    let record = host.fix(&gone).unwrap();
+    assert_eq!(record.result, FixResult::Fixed);
+    assert!(host.text("/etc/group").contains("sudo:x:27:alice\n"));
+    // Who is in /etc/group need not be in /etc/passwd; who is put there must be known.
+    let FixResult::Failed { reason } = host.restore(&record) else { panic!("restored") };
+    assert!(reason.contains("bob"), "{reason}");
+}
+
+#[test]
 fn what_fails_half_way_leaves_nothing() {
     let host = with_alice();
     let record = host.fix(&rule("group", "group = \"users\"\nstate = \"absent\"")).unwrap();
