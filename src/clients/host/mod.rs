@@ -25,7 +25,7 @@ pub use files::{create_private_dir, write_durable, write_file, write_file_durabl
 pub use follow::Follower;
 pub use key::NodeKey;
 pub use lock::EngineLock;
-pub use managed::{InstalledPackage, Modules, Units, versions_of};
+pub use managed::{InstalledPackage, Modules, Units, unfinished_of, versions_of};
 pub use process::{CHANGE_TIME_MAX, LOOK_TIME_MAX, ProcessError, Program, Ran, run};
 pub use read::{others_read, read_bounded};
 pub use root::{HostRoot, Stamp};

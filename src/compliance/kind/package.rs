@@ -17,6 +17,8 @@ pub struct PackageSight {
     pub manager: Option<PackageManager>,
     /// Versions that are installed: of a kernel, several.
     pub installed: Vec<String>,
+    /// What one of them was left as, if it is not wholly installed: `half-configured`.
+    pub unfinished: Option<String>,
     /// What the manager would do, if it was asked.
     pub plan: Option<Result<Vec<Move>, String>>,
 }
@@ -107,7 +109,12 @@ pub(crate) fn judge(rule: &PackageRule, sight: &PackageSight) -> Judgement {
         PackageWish::Present(versions) => format!("package {name} {}", wanted(versions)),
     };
     if order(rule, manager, &sight.installed) == PackageOrder::Nothing {
-        return Judgement::Ok { expected };
+        return match &sight.unfinished {
+            None => Judgement::Ok { expected },
+            Some(state) => Judgement::Error {
+                reason: format!("{name} is {state}: `dpkg --configure -a` may finish it"),
+            },
+        };
     }
     Judgement::NotOk { expected, actual: actual(name, sight), fix: fix(name, sight) }
 }
@@ -135,7 +142,8 @@ fn actual(name: &str, sight: &PackageSight) -> String {
     if sight.installed.is_empty() {
         return format!("{name} is not installed");
     }
-    format!("{name} {} is installed", sight.installed.join(" and "))
+    let state = sight.unfinished.as_deref().unwrap_or("installed");
+    format!("{name} {} is {state}", sight.installed.join(" and "))
 }
 
 fn wanted(versions: &[Test]) -> String {
@@ -192,6 +200,7 @@ mod tests {
         let sight = PackageSight {
             manager: Some(PackageManager::Dpkg),
             installed: vec!["1".to_owned()],
+            unfinished: None,
             plan: Some(Ok(moves)),
         };
         match judge(&rule, &sight) {

@@ -1,6 +1,6 @@
 //! Packages: what is installed, and what the package manager would do.
 
-use crate::clients::host::{HostError, HostRoot, InstalledPackage, versions_of};
+use crate::clients::host::{HostError, HostRoot, InstalledPackage, unfinished_of, versions_of};
 use crate::compliance::kind::{self, PackageOrder, PackageSight, View};
 use crate::compliance::see::{Eyes, Purpose, once, said};
 use crate::model::{Move, PackageManager};
@@ -23,16 +23,19 @@ impl Eyes<'_> {
             return Ok(View::Package(PackageSight {
                 manager: None,
                 installed: Vec::new(),
+                unfinished: None,
                 plan: None,
             }));
         };
         let manager = packages.manager;
         let installed = versions_of(&packages.installed, name);
         let installed: Vec<String> = installed.into_iter().map(str::to_owned).collect();
+        let unfinished = unfinished_of(&packages.installed, name).map(str::to_owned);
         let order = order(manager, &installed);
         let asked = self.input.purpose == Purpose::Mend && order != PackageOrder::Nothing;
         let plan = asked.then(|| self.plan(manager, name, &order));
-        Ok(View::Package(PackageSight { manager: Some(manager), installed, plan }))
+        let manager = Some(manager);
+        Ok(View::Package(PackageSight { manager, installed, unfinished, plan }))
     }
 
     fn plan(

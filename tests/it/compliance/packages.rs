@@ -232,6 +232,41 @@ fn what_is_not_installed_is_not_vulnerable_and_without_a_package_manager_nothing
 }
 
 #[test]
+fn a_package_that_dpkg_has_not_finished_is_there() {
+    let status = |package: &str, state: &str| {
+        format!(
+            "Package: {package}\nStatus: install ok {state}\nArchitecture: all\nVersion: 5.6.0-0.2\n\n"
+        )
+    };
+    let seen = |state: &str, kind: &str, lines: &str| {
+        let text = status("tg-lib", state) + &status("tg-other", "installed");
+        let host = Host::default().with("/var/lib/dpkg/status", &text);
+        only(host.check(&rule(kind, &format!("package = \"tg-lib\"\n{lines}")))).verdict
+    };
+    let (bad, gone) = ("vulnerable = \"=5.6.0-0.2\"", "state = \"absent\"");
+    for state in ["installed", "triggers-awaited", "triggers-pending"] {
+        let verdict = seen(state, "package_vulnerable", bad);
+        assert_eq!(verdict.actual, "tg-lib 5.6.0-0.2 is installed", "{state}");
+        assert_eq!(seen(state, "package", gone).status, VerdictStatus::NotOk, "{state}");
+        assert_eq!(seen(state, "package", "").status, VerdictStatus::Ok, "{state}");
+    }
+    for state in ["half-configured", "unpacked", "half-installed", "of-tomorrow"] {
+        let verdict = seen(state, "package_vulnerable", bad);
+        assert_eq!(verdict.actual, format!("tg-lib 5.6.0-0.2 is {state}"));
+        assert_eq!(seen(state, "package", gone).status, VerdictStatus::NotOk, "{state}");
+        let present = seen(state, "package", "");
+        assert_eq!(present.status, VerdictStatus::Error, "{state}");
+        assert!(present.reason.unwrap().contains(state));
+    }
+    for state in ["not-installed", "config-files"] {
+        let verdict = seen(state, "package_vulnerable", bad);
+        assert_eq!(verdict.status, VerdictStatus::NotApplicable, "{state}");
+        assert_eq!(seen(state, "package", gone).status, VerdictStatus::Ok, "{state}");
+        assert_eq!(seen(state, "package", "").status, VerdictStatus::NotOk, "{state}");
+    }
+}
+
+#[test]
 fn what_came_along_is_known_as_such_and_a_fix_that_somebody_changed_is_not_taken_back() {
     let host = debian_with_repository();
     let record = host.fix(&rule("package", "package = \"tg-hello\"\nversion = \"<2\"")).unwrap();

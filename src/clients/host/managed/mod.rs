@@ -16,7 +16,7 @@ mod mount;
 mod unit;
 
 pub use module::Modules;
-pub use package::{InstalledPackage, versions_of};
+pub use package::{InstalledPackage, unfinished_of, versions_of};
 pub use unit::Units;
 
 use crate::clients::host::{HostError, HostRoot, ProcessError};

@@ -21,7 +21,7 @@ const RPM: [&str; 4] = [
     "/var/lib/rpm/Packages.db",
 ];
 
-/// An installed package.
+/// A package whose files are there, or may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstalledPackage {
     /// Its name.
@@ -30,6 +30,8 @@ pub struct InstalledPackage {
     pub version: String,
     /// Its architecture.
     pub arch: String,
+    /// What the manager left it as, such as `half-configured`; none if it is wholly installed.
+    pub unfinished: Option<String>,
 }
 
 /// A package's name and the version that it should have; none removes it.
@@ -54,7 +56,7 @@ impl HostRoot {
         Ok(None)
     }
 
-    /// Every installed package, by name.
+    /// Every package of which more than its settings is there, by name.
     ///
     /// # Errors
     /// When the list cannot be read.
@@ -169,14 +171,25 @@ impl HostRoot {
 /// Versions that are installed under a name, which may end in an architecture, of packages in the
 /// order of their names.
 pub fn versions_of<'p>(installed: &'p [InstalledPackage], name: &str) -> Vec<&'p str> {
-    let (bare, arch) = name.split_once(':').map_or((name, None), |(n, a)| (n, Some(a)));
-    let from = installed.partition_point(|p| p.name.as_str() < bare);
-    let of_name = installed[from..].iter().take_while(|p| p.name == bare);
-    let fits = |p: &&InstalledPackage| arch.is_none_or(|arch| arch == p.arch);
-    let mut versions: Vec<&str> = of_name.filter(fits).map(|p| p.version.as_str()).collect();
+    let mut versions: Vec<&str> = named(installed, name).map(|p| p.version.as_str()).collect();
     versions.sort_unstable();
     versions.dedup();
     versions
+}
+
+/// What a package of this name was left as, if one is not wholly installed.
+pub fn unfinished_of<'p>(installed: &'p [InstalledPackage], name: &str) -> Option<&'p str> {
+    named(installed, name).find_map(|p| p.unfinished.as_deref())
+}
+
+fn named<'p>(
+    installed: &'p [InstalledPackage],
+    name: &str,
+) -> impl Iterator<Item = &'p InstalledPackage> {
+    let (bare, arch) = name.split_once(':').map_or((name, None), |(n, a)| (n, Some(a)));
+    let from = installed.partition_point(|p| p.name.as_str() < bare);
+    let count = installed[from..].iter().take_while(|p| p.name == bare).count();
+    installed[from..from + count].iter().filter(move |p| arch.is_none_or(|arch| arch == p.arch))
 }
 
 /// What is installed under this name; all versions of it.
@@ -197,11 +210,19 @@ fn stanza(text: &str) -> Option<InstalledPackage> {
     let field = |name: &str| {
         text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::trim)
     };
-    field("Status").filter(|status| status.ends_with(" installed"))?;
+    // What was wanted, whether dpkg may go on, what is so: dpkg(1).
+    let state = field("Status")?.split_whitespace().next_back()?;
+    let unfinished = match state {
+        "not-installed" | "config-files" => return None,
+        // Only what other packages do upon it is still to come.
+        "installed" | "triggers-awaited" | "triggers-pending" => None,
+        between => Some(between.to_owned()),
+    };
     Some(InstalledPackage {
         name: field("Package")?.to_owned(),
-        version: field("Version")?.to_owned(),
+        version: field("Version").unwrap_or_default().to_owned(),
         arch: field("Architecture").unwrap_or_default().to_owned(),
+        unfinished,
     })
 }
 
@@ -213,5 +234,6 @@ fn line(text: &str) -> Option<InstalledPackage> {
         name: name.to_owned(),
         version: version.strip_prefix("0:").unwrap_or(version).to_owned(),
         arch: arch.to_owned(),
+        unfinished: None,
     })
 }
