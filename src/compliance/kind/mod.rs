@@ -118,7 +118,7 @@ pub enum View<'a> {
     Time(TimeSight),
     /// Processes.
     Processes {
-        /// The number of the rule's user, if it names one that there is.
+        /// The number of the rule's user, if it names one.
         user: Option<u32>,
         /// Every one.
         all: &'a [ProcessSeen],

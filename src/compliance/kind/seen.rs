@@ -28,7 +28,7 @@ pub enum Answer {
     },
 }
 
-/// Judges `process`. `user` is the number of the rule's user, if it names one that there is.
+/// Judges `process`. `user` is the number of the rule's user, if it names one.
 pub(crate) fn judge_process(
     rule: &ProcessRule,
     user: Option<u32>,
@@ -42,7 +42,7 @@ pub(crate) fn judge_process(
     let fits = |process: &&ProcessSeen| {
         process.is_of(&rule.process)
             && args.as_ref().is_none_or(|pattern| pattern.is_match(&process.args.join(" ")))
-            && (rule.user.is_none() || user == Some(process.uid))
+            && user.is_none_or(|user| user == process.uid)
     };
     let found: Vec<u32> = all.iter().filter(fits).map(|process| process.pid).collect();
     let with = rule.args.as_ref().map(|args| format!(" with /{args}/")).unwrap_or_default();

@@ -119,7 +119,14 @@ impl Eyes<'_> {
     pub(super) fn processes(&self, rule: &ProcessRule) -> Result<View<'_>, String> {
         let user = match &rule.user {
             None => None,
-            Some(name) => self.tables()?.user(name).map(|user| user.uid),
+            // Their number may be known elsewhere, and its processes may run.
+            Some(name) => {
+                Some(self.tables()?.user(name).map(|user| user.uid).ok_or_else(|| {
+                    format!(
+                        "user {name} is not in /etc/passwd: whose processes are theirs is not known"
+                    )
+                })?)
+            }
         };
         let all = once(&self.processes, || self.input.host.processes())?;
         Ok(View::Processes { user, all })

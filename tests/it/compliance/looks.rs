@@ -83,6 +83,13 @@ fn processes_do_all_seven_on_a_real_debian() {
         fix: Fix::Cannot("Tidegate ends no processes"),
     };
     all_seven(host, &[absent]);
+    // Whom another directory knows may well run it.
+    for state in ["running", "absent"] {
+        let lines = format!("{is}\nuser = \"bob\"\nstate = \"{state}\"");
+        let verdict = only(host.check(&rule("process", &lines))).verdict;
+        assert_eq!(verdict.status, VerdictStatus::Error, "{state}");
+        assert!(verdict.reason.unwrap().contains("bob is not in /etc/passwd"), "{state}");
+    }
     drop(running);
     assert_eq!(status(host, "process", &format!("{is}\nstate = \"absent\"")), VerdictStatus::Ok);
     let gone = Row {
