@@ -24,7 +24,11 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) async fn login(settings: &Settings, desired: &DesiredState) -> Known {
     let mut row = Row(vec![("hub", FactValue::text(desired.hub.to_string()))]);
     let Some(file) = &settings.hub.credentials else {
-        row.0.push(("file", FactValue::text("")));
+        row.0.extend([
+            ("file", FactValue::text("")),
+            ("others", FactValue::Nothing),
+            ("answer", FactValue::Nothing),
+        ]);
         return Known::Rows(vec![row]);
     };
     row.0.push(("file", FactValue::text(file.to_string_lossy())));

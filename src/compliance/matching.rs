@@ -68,12 +68,23 @@ fn one(fact: &str, tests: &[Test], facts: &Facts) -> Applies {
 }
 
 fn row(fact: &str, fields: &[(&str, Vec<Test>)], facts: &Facts) -> Applies {
-    let fits_row = |row: &Row| {
-        fields.iter().all(|(name, tests)| row.get(name).is_some_and(|value| fits(value, tests)))
-    };
     match facts.get(fact) {
-        Some(Known::Rows(rows)) if rows.iter().any(fits_row) => Applies::Yes,
-        Some(Known::Rows(_)) => {
+        Some(Known::Rows(rows)) => {
+            let mut unknown = None;
+            for row in rows {
+                match row_fits(row, fields) {
+                    Some(lacking) if lacking.is_empty() => return Applies::Yes,
+                    Some(lacking) => unknown = unknown.or(Some((row, lacking))),
+                    None => {}
+                }
+            }
+            if let Some((row, lacking)) = unknown {
+                // What a row is called comes first or under `name`.
+                let called = row.get("name").or_else(|| row.0.first().map(|(_, value)| value));
+                let called = called.map(|value| format!(" {value}")).unwrap_or_default();
+                let lacking = lacking.join(" and ");
+                return Applies::Unknown(format!("{lacking} of {fact}{called} is not known"));
+            }
             let shown = |(name, tests): &(&str, Vec<Test>)| format!("{name} {}", wanted(tests));
             let all: Vec<String> = fields.iter().map(shown).collect();
             Applies::No(format!("no {fact} has {}", all.join(" and ")))
@@ -81,6 +92,19 @@ fn row(fact: &str, fields: &[(&str, Vec<Test>)], facts: &Facts) -> Applies {
         Some(Known::Missing(reason)) => Applies::Unknown(format!("{fact} is not known: {reason}")),
         Some(Known::One(_)) | None => Applies::Unknown(format!("{fact} was not collected")),
     }
+}
+
+/// The fields that a row does not say, if what it does say fits.
+fn row_fits<'c>(row: &Row, fields: &[(&'c str, Vec<Test>)]) -> Option<Vec<&'c str>> {
+    let mut lacking = Vec::new();
+    for (name, tests) in fields {
+        match row.get(name) {
+            Some(value) if fits(value, tests) => {}
+            Some(_) => return None,
+            None => lacking.push(*name),
+        }
+    }
+    Some(lacking)
 }
 
 fn wanted(tests: &[Test]) -> String {
@@ -170,6 +194,39 @@ mod tests {
         assert_eq!(applies(&any, &facts), Applies::Yes);
         let all = Condition::All(vec![asks("x", "2"), Condition::Place(false)]);
         assert!(matches!(applies(&all, &facts), Applies::No(_)));
+    }
+
+    #[test]
+    fn a_field_that_a_row_does_not_say_is_neither_true_nor_false() {
+        let row = |values: &[(&'static str, FactValue)]| Row(values.to_vec());
+        let (name, no_service) =
+            (|n| ("name", FactValue::text(n)), ("service", FactValue::Nothing));
+        let is = |truth| ("privileged", FactValue::Boolean(truth));
+        let foreign = row(&[name("proxy"), no_service.clone()]);
+        let asks = |more: &[(&'static str, Test)]| {
+            let fields = more.iter().map(|(name, test)| (*name, vec![test.clone()])).collect();
+            Condition::Row { fact: "container", fields }
+        };
+        let privileged = ("privileged", Test::Is(true));
+        let text = |text: &str| Test::Like(text.to_owned());
+        let unknown = Applies::Unknown("privileged of container proxy is not known".to_owned());
+        let seen = |rows: &[Row], condition: &Condition| {
+            let mut facts = Facts::default();
+            facts.learn("container", Known::Rows(rows.to_vec()));
+            applies(condition, &facts)
+        };
+        let one = asks(std::slice::from_ref(&privileged));
+        let own = |truth| row(&[name("app1"), is(truth)]);
+        let alone = [foreign.clone()];
+        assert_eq!(seen(&[own(false), foreign.clone()], &one), unknown);
+        assert_eq!(seen(&alone, &Condition::Not(Box::new(one.clone()))), unknown);
+        assert_eq!(seen(&[foreign.clone(), own(true)], &one), Applies::Yes);
+        assert!(matches!(seen(&[own(false)], &one), Applies::No(_)));
+        // What it says does not fit, or is known to be nothing.
+        for other in [("name", text("app*")), ("service", text("*"))] {
+            let both = asks(&[privileged.clone(), other]);
+            assert!(matches!(seen(&alone, &both), Applies::No(_)));
+        }
     }
 
     #[test]

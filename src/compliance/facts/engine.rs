@@ -99,7 +99,7 @@ fn state_name(state: &ContainerState) -> String {
 
 /// What the list says of a container of ours that the engine would not show whole.
 fn hidden_row(container: &UnknownContainer) -> Row {
-    let mut row = foreign_row(&container.summary);
+    let mut row = listed_row(&container.summary);
     row.0.push(("service", FactValue::text(container.owned.service.as_str())));
     row.0.push(("container", FactValue::text(container.owned.key.as_str())));
     row
@@ -107,6 +107,12 @@ fn hidden_row(container: &UnknownContainer) -> Row {
 
 /// What the list says of a container that is not ours: it is not looked into.
 fn foreign_row(summary: &ContainerSummary) -> Row {
+    let mut row = listed_row(summary);
+    row.0.extend([("service", FactValue::Nothing), ("container", FactValue::Nothing)]);
+    row
+}
+
+fn listed_row(summary: &ContainerSummary) -> Row {
     Row(vec![
         ("name", FactValue::text(&summary.name)),
         ("image", FactValue::text(&summary.image)),
@@ -133,8 +139,8 @@ fn own_row(container: &ObservedContainer) -> Row {
     let namespaces = ["Network", "Pid", "Ipc", "UTS", "Userns"]
         .into_iter()
         .filter(|name| text(&format!("/HostConfig/{name}Mode")) == "host");
-    let version = inspect.labels.get(VERSION_LABEL).map(|own| ("version", FactValue::text(own)));
-    let mut values = vec![
+    let version = inspect.labels.get(VERSION_LABEL).map_or(FactValue::Nothing, FactValue::text);
+    Row(vec![
         ("name", FactValue::text(&inspect.name)),
         ("service", FactValue::text(container.owned.service.as_str())),
         ("container", FactValue::text(container.owned.key.as_str())),
@@ -156,9 +162,8 @@ fn own_row(container: &ObservedContainer) -> Row {
         ("ports", FactValue::text(joined(ports(raw)))),
         ("mounts", FactValue::text(joined(mounts(raw)))),
         ("started_at", FactValue::text(&inspect.started_at)),
-    ];
-    values.extend(version);
-    Row(values)
+        ("version", version),
+    ])
 }
 
 /// What is set by `cpus`, or else by quota and period.

@@ -46,7 +46,7 @@ pub enum Known {
     Missing(String),
 }
 
-/// One thing with several values.
+/// One thing with several values; a field that is not among them is not known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row(pub Vec<(&'static str, FactValue)>);
 
@@ -61,6 +61,8 @@ pub enum FactValue {
     Number(i64),
     /// A truth.
     Boolean(bool),
+    /// Known to be none: no test fits it, and it is not shown.
+    Nothing,
 }
 
 impl FactValue {
@@ -86,6 +88,7 @@ impl std::fmt::Display for FactValue {
             Self::Text(text) | Self::Version(text, _) => f.pad(text),
             Self::Number(number) => write!(f, "{number}"),
             Self::Boolean(truth) => write!(f, "{truth}"),
+            Self::Nothing => f.pad(""),
         }
     }
 }
@@ -150,13 +153,15 @@ impl Serialize for FactValue {
             Self::Text(text) | Self::Version(text, _) => serializer.serialize_str(text),
             Self::Number(number) => serializer.serialize_i64(*number),
             Self::Boolean(truth) => serializer.serialize_bool(*truth),
+            Self::Nothing => serializer.serialize_none(),
         }
     }
 }
 
 impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+        let shown = self.0.iter().filter(|(_, value)| *value != FactValue::Nothing);
+        serializer.collect_map(shown.map(|(name, value)| (name, value)))
     }
 }
 

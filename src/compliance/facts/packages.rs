@@ -12,10 +12,19 @@ pub(super) struct Packages(Option<(Stamp, PackageManager, Vec<Row>)>);
 impl Packages {
     /// Learns which manager there is and what it installed.
     pub(super) fn learn(&mut self, host: &HostRoot, facts: &mut Facts) {
-        let Ok(Some((manager, stamp, _))) = host.package_manager() else {
-            facts.one("package_manager", Some(FactValue::text("none")), "");
-            facts.learn("package", Known::Missing("neither dpkg nor rpm is used here".to_owned()));
-            return;
+        let (manager, stamp) = match host.package_manager() {
+            Ok(Some((manager, stamp, _))) => (manager, stamp),
+            Ok(None) => {
+                facts.one("package_manager", Some(FactValue::text("none")), "");
+                let reason = "neither dpkg nor rpm is used here".to_owned();
+                return facts.learn("package", Known::Missing(reason));
+            }
+            Err(error) => {
+                for name in ["package_manager", "package"] {
+                    facts.learn(name, Known::Missing(Chain(&error).to_string()));
+                }
+                return;
+            }
         };
         facts.one("package_manager", Some(FactValue::text(manager.as_str())), "");
         if !matches!(&self.0, Some((known, name, _)) if *known == stamp && *name == manager) {

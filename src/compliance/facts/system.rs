@@ -116,11 +116,13 @@ fn time_zone(host: &HostRoot) -> Option<String> {
     link.or_else(|| line(host, "/etc/timezone"))
 }
 
-/// Kernel parameters by their keys; those the kernel does not have are left out.
+/// Kernel parameters by their keys; those the kernel does not have are left out, and those that
+/// cannot be read have no value.
 pub(super) fn sysctls(host: &HostRoot, keys: &BTreeSet<String>) -> Known {
     let row = |key: &String| {
-        let value = host.kernel(key).ok().flatten()?;
-        Some(Row(vec![("key", FactValue::text(key)), ("value", FactValue::text(value))]))
+        let value = host.kernel(key).transpose()?.ok();
+        let value = value.map(|value| ("value", FactValue::text(value)));
+        Some(Row([("key", FactValue::text(key))].into_iter().chain(value).collect()))
     };
     Known::Rows(keys.iter().filter_map(row).collect())
 }
