@@ -13,6 +13,7 @@ pub mod docker_hub;
 pub mod duration;
 pub mod host_path;
 pub mod image;
+pub mod kernel_parameter;
 pub mod managed;
 pub mod mode;
 pub mod mounts;

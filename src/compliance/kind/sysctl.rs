@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::compliance::change::Change;
 use crate::compliance::kind::{Confs, Judgement};
+use crate::model::kernel_parameter::parameter_name;
 use crate::model::{HostPath, PathState, Permissions};
 use crate::reconcile::desired::rule::kind::SysctlRule;
 
@@ -25,9 +26,13 @@ pub struct SysctlSight<'a> {
     pub creator: (u32, u32),
 }
 
-/// Where a rule's parameter is kept: after those of the distribution by name.
+/// Where a rule's parameter is kept: after those of the distribution by name. Steps with dots are
+/// told from others by `:`.
 pub fn own_path(rule: &SysctlRule) -> Option<HostPath> {
-    format!("/etc/sysctl.d/99-tidegate-{}.conf", rule.key).parse().ok()
+    let key = &rule.key;
+    let has_dots = key.contains('/');
+    let name = if has_dots { key.replace('.', ":").replace('/', ".") } else { key.clone() };
+    format!("/etc/sysctl.d/99-tidegate-{name}.conf").parse().ok()
 }
 
 /// Judges it.
@@ -99,7 +104,7 @@ fn set_in(text: &str, key: &str) -> Option<String> {
             return None;
         }
         let (name, value) = line.split_once('=')?;
-        let same = name.trim().replace('/', ".") == key;
+        let same = parameter_name(name.trim()).is_some_and(|name| name == key);
         same.then(|| value.split_whitespace().collect::<Vec<_>>().join(" "))
     };
     text.lines().filter_map(one).next_back()
@@ -114,5 +119,13 @@ mod tests {
         let text = "vm.a = 1\n# vm.a = 2\n;vm.a=3\n-vm/a =  4  5 \nvm.b = 6\n";
         assert_eq!(set_in(text, "vm.a").as_deref(), Some("4 5"));
         assert_eq!(set_in(text, "vm.c"), None);
+        let vlan = "net/ipv4/conf/eth0.100/rp_filter";
+        for (line, value) in [
+            ("net/ipv4/conf/eth0.100/rp_filter=1", Some("1")),
+            ("net.ipv4.conf.eth0/100.rp_filter = 2", Some("2")),
+            ("net.ipv4.conf.eth0.100.rp_filter = 3", None),
+        ] {
+            assert_eq!(set_in(line, vlan).as_deref(), value, "{line}");
+        }
     }
 }

@@ -200,6 +200,13 @@ static CASES: &[Case] = &[
         "net.a = 4 5 now, 6 at boot",
         "+net.a = 4 5",
     ),
+    case(
+        "sysctl",
+        "key = \"net.ipv4.conf.eth0/100.rp_filter\"\nvalue = 1",
+        "net/ipv4/conf/eth0.100/rp_filter = 1, now and at boot",
+        "net/ipv4/conf/eth0.100/rp_filter = 2 now, 0 at boot",
+        "+++ /etc/sysctl.d/99-tidegate-net.ipv4.conf.eth0:100.rp_filter.conf",
+    ),
 ];
 
 fn host() -> Host {
@@ -213,7 +220,8 @@ fn host() -> Host {
         .with("/etc/sshd", "A b\nMatch User x\n")
         .with("/proc/sys/vm/swappiness", "60\n")
         .with("/proc/sys/net/a", "4\t5\n")
-        .with("/usr/lib/sysctl.d/50-a.conf", "net/a = 6\n");
+        .with("/proc/sys/net/ipv4/conf/eth0.100/rp_filter", "2\n")
+        .with("/usr/lib/sysctl.d/50-a.conf", "net/a = 6\nnet.ipv4.conf.eth0/100.rp_filter=0\n");
     symlink("/nowhere", host.path("/etc/link")).unwrap();
     fs::create_dir(host.path("/etc/empty")).unwrap();
     fs::set_permissions(host.path("/etc/empty"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -393,5 +401,26 @@ fn two_rules_that_apply_together_and_contradict_are_both_errors_and_neither_is_m
         assert!(checked.changes.is_empty());
         let reason = checked.verdict.reason.as_deref();
         assert_eq!(reason, Some("/etc/motd is wanted differently by rules it/a and it/b"));
+    }
+}
+
+#[test]
+fn a_kernel_parameter_that_cannot_be_read_is_unknown_and_no_other_is() {
+    // More than any parameter is.
+    let host = host().with("/proc/sys/vm/long", &"1".repeat(100_000));
+    for (condition, status) in [
+        ("sysctl = { key = \"vm.long\", value = \"1\" }", VerdictStatus::Unknown),
+        ("not = { sysctl = { key = \"vm.long\", value = \"1\" } }", VerdictStatus::Unknown),
+        ("sysctl = { key = \"vm.swappiness\", value = \"60\" }", VerdictStatus::NotOk),
+        ("sysctl = { key = \"vm.swappiness\", value = \"1\" }", VerdictStatus::NotApplicable),
+        ("sysctl = { key = \"vm.none\", value = \"1\" }", VerdictStatus::NotApplicable),
+        (
+            "sysctl = { key = \"vm/../../../etc/motd\", value = \"*\" }",
+            VerdictStatus::NotApplicable,
+        ),
+    ] {
+        let lines = format!("path = \"/etc/motd\"\ncontent = \"x\"\nmatch = {{ {condition} }}");
+        let verdict = only(host.check(&rule("file", &lines))).verdict;
+        assert_eq!(verdict.status, status, "{condition} {verdict:#?}");
     }
 }

@@ -57,6 +57,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "5:11",
         "must be true or false",
     ),
+    ("kind = \"sysctl\"\nkey = \"vm/../../x\"\nvalue = 1", "4:7", "no kernel parameter"),
+    (
+        "kind = \"sysctl\"\nkey = \"net.ipv4.conf.eth0.100.rp_filter\"\nvalue = 1",
+        "4:7",
+        "is written `net/ipv4/conf/eth0.100/rp_filter`",
+    ),
     ("kind = \"user\"\nuser = \"a b\"", "4:8", "no name of a user or group"),
     ("kind = \"user\"\nuser = \"root\"\nstate = \"absent\"", "5:9", "`root` is never removed"),
     ("kind = \"user\"\nuser = \"a\"\nstate = \"absent\"\nuid = 5", "6:7", "no other parameters"),

@@ -7,6 +7,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::clients::host::{HostError, HostRoot};
 use crate::model::HostPath;
+use crate::model::kernel_parameter::parameter_path;
 
 /// A parameter is a line.
 const BYTES_MAX: u64 = 64 * 1024;
@@ -17,7 +18,8 @@ impl HostRoot {
     /// # Errors
     /// When it cannot be read.
     pub fn kernel(&self, key: &str) -> Result<Option<String>, HostError> {
-        let value = self.text(&path(key), BYTES_MAX)?;
+        let Some(path) = path(key) else { return Ok(None) };
+        let value = self.text(&path, BYTES_MAX)?;
         Ok(value.map(|value| value.split_whitespace().collect::<Vec<_>>().join(" ")))
     }
 
@@ -30,7 +32,8 @@ impl HostRoot {
         if self.kernel(key)?.as_deref() != Some(before) {
             return Err(unfit("it is no longer what it was when this was decided"));
         }
-        let path: HostPath = path(key).parse().map_err(|_| unfit("it is no parameter"))?;
+        let path = path(key).and_then(|path| path.parse::<HostPath>().ok());
+        let path = path.ok_or_else(|| unfit("it is no parameter"))?;
         let place = self.place(&path)?.ok_or_else(|| unfit("the kernel has no such parameter"))?;
         let flags = OFlags::WRONLY | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open = rustix::fs::openat(&place.folder, place.name, flags, Mode::empty());
@@ -41,6 +44,6 @@ impl HostRoot {
     }
 }
 
-fn path(key: &str) -> String {
-    format!("/proc/sys/{}", key.replace('.', "/"))
+fn path(key: &str) -> Option<String> {
+    parameter_path(key).map(|path| format!("/proc/sys/{path}"))
 }
