@@ -52,6 +52,8 @@ pub struct Node {
     pub memory: Memory,
     pub(crate) docker: Rc<DockerClient>,
     pub(crate) store: FileMemoryStore,
+    /// Kept as long as the node: it knows which file systems hang.
+    files: Rc<HostFiles>,
     pub(crate) origin: Origin,
     pub(crate) key: NodeKey,
     pub(crate) ownership: OwnershipKey,
@@ -125,6 +127,7 @@ impl Node {
             Journal::open(&settings.state_dir, node, environment).map_err(AgentError::Report)?;
         let socket = settings.engine.socket.to_string_lossy();
         let docker = DockerClient::new(&socket).map_err(AgentError::Engine)?;
+        let files = Rc::new(HostFiles::below(settings.host.root.clone()));
         Ok(Self {
             belief: Belief::default(),
             state: PassState::default(),
@@ -135,6 +138,7 @@ impl Node {
             memory,
             docker: Rc::new(docker),
             store,
+            files,
             origin,
             key,
             ownership,
@@ -347,12 +351,10 @@ impl Node {
             trigger: &ask.trigger,
             engine: self.locked.as_deref(),
         };
-        let root = self.settings.host.root.clone();
-        let (files, now): (_, Rc<dyn Fn() -> Timestamp>) =
-            (Rc::new(HostFiles::below(root)), Rc::new(Timestamp::now));
+        let now: Rc<dyn Fn() -> Timestamp> = Rc::new(Timestamp::now);
         let effects = Effects {
             docker: &self.docker,
-            files: &files,
+            files: &self.files,
             store: &self.store,
             now: &now,
             nonce: &nonce,

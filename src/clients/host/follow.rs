@@ -3,8 +3,9 @@
 //! In: paths. Out: where each leads, or why that cannot be seen. Effect: looks, on threads.
 //!
 //! # Guarantees
-//! * A path whose file system hangs costs [`LOOK_MAX`] once; until its look has ended it is not looked
-//!   at again, and others are not held up.
+//! * A path whose file system hangs costs [`LOOK_MAX`] once, and so do several that are first asked
+//!   for together; until its look has ended it is not looked at again, and others are not held up.
+//! * No more than [`HUNG_MAX`] looks, each a thread, hang at a time: nothing is looked at then.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clients::host::HostRoot;
 use crate::telemetry::Chain;
@@ -21,6 +22,12 @@ use crate::telemetry::Chain;
 /// A path takes microseconds to follow, unless its file system hangs: a hard mount whose server is
 /// away holds whoever looks for ever.
 const LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// A path is given so long although others have used up the time: nothing is known against it.
+const LOOK_MIN: Duration = Duration::from_millis(50);
+
+/// A quarter of the tasks that the agent's unit may have.
+const HUNG_MAX: usize = 16;
 
 /// Where a path leads, or why that cannot be seen.
 type Led = Result<String, String>;
@@ -61,28 +68,30 @@ impl Follower {
 
     /// Where each of `paths` leads, every link followed.
     pub fn follow(&self, paths: &BTreeSet<&str>) -> Vec<(String, Led)> {
+        let until = Instant::now() + LOOK_MAX;
         let mut looker = None;
-        let led = paths.iter().map(|path| ((*path).to_owned(), self.one(path, &mut looker)));
+        let led = paths.iter().map(|path| ((*path).to_owned(), self.one(path, until, &mut looker)));
         led.collect()
     }
 
-    fn one(&self, path: &str, looker: &mut Option<Looker>) -> Led {
+    fn one(&self, path: &str, until: Instant, looker: &mut Option<Looker>) -> Led {
         let silence = || Err("its file system does not answer".to_owned());
         let mut hung = self.hung.borrow_mut();
-        match hung.get(path).map(Receiver::try_recv) {
-            Some(Err(TryRecvError::Empty)) => return silence(),
-            Some(Ok(led)) => {
-                hung.remove(path);
-                return led;
-            }
-            // Its thread is gone.
-            Some(Err(TryRecvError::Disconnected)) => drop(hung.remove(path)),
-            None => {}
+        if let Some(Err(TryRecvError::Empty)) = hung.get(path).map(Receiver::try_recv) {
+            return silence();
+        }
+        // What it answered in the end may be long ago.
+        hung.remove(path);
+        if hung.len() >= HUNG_MAX {
+            hung.retain(|_, led| matches!(led.try_recv(), Err(TryRecvError::Empty)));
+        }
+        if hung.len() >= HUNG_MAX {
+            return Err(format!("{HUNG_MAX} paths are on file systems that do not answer"));
         }
         let with = looker.take().unwrap_or_else(|| self.looker());
         // A thread that is not there does not answer, either.
         let _asked = with.ask.send(path.to_owned());
-        match with.led.recv_timeout(LOOK_MAX) {
+        match with.led.recv_timeout(until.saturating_duration_since(Instant::now()).max(LOOK_MIN)) {
             Ok(led) => {
                 *looker = Some(with);
                 led
@@ -119,7 +128,7 @@ mod tests {
     use std::sync::mpsc::channel;
     use std::sync::{Arc, Mutex};
 
-    use crate::clients::host::follow::Follower;
+    use crate::clients::host::follow::{Follower, HUNG_MAX};
 
     #[test]
     fn a_path_that_hangs_is_asked_once_holds_up_no_other_and_answers_in_the_end() {
@@ -130,7 +139,8 @@ mod tests {
         let follower = Follower::with(Arc::new(move |path: &str| {
             noted.lock().unwrap().push(path.to_owned());
             if path == "/b" {
-                gone.lock().unwrap().recv().unwrap();
+                // Until the other end is gone.
+                let _gone = gone.lock().unwrap().recv();
                 ended.send(()).unwrap();
             }
             Ok(format!("/to{path}"))
@@ -142,12 +152,34 @@ mod tests {
             assert_eq!(seen, [("/a", true), ("/b", false), ("/c", true)]);
         }
         assert_eq!(asked.lock().unwrap().iter().filter(|path| *path == "/b").count(), 1);
-        go.send(()).unwrap();
+        drop(go);
         end.recv().unwrap();
         let answers = || follower.follow(&paths).into_iter().all(|(_, led)| led.is_ok());
         // Its thread is about to answer.
         let answered = (0..1000).any(|_| answers() || (std::thread::yield_now(), false).1);
         assert!(answered);
         assert!(follower.hung.borrow().is_empty());
+    }
+
+    #[test]
+    fn no_more_threads_hang_than_a_few_however_many_paths_do() {
+        let (go, gone) = channel::<()>();
+        let (gone, asked) = (Mutex::new(gone), Arc::new(Mutex::new(0)));
+        let noted = Arc::clone(&asked);
+        let follower = Follower::with(Arc::new(move |path: &str| {
+            *noted.lock().unwrap() += 1;
+            // Until the other end is gone.
+            let _gone = gone.lock().unwrap().recv();
+            Ok(path.to_owned())
+        }));
+        let paths: Vec<String> = (0..3 * HUNG_MAX).map(|n| format!("/{n}")).collect();
+        let paths: BTreeSet<&str> = paths.iter().map(String::as_str).collect();
+        for _ in 0..3 {
+            assert!(follower.follow(&paths).iter().all(|(_, led)| led.is_err()));
+        }
+        assert_eq!(*asked.lock().unwrap(), HUNG_MAX);
+        drop(go);
+        let all = || follower.follow(&paths).iter().all(|(_, led)| led.is_ok());
+        assert!((0..1000).any(|_| all() || (std::thread::yield_now(), false).1));
     }
 }
