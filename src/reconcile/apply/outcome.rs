@@ -186,7 +186,11 @@ impl StepError {
 
     fn blame(&self, step: &Step) -> Blame {
         match self {
-            Self::Unhealthy { name, .. } if is_ailing(step, name) => Blame::Nobody,
+            Self::Unhealthy { name, .. } if is_ailing(step, name) => match step {
+                // Nothing of the version runs yet, and what was applied is to be healed meanwhile.
+                Step::Await { .. } => Blame::Moment,
+                _ => Blame::Nobody,
+            },
             Self::Unhealthy { .. } => Blame::Version,
             Self::Engine { source } => blame_of(source, step),
             Self::WrongImage { .. }

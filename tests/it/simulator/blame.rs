@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use tidegate::reconcile::apply::{FailureClass, ServiceResult};
+use tidegate::reconcile::desired::container::Condition;
 use tidegate::reconcile::desired::service::Strategy;
 use tokio::time::sleep;
 
 use crate::simulator::engine::{Behaviour, Phase};
-use crate::simulator::world::{GOOD, World, app1, container, digest, service};
+use crate::simulator::world::{GOOD, World, after, app1, container, digest, service};
 
 #[tokio::test(start_paused = true)]
 async fn a_commit_that_is_taken_back_during_its_pull_leaves_no_trace() {
@@ -42,15 +43,45 @@ async fn a_new_version_is_not_blamed_for_a_neighbour_that_was_ill_before() {
     behave(&world, "db1", Behaviour::NeverHealthy);
     world.commit(vec![app1("web2", "db1", "migrate1")]);
     let outcome = world.pass().await.unwrap();
+    // Not `Transient`, which would leave the version the target, and what runs unhealed.
     assert!(matches!(
         outcome.outcomes[0].result,
-        ServiceResult::Failed { class: FailureClass::Transient, .. }
+        ServiceResult::Failed { class: FailureClass::Later, .. }
     ));
     assert!(world.memory.services["app1"].failed.is_none());
     assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web1"], "it serves on");
     behave(&world, "db1", GOOD);
     world.converge(4).await;
     assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_new_version_waits_for_an_ill_neighbour_what_was_applied_is_healed() {
+    let version = |web: &str| {
+        let web = after(container("web", web), "db", Condition::ServiceHealthy);
+        service("app1", vec![web, container("db", "db1"), container("cache", "web3")])
+    };
+    let mut world = World::new();
+    world.commit(vec![version("web1")]);
+    world.converge(1).await;
+    behave(&world, "db1", Behaviour::NeverHealthy);
+    world.commit(vec![version("web2")]);
+    world.pass().await.unwrap();
+    let cache = world.id("app1.prd-cache");
+    world.sim.hand(|engine| engine.containers.remove(&cache));
+    for _ in 0..2 {
+        world.pass().await.unwrap();
+    }
+    assert_eq!(
+        world.running(),
+        ["app1.prd-cache web3", "app1.prd-db db1", "app1.prd-web web1"],
+        "{:#?}",
+        world.sim.log.borrow()
+    );
+    behave(&world, "db1", GOOD);
+    sleep(Duration::from_secs(600)).await;
+    world.converge(4).await;
+    assert!(world.running().contains(&"app1.prd-web web2".to_owned()), "{:?}", world.running());
 }
 
 #[tokio::test(start_paused = true)]
