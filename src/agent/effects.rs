@@ -69,7 +69,8 @@ impl ConfigFiles for HostFiles {
         let Ok(entries) = fs::read_dir(folder) else { return };
         for entry in entries.take(CONFIGS_MAX).flatten() {
             let path = entry.path();
-            let is_ours = named(&entry.file_name()).is_some();
+            let name = entry.file_name();
+            let is_ours = named(&name).is_some() || is_leftover(&name);
             if is_ours && !path.to_str().is_some_and(|path| kept.contains(path)) {
                 match fs::remove_file(&path) {
                     Ok(()) => debug!("removed {}, which nothing mounts any more", path.display()),
@@ -86,6 +87,13 @@ fn named(name: &OsStr) -> Option<(&str, u32)> {
     let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
     let mode = u32::from_str_radix(mode, 8).ok()?;
     is_digest.then_some((digest, mode))
+}
+
+/// Whether it is a config's file that a crash left half written, `<hex>-<mode>.<random>.tmp`: none is
+/// being written while a sweep looks.
+fn is_leftover(name: &OsStr) -> bool {
+    let of = name.to_str().and_then(|name| name.strip_suffix(".tmp")?.split_once('.'));
+    of.is_some_and(|(of, _)| named(OsStr::new(of)).is_some())
 }
 
 /// Fresh random hex: enough that no two objects ever share it.
@@ -118,4 +126,34 @@ pub fn hub_credentials(settings: &Settings, hub: &Hub) -> Result<Option<Registry
     let all =
         RegistryCredentials::parse(&bytes).map_err(|error| unusable(Chain(&error).to_string()))?;
     Ok(all.for_authority(hub.authority()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use crate::agent::effects::HostFiles;
+    use crate::model::Digest;
+    use crate::reconcile::apply::ConfigFiles as _;
+
+    #[test]
+    fn a_sweep_removes_what_a_crash_left_half_written_and_nothing_of_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = HostFiles::below("/".into());
+        let name = |content: &str| format!("{}-0444", Digest::of(content.as_bytes()).hex());
+        let (kept, gone) = (name("kept"), name("gone"));
+        let half = [format!("{kept}.00ff.tmp"), format!("{gone}.00ff.tmp")];
+        let others =
+            ["notes.txt".to_owned(), "notes-0444.00ff.tmp".to_owned(), format!("{gone}.bak")];
+        for name in [&kept, &gone].into_iter().chain(&half).chain(&others) {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let keep = BTreeSet::from([dir.path().join(&kept).display().to_string()]);
+        files.sweep(&dir.path().display().to_string(), &keep);
+        let left = fs::read_dir(dir.path()).unwrap();
+        let left: BTreeSet<_> =
+            left.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        assert_eq!(left, others.into_iter().chain([kept]).collect());
+    }
 }
