@@ -27,7 +27,7 @@ use crate::agent::node::{Ask, Node};
 use crate::agent::pace::{Bursts, Idle, backoff, jitter};
 use crate::agent::port::Port;
 use crate::agent::promoter::Promoter;
-use crate::agent::reload::{Reloaded, reload};
+use crate::agent::reload::reload;
 use crate::agent::state::take_state;
 use crate::agent::trigger::{Trigger, Wake};
 use crate::agent::wakes::{TRIGGERS_MAX, drop_ins, listen, signals, watch_files};
@@ -60,20 +60,22 @@ pub struct Options {
 ///
 /// # Errors
 /// When this machine's own files do not work, another agent has the engine, or passes keep panicking.
-pub async fn run(settings: Settings, options: &Options) -> Result<(), AgentError> {
+pub async fn run(mut settings: Settings, options: &Options) -> Result<(), AgentError> {
     let (to, triggers) = mpsc::channel(TRIGGERS_MAX);
     let mut inbox = Inbox::new(triggers);
     let stop = signals(to.clone())?;
-    let mut settings = settings;
-    let mut port = Port::open(&settings, None)?;
-    let mut before: Option<Checker> = None;
+    let mut before: Option<(Checker, Option<Port>)> = None;
     loop {
         let events = DockerClient::new(&settings.engine.socket.to_string_lossy())
             .map_err(AgentError::Engine)?;
         let state = take_state(&settings).await?;
+        let (checker, port) = match before.take() {
+            None => (None, Port::open(&settings)?),
+            Some((checker, port)) => (Some(checker), Port::change(&settings, port)),
+        };
         let mut agent = Agent::open(settings, options, stop.clone(), port.clone())?;
-        if let Some(before) = before.take() {
-            agent.checker.take_over(before);
+        if let Some(checker) = checker {
+            agent.checker.take_over(checker);
         }
         let watches = watch_files(&agent.node.settings, &options.config, &to);
         // One thread: nothing needs to be sent anywhere.
@@ -91,8 +93,8 @@ pub async fn run(settings: Settings, options: &Options) -> Result<(), AgentError
         drop((watches, state));
         match next {
             Some(reloaded) => {
-                (settings, port) = reloaded;
-                before = Some(agent.checker);
+                settings = reloaded;
+                before = Some((agent.checker, agent.port));
             }
             None => return Ok(()),
         }
@@ -152,7 +154,7 @@ impl<'a> Agent<'a> {
     }
 
     /// Works until a signal, or until the configuration changed: then the new one is returned.
-    async fn work(&mut self, inbox: &mut Inbox) -> Result<Option<Reloaded>, AgentError> {
+    async fn work(&mut self, inbox: &mut Inbox) -> Result<Option<Settings>, AgentError> {
         if self.node.trust() == TrustLevel::None {
             warn!("trust.require is \"none\": whatever the branch points at runs here, UNVERIFIED");
         }
@@ -163,8 +165,7 @@ impl<'a> Agent<'a> {
         let mut next_poll = Instant::now();
         loop {
             if wake.reloads
-                && let Some(reloaded) =
-                    reload(&self.options.config, self.settled(), self.port.as_ref())
+                && let Some(reloaded) = reload(&self.options.config, self.settled())
             {
                 self.finish().await?;
                 return Ok(Some(reloaded));

@@ -128,6 +128,16 @@ fn who_asks_is_told_what_the_last_check_found() {
 }
 
 #[test]
+fn an_agent_that_is_started_twice_is_told_of_the_other_one_and_not_of_its_port() {
+    let port = free_port();
+    let stage = Stage::new(&listen(port));
+    let _agent = start(&stage);
+    until(&stage, "an answer", || scrape(port));
+    let said = stage.run(&["agent", "--scope", "dev"]);
+    assert!(said.code == 1 && said.err.contains("an agent runs already"), "{}", said.err);
+}
+
+#[test]
 fn nothing_listens_unless_the_configuration_says_where() {
     let stage = Stage::new("");
     let agent = start(&stage);
@@ -174,7 +184,8 @@ fn whoever_asks_otherwise_or_says_nothing_harms_nobody() {
 }
 
 #[test]
-fn an_address_that_is_not_to_be_had_is_an_error_at_the_start_and_keeps_a_reload_from_being_used() {
+fn an_address_that_is_not_to_be_had_is_an_error_at_the_start_and_keeps_nothing_else_from_being_used()
+ {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken_port = taken.local_addr().unwrap().port();
     let stage = Stage::new(&listen(taken_port));
@@ -186,20 +197,32 @@ fn an_address_that_is_not_to_be_had_is_an_error_at_the_start_and_keeps_a_reload_
     let (first, second) = (free_port(), free_port());
     let file = stage.dir.path().join("agent.toml");
     let text = fs::read_to_string(&file).unwrap();
-    let configure = |port: u16| {
-        let text = text.replace(&format!(":{taken_port}"), &format!(":{port}"));
+    let configure = |address: &str| {
+        let text = text.replace(&format!("127.0.0.1:{taken_port}"), address);
         fs::write(&file, text).unwrap();
     };
-    configure(first);
+    configure(&format!("127.0.0.1:{first}"));
     let agent = start(&stage);
     let hangup = || kill_process(Pid::from_child(&agent.0), Signal::HUP).unwrap();
     until(&stage, "an answer", || scrape(first));
-    configure(taken_port);
+    // The rest of it is used: the node has another name now.
+    let other = text.replace("node = \"dev1\"", "node = \"dev2\"");
+    assert_ne!(other, text);
+    fs::write(&file, other).unwrap();
     hangup();
-    let unused = "the changed configuration is not used: cannot listen";
-    until(&stage, "it is not used", || log(&stage).contains(unused).then_some(()));
+    let stays = format!("metrics stay at 127.0.0.1:{first}");
+    until(&stage, "it is said", || log(&stage).contains(&stays).then_some(()));
+    until(&stage, "the rest is used", || {
+        let status = fs::read_to_string(stage.dir.path().join("state/status.json"));
+        status.unwrap_or_default().contains("\"dev2\"").then_some(())
+    });
     assert!(scrape(first).is_some());
-    configure(second);
+    configure(&format!("0.0.0.0:{first}"));
+    hangup();
+    let wide = format!("metrics are at http://0.0.0.0:{first}/");
+    until(&stage, "it is widened", || log(&stage).contains(&wide).then_some(()));
+    until(&stage, "an answer", || scrape(first));
+    configure(&format!("127.0.0.1:{second}"));
     hangup();
     until(&stage, "another port answers", || scrape(second));
     until(&stage, "the first one is closed", || ask(first, "").is_none().then_some(()));
