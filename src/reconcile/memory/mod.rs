@@ -7,12 +7,16 @@ mod file;
 
 pub use file::FileMemoryStore;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{CommitId, ContainerName, Digest, Revision, ServiceName, VolumeName};
+
+/// Paths of configs' files that were not as they were written while a container that mounts them ran,
+/// by the container's id: it keeps what it was started with, though the file is right again.
+pub type Altered = BTreeMap<String, BTreeSet<String>>;
 
 /// Everything remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -33,6 +37,9 @@ pub struct Memory {
     /// Images this node pulled, by reference, with when each was last wanted.
     #[serde(default)]
     pub images: BTreeMap<String, Timestamp>,
+    /// Containers that ran with configs' files that were not as they were written.
+    #[serde(default, skip_serializing_if = "Altered::is_empty")]
+    pub altered: Altered,
 }
 
 /// What is remembered of one service.

@@ -14,7 +14,7 @@ use crate::clients::docker::leftover_task;
 use crate::model::{Digest, Revision, ServiceName};
 use crate::reconcile::apply::{FailureClass, ServiceOutcome, ServiceResult, StepOutcome, backoff};
 use crate::reconcile::desired::DesiredService;
-use crate::reconcile::memory::{Memory, MemoryStore};
+use crate::reconcile::memory::{Altered, Memory, MemoryStore};
 use crate::reconcile::observed::{ObservedCache, ObservedState};
 use crate::reconcile::pass::PassInput;
 use crate::reconcile::pass::works::Works;
@@ -44,8 +44,8 @@ const UNKNOWN_AGAIN: Duration = Duration::from_secs(5);
 pub struct PassState {
     /// What the last look saw. Events that no list shows make it forget.
     pub seen: ObservedCache,
-    /// Configs' files that were not as they should be when last looked at.
-    pub(crate) altered: BTreeSet<String>,
+    /// Containers whose configs' files were not as they should be, until they are gone.
+    pub(crate) altered: Altered,
     revisions: BTreeMap<ServiceName, Revision>,
     applied: BTreeMap<ServiceName, DesiredService>,
     waiting: BTreeMap<ServiceName, Backoff>,

@@ -185,7 +185,7 @@ where
     let mut until = std::pin::pin!(until);
     loop {
         if input.intent == Intent::Apply {
-            begin(&now_plan, &input, &effects, memory, state, &mut rounds)?;
+            begin(&now_plan, &input, &effects, &seen, memory, state, &mut rounds)?;
         }
         outcomes.extend(state.take_ended());
         let n_before = outcomes.len();
@@ -206,7 +206,7 @@ where
     if input.intent == Intent::Apply {
         let waiting = state.waiting(&now_plan, &outcomes).into_iter();
         outcomes.extend(waiting.filter(|waiting| input.overrides.choose(&waiting.service)));
-        notes.extend(forget(&input, &now_plan, &seen, &effects, memory));
+        notes.extend(forget(&input, &now_plan, &seen, &state.altered, &effects, memory));
         if !outcomes.is_empty() {
             configs::sweep(&input, &effects, &seen, state);
         }
@@ -228,6 +228,7 @@ fn begin<D, F, S>(
     plan: &Plan,
     input: &PassInput<'_>,
     effects: &Effects<'_, D, F, S>,
+    seen: &ObservedState,
     memory: &mut Memory,
     state: &mut PassState,
     rounds: &mut Rounds,
@@ -249,7 +250,8 @@ where
     if due.is_empty() {
         return Ok(());
     }
-    remember_services(&due, &plan.held, effects, memory)?;
+    configs::check_written(input, effects, &due, seen, state);
+    remember_services(&due, &plan.held, &state.altered, effects, memory)?;
     for service in due {
         rounds.begin(&service);
         state.works.begin(service, input, effects);
@@ -381,7 +383,7 @@ async fn look<D: DockerRead, F: ConfigFiles, S>(
         };
         let observed = observed.await?;
         if ended.is_empty() {
-            configs::check(input, effects, asked, &observed, state);
+            configs::check(input, effects, asked, &observed, memory, state);
             return Ok(observed);
         }
         for outcome in ended {

@@ -2,7 +2,7 @@
 
 use crate::model::Mode;
 use crate::reconcile::desired::DesiredService;
-use crate::reconcile::memory::{Memory, MemoryStore};
+use crate::reconcile::memory::{Altered, Memory, MemoryStore};
 use crate::reconcile::observed::ObservedState;
 use crate::reconcile::pass::{Effects, PassError, PassInput};
 use crate::reconcile::plan::{Held, HeldReason, Plan, ServicePlan};
@@ -12,6 +12,7 @@ use crate::reconcile::plan::{Held, HeldReason, Plan, ServicePlan};
 pub(crate) fn remember_services<D, F, S: MemoryStore>(
     due: &[ServicePlan],
     held: &[Held],
+    altered: &Altered,
     effects: &Effects<'_, D, F, S>,
     memory: &mut Memory,
 ) -> Result<(), PassError> {
@@ -20,6 +21,8 @@ pub(crate) fn remember_services<D, F, S: MemoryStore>(
         known.services.entry(service.clone()).or_default();
     }
     latch(held, &mut known);
+    // Once a file is written nothing else tells who was given the one before.
+    known.altered.clone_from(altered);
     if known != *memory {
         let failed = |error: S::Error| PassError::Memory { reason: error.to_string() };
         effects.store.save(&known).map_err(failed)?;
@@ -41,6 +44,7 @@ pub(crate) fn forget<D, F, S: MemoryStore>(
     input: &PassInput<'_>,
     plan: &Plan,
     observed: &ObservedState,
+    altered: &Altered,
     effects: &Effects<'_, D, F, S>,
     memory: &mut Memory,
 ) -> Option<String> {
@@ -56,6 +60,7 @@ pub(crate) fn forget<D, F, S: MemoryStore>(
             || service.suspended.is_some()
     });
     latch(&plan.held, &mut kept);
+    kept.altered.clone_from(altered);
     for (name, service) in &mut kept.services {
         service.braked &= !input.desired.services.contains_key(name);
         service.failed.take_if(|failed| {

@@ -179,7 +179,7 @@ impl<'a> View<'a> {
     }
 
     /// A config whose file was changed or removed by hand: what runs may have read it, and a mount
-    /// keeps showing the file that it was made with.
+    /// keeps showing the file that it was made with, though another has its name since.
     fn altered_config(
         &self,
         container: &DesiredContainer,
@@ -189,10 +189,11 @@ impl<'a> View<'a> {
         if container.run == Run::Once && is_over {
             return None;
         }
+        let altered = self.input.altered.get(candidate.inspect.id.as_str())?;
         container.spec.mounts.iter().find_map(|mount| {
             let MountSource::Config { content, mode, .. } = &mount.source else { return None };
             let path = config_path(self.input.files_dir, content, *mode);
-            self.input.altered.contains(&path).then(|| FieldDifference {
+            altered.contains(&path).then(|| FieldDifference {
                 field: format!("Mounts.{}", mount.target),
                 expected: format!("the content {}", content.digest().short()),
                 actual: "another one, or none".to_owned(),

@@ -22,7 +22,7 @@ mod matching;
 mod ports;
 mod objects;
 mod rollout;
-mod stages;
+pub(crate) mod stages;
 mod reasons;
 mod hold;
 mod removal;
@@ -39,7 +39,7 @@ use jiff::Timestamp;
 use crate::config::NodePolicy;
 use crate::model::{Digest, ServiceName};
 use crate::reconcile::desired::{DesiredService, DesiredState};
-use crate::reconcile::memory::Memory;
+use crate::reconcile::memory::{Altered, Memory};
 use crate::reconcile::observed::{ObservedState, OwnershipKey};
 use crate::reconcile::plan::hold::Decision;
 
@@ -57,8 +57,8 @@ pub struct PlanInput<'a> {
     pub memory: &'a Memory,
     /// Ids of containers that the engine will never start again, as it says.
     pub stuck: &'a BTreeSet<String>,
-    /// Configs' files that containers mount and that are not as they were written.
-    pub altered: &'a BTreeSet<String>,
+    /// Containers whose configs' files were not as they were written.
+    pub altered: &'a Altered,
     /// What this node refuses whatever Git says.
     pub policy: &'a NodePolicy,
     /// Where the paths of the host lead that services are given.

@@ -10,7 +10,7 @@ use tidegate::clients::docker::{
     ContainerId, ContainerInspect, ContainerSummary, CreateContainer, DockerError, DockerErrorKind,
     DockerRead, DockerWrite, EngineInfo, ImageInspect, NetworkInspect, RegistryAuth, VolumeInspect,
 };
-use tidegate::model::ImageReference;
+use tidegate::model::{Digest, ImageReference};
 use tidegate::reconcile::apply::ConfigFiles;
 use tidegate::reconcile::memory::{Memory, MemoryStore};
 use tidegate::reconcile::plan::HostLinks;
@@ -27,6 +27,9 @@ pub(crate) enum Effect {
     Lost,
 }
 
+/// A file, whatever its name is by now.
+pub(crate) type Inode = Rc<RefCell<Vec<u8>>>;
+
 #[derive(Debug)]
 pub(crate) struct Sim {
     pub(crate) engine: Rc<RefCell<Engine>>,
@@ -37,7 +40,9 @@ pub(crate) struct Sim {
     pub(crate) saved: RefCell<Memory>,
     /// Where paths of the host lead, look after look; the last stays.
     pub(crate) links: RefCell<BTreeMap<String, VecDeque<String>>>,
-    pub(crate) files: RefCell<BTreeMap<String, Vec<u8>>>,
+    pub(crate) files: RefCell<BTreeMap<String, Inode>>,
+    /// The configs' files that a container was started with, by its id: it keeps them.
+    pub(crate) mounted: RefCell<BTreeMap<String, BTreeMap<String, Inode>>>,
     pub(crate) invariants: RefCell<Invariants>,
     pub(crate) crash_at: Cell<Option<(usize, Effect)>>,
     /// Fails the nth effect from now with this kind, with or without its effect.
@@ -80,6 +85,7 @@ impl Sim {
             saved: RefCell::default(),
             links: RefCell::default(),
             files: RefCell::default(),
+            mounted: RefCell::default(),
             invariants: RefCell::default(),
             crash_at: Cell::new(None),
             fault_at: Cell::new(None),
@@ -173,6 +179,15 @@ impl Sim {
         result
     }
 
+    /// What a container finds at its mounts from its start on.
+    fn mount(&self, container: &Container) {
+        let files = self.files.borrow();
+        let mounts = container.body.pointer("/HostConfig/Mounts").and_then(Value::as_array);
+        let sources = mounts.into_iter().flatten().filter_map(|mount| mount["Source"].as_str());
+        let found = sources.filter_map(|path| Some((path.to_owned(), Rc::clone(files.get(path)?))));
+        self.mounted.borrow_mut().insert(container.id.clone(), found.collect());
+    }
+
     async fn on<T>(
         &self,
         what: &str,
@@ -211,8 +226,9 @@ impl ConfigFiles for Sim {
             return Err(std::io::Error::other("dead"));
         }
         let (happens, dies, fault) = self.count(&format!("write {path}"));
-        if happens {
-            self.files.borrow_mut().insert(path.to_owned(), content.to_vec());
+        // A file that is right is left alone; another one takes the name of one that is not.
+        if happens && !self.is_intact(path) {
+            self.files.borrow_mut().insert(path.to_owned(), Rc::new(content.to_vec().into()));
         }
         if dies {
             self.die();
@@ -222,7 +238,7 @@ impl ConfigFiles for Sim {
 
     fn is_intact(&self, path: &str) -> bool {
         let files = self.files.borrow();
-        let content = files.get(path).map(|content| tidegate::model::Digest::of(content).hex());
+        let content = files.get(path).map(|file| Digest::of(&file.borrow()).hex());
         content
             .is_some_and(|hex| path.rsplit('/').next().is_some_and(|name| name.starts_with(&hex)))
     }
@@ -375,6 +391,7 @@ impl DockerWrite for Sim {
             engine.join(id.as_str());
             let container = engine.containers.get_mut(id.as_str()).unwrap();
             container.phase = Phase::Started(Instant::now());
+            self.mount(container);
             Ok(())
         })
         .await
