@@ -26,6 +26,7 @@ use crate::compliance::kind::files_of;
 use crate::compliance::record::FixRecord;
 use crate::compliance::verdict::{Verdict, VerdictStatus};
 use crate::config::Settings;
+use crate::model::Mode;
 use crate::model::{Revision, ServiceName};
 use crate::reconcile::desired::rule::Rule;
 use crate::reconcile::desired::{DesiredService, DesiredState};
@@ -175,6 +176,13 @@ impl Examined {
             (verdict.status != VerdictStatus::Ok).then(|| message(verdict))
         };
         mender.fix(&fresh, recheck, Timestamp::now()).map(Mended::Tried)
+    }
+
+    /// What may be done here to the target of a rule, as verdicts name it.
+    pub fn mode_of(&self, target: &str) -> Mode {
+        let environment = self.desired.revision.environment();
+        let of = |service: &DesiredService| format!("{}.{environment}", service.name) == target;
+        self.desired.services.values().find(|s| of(s)).map_or(self.desired.mode, |s| s.mode)
     }
 
     /// Who undoes what was mended of a rule, for people: what the audit log tells, or what would make

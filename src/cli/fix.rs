@@ -13,7 +13,7 @@ use crate::cli::choice::Choice;
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
 use crate::cli::output::{Cell, Format, Table, Tone, counted, one_line, write_json};
-use crate::clients::host::{HostRoot, create_private_dir};
+use crate::clients::host::create_private_dir;
 use crate::compliance::change::Change;
 use crate::compliance::check::{Checked, Purpose};
 use crate::compliance::fix::{FixError, Mender, undo};
@@ -21,6 +21,7 @@ use crate::compliance::interchange::message;
 use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy};
 use crate::compliance::verdict::VerdictStatus;
 use crate::config::Settings;
+use crate::model::Mode;
 use crate::reconcile::desired::rule::Rule;
 
 /// Mend what `check` finds, with a backup
@@ -101,6 +102,7 @@ fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, C
     }
     match ctx.format {
         Format::Json if args.dry_run => write_json(out, &PlanDocument::of(&ready))?,
+        Format::Json if ready.is_empty() => drop(say(&[], ctx, out)?),
         Format::Json => {}
         Format::Table => show(&ready, ctx, out)?,
     }
@@ -123,9 +125,9 @@ fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, C
         allowed: &settings.policy.fixes,
         by: FixedBy::Operator,
     };
-    for (_, checked) in &ready {
-        mender.allows(&checked.verdict.kind).map_err(|error| fix_error(&error, ctx))?;
-    }
+    let n_ready = ready.len();
+    let ready = allowed(ready, &mender, ctx)?;
+    n_left += n_ready - ready.len();
     ask(args.yes, &format!("Mend {}?", counted(ready.len(), "rule")))?;
     let _lock = lock(settings)?;
     let mut done = Vec::new();
@@ -149,6 +151,32 @@ fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, C
     }
 }
 
+/// Those of a kind that the node's policy allows; the others are named.
+///
+/// # Errors
+/// When it allows none.
+fn allowed<'a>(
+    all: Vec<Wrong<'a>>,
+    mender: &Mender<'_>,
+    ctx: &Context,
+) -> Result<Vec<Wrong<'a>>, CommandError> {
+    let mut ready = Vec::new();
+    let mut forbidden = Vec::new();
+    for wrong in all {
+        match mender.allows(&wrong.1.verdict.kind) {
+            Ok(()) => ready.push(wrong),
+            Err(error) => forbidden.push((wrong.1, error)),
+        }
+    }
+    if let (true, [(_, error), ..]) = (ready.is_empty(), &forbidden[..]) {
+        return Err(fix_error(error, ctx));
+    }
+    for (checked, error) in forbidden {
+        notice(checked, &format!("left alone: {error}: "), ctx);
+    }
+    Ok(ready)
+}
+
 /// Says what becomes of a rule that is not mended.
 fn notice(checked: &Checked, fate: &str, ctx: &Context) {
     let verdict = &checked.verdict;
@@ -165,23 +193,28 @@ fn restore(
     ctx: &Context,
     out: &mut dyn Write,
 ) -> Result<Outcome, CommandError> {
-    let settings = ctx.settings()?;
+    let (node, examined) = examine(ctx)?;
+    let settings = &node.settings;
     let records = FixRecords::below(&settings.state_dir);
     let found = records.get(id).map_err(|error| CommandError::failed(&error))?;
     let Some(record) = found else {
         return Err(CommandError::usage(format!("there is no fix `{id}`"))
             .hint("`tidegate fix list` shows them"));
     };
-    let host = HostRoot::open(&settings.host.root).map_err(|error| CommandError::failed(&error))?;
+    if examined.mode_of(&record.target) == Mode::Report {
+        let message = "report mode: nothing is changed here, neither forth nor back";
+        return Err(CommandError::refused(message)
+            .hint("`mode` in environment.toml, the node's or the service's file says so"));
+    }
     let changes = undo(&records, &record).map_err(|error| fix_error(&error, ctx))?;
     if ctx.format == Format::Table {
         write_diffs(&changes, ctx, out)?;
     }
     ask(yes, &format!("Take back {} ({})?", record.id, record.rule))?;
-    let _lock = lock(&settings)?;
-    // Who may undo may undo whatever was done: policy guards what is made, not the way back.
+    let _lock = lock(settings)?;
+    // Who may undo may undo whatever was done: the node's policy guards what is made, not the way back.
     let allowed = &settings.policy.fixes;
-    let mender = Mender { host: &host, records: &records, allowed, by: FixedBy::Operator };
+    let mender = Mender { host: &examined.host, records: &records, allowed, by: FixedBy::Operator };
     let restored = mender.restore(&record, &changes, Timestamp::now());
     say(&[restored.map_err(|error| fix_error(&error, ctx))?], ctx, out)
 }

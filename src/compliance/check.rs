@@ -30,12 +30,28 @@ pub struct Checked {
 /// Checks these rules, which are some of `input.desired`'s.
 pub fn check<'a>(input: CheckInput<'_>, rules: impl IntoIterator<Item = &'a Rule>) -> Vec<Checked> {
     let eyes = Eyes::new(input);
-    let mut all: Vec<(&Rule, Checked)> = Vec::new();
-    for rule in rules {
-        all.push((rule, one(input, rule, &eyes)));
+    let disputes = disputes(input);
+    let checked = rules.into_iter().map(|rule| {
+        let checked = one(input, rule, &eyes);
+        match disputes.get(&rule.kind.thing()) {
+            Some(reason) => checked.disputed(reason),
+            None => checked,
+        }
+    });
+    checked.collect()
+}
+
+impl Checked {
+    /// The same with the rule in dispute, if it could be judged.
+    fn disputed(mut self, reason: &str) -> Self {
+        if matches!(self.verdict.status, VerdictStatus::Ok | VerdictStatus::NotOk) {
+            self.verdict.status = VerdictStatus::Error;
+            self.verdict.reason = Some(reason.to_owned());
+            self.verdict.fixable = false;
+            self.changes.clear();
+        }
+        self
     }
-    contradictions(&mut all);
-    all.into_iter().map(|(_, checked)| checked).collect()
 }
 
 fn one(input: CheckInput<'_>, rule: &Rule, eyes: &Eyes<'_>) -> Checked {
@@ -96,33 +112,25 @@ fn may_fix(desired: &DesiredState, rule: &Rule) -> Result<(), String> {
     }
 }
 
-/// Two rules that apply together and want one thing differently: neither is mended, for each would
-/// undo the other. Those that need no facts to tell were refused by the revision itself.
-fn contradictions(all: &mut [(&Rule, Checked)]) {
-    let mut by_thing: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (at, (rule, checked)) in all.iter().enumerate() {
-        let status = checked.verdict.status;
-        if matches!(status, VerdictStatus::Ok | VerdictStatus::NotOk) {
-            by_thing.entry(rule.kind.thing()).or_default().push(at);
-        }
+/// What rules that apply together want differently, and which: none of them is mended, for each would
+/// undo the other. All rules count, whichever are asked for. Those that need no facts to tell were
+/// refused by the revision itself.
+fn disputes(input: CheckInput<'_>) -> BTreeMap<String, String> {
+    let mut by_thing: BTreeMap<String, Vec<&Rule>> = BTreeMap::new();
+    for rule in &input.desired.rules {
+        by_thing.entry(rule.kind.thing()).or_default().push(rule);
     }
-    for (thing, places) in by_thing {
-        let rules = || places.iter().filter_map(|at| all.get(*at)).map(|(rule, _)| *rule);
-        let pair = rules().find_map(|one| {
-            let other = rules().find(|other| one.kind.contradicts(&other.kind))?;
-            Some((one.id.to_string(), other.id.to_string()))
-        });
-        let Some((one, other)) = pair else { continue };
+    by_thing.retain(|_, rules| rules.len() > 1);
+    let in_dispute = |(thing, mut rules): (String, Vec<&Rule>)| {
+        rules.retain(|rule| matches!(applies(&rule.condition, input.facts), Applies::Yes));
+        let (one, other) = rules.iter().find_map(|one| {
+            let other = rules.iter().find(|other| one.kind.contradicts(&other.kind))?;
+            Some((&one.id, &other.id))
+        })?;
         let reason = format!("{thing} is wanted differently by rules {one} and {other}");
-        for at in places {
-            if let Some((_, checked)) = all.get_mut(at) {
-                checked.verdict.status = VerdictStatus::Error;
-                checked.verdict.reason = Some(reason.clone());
-                checked.verdict.fixable = false;
-                checked.changes.clear();
-            }
-        }
-    }
+        Some((thing, reason))
+    };
+    by_thing.into_iter().filter_map(in_dispute).collect()
 }
 
 fn base(desired: &DesiredState, rule: &Rule) -> Verdict {

@@ -78,6 +78,14 @@ impl Stage {
         }
     }
 
+    /// What the environment lets be changed.
+    fn mode(&self, mode: &str) {
+        let file = "environments/dev/environment.toml";
+        let text = fs::read_to_string(self.dir.path().join("repo").join(file)).unwrap();
+        let rest: Vec<&str> = text.lines().filter(|line| !line.starts_with("mode ")).collect();
+        self.commit(file, &format!("mode = \"{mode}\"\n{}\n", rest.join("\n")));
+    }
+
     /// As another user, where this one may become one.
     pub(crate) fn as_nobody(&self, args: &[&str]) -> Said {
         let mut program = PathBuf::from(env!("CARGO_BIN_EXE_tidegate"));
@@ -168,9 +176,45 @@ fn a_fix_is_shown_allowed_made_recorded_and_taken_back() {
     assert_eq!(again.code, 0, "{}", again.err);
     let id = done["fixes"][0]["id"].as_str().unwrap();
     assert!(stage.run(&["fix", "list"]).out.contains(id));
+    let settled = json(&stage.run(&["fix", "--yes", "--rule", "it.linux/motd", "-o", "json"]));
+    assert_eq!(settled["fixes"], serde_json::json!([]));
+    stage.mode("report");
+    let refused = stage.run(&["fix", "restore", id, "--yes"]);
+    assert_eq!((refused.code, stage.motd().is_some()), (3, true), "{}", refused.err);
+    assert!(refused.err.contains("report mode"), "{}", refused.err);
+    stage.mode("apply");
     let restored = stage.run(&["fix", "restore", id, "--yes"]);
     assert_eq!((restored.code, stage.motd()), (0, None), "{}", restored.err);
     assert_eq!(stage.run(&["fix", "restore", "../x", "--yes"]).code, 64);
+}
+
+#[test]
+fn rules_in_dispute_are_neither_right_nor_mended_when_one_of_them_is_asked_for() {
+    let stage = Stage::new("[policy]\nfixes = [\"file\"]\n");
+    let rule = |name: &str| {
+        format!(
+            "[[rules]]\nname = \"{name}\"\nkind = \"file\"\npath = \"/etc/motd\"\n\
+             content = \"{name}\"\nmatch = {{ os = \"debian\" }}\n"
+        )
+    };
+    stage.commit("rulesets/it/linux.toml", &(rule("a") + &rule("b")));
+    let said = json(&stage.run(&["check", "--rule", "it.linux/a", "-o", "json"]));
+    assert_eq!(said["verdicts"][0]["status"], "error", "{said}");
+    let reason = said["verdicts"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("wanted differently by rules it.linux/a and it.linux/b"), "{reason}");
+    let fixed = stage.run(&["fix", "--rule", "it.linux/a", "--yes"]);
+    assert_eq!((fixed.code, stage.motd()), (2, None), "{}", fixed.err);
+}
+
+#[test]
+fn one_kind_that_policy_forbids_keeps_no_other_from_being_mended() {
+    let stage = Stage::new("[policy]\nfixes = [\"file\"]\n");
+    let rules = "[[rules]]\nname = \"a\"\nkind = \"file\"\npath = \"/etc/motd\"\ncontent = \"x\"\n\
+                 [[rules]]\nname = \"b\"\nkind = \"symlink\"\npath = \"/etc/mail\"\nto = \"x\"\n";
+    stage.commit("rulesets/it/linux.toml", rules);
+    let said = stage.run(&["fix", "--yes"]);
+    assert_eq!((said.code, stage.motd().as_deref()), (2, Some("x")), "{}", said.err);
+    assert!(said.err.contains("it.linux/b (node): left alone: "), "{}", said.err);
 }
 
 #[test]
