@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use crate::clients::host::{HostError, HostRoot};
 use crate::compliance::change::Change;
 use crate::compliance::check::Checked;
-use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy};
+use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy, Kept};
 use crate::model::{HostPath, PathState};
 use crate::telemetry::Chain;
 
@@ -82,7 +82,8 @@ impl Mender<'_> {
             now,
         );
         let mut record = begun.map_err(FixError::Record)?;
-        record.result = match self.make(&checked.changes) {
+        let kept = self.keep(&record, &checked.changes).map_err(FixError::Record)?;
+        record.result = match self.make(&checked.changes, &kept) {
             Ok(()) => recheck().map_or(FixResult::Fixed, |reason| FixResult::NotFixed { reason }),
             Err(reason) => FixResult::Failed { reason },
         };
@@ -100,11 +101,13 @@ impl Mender<'_> {
         changes: &[Change],
         now: Timestamp,
     ) -> Result<FixRecord, FixError> {
+        let stored = self.records.kept(record).map_err(FixError::Record)?;
         let name = format!("restore {}", record.id);
         let begun =
             self.records.begin(self.by, &name, &record.target, &record.revision, changes, now);
         let mut restored = begun.map_err(FixError::Record)?;
-        restored.result = match self.make_back(changes) {
+        let kept = self.keep(&restored, changes).map_err(FixError::Record)?;
+        restored.result = match self.make_back(changes, &stored, &kept) {
             Ok(Back { made, stays }) => {
                 restored.note = said(&made, &stays);
                 restored.narrow(&made);
@@ -116,29 +119,46 @@ impl Mender<'_> {
         Ok(restored)
     }
 
-    /// Makes changes in their order; after a failure those before it are taken back.
-    fn make(&self, changes: &[Change]) -> Result<(), String> {
+    /// Stores what a file has beside content, mode and owner.
+    fn keep(&self, record: &FixRecord, changes: &[Change]) -> Result<Kept, HostError> {
+        let mut kept = Kept::new();
+        for change in changes {
+            if let Change::Path { path, before: PathState::File { .. }, .. } = change {
+                let extended = self.host.extended(path)?;
+                if !extended.is_empty() {
+                    kept.insert(path.clone(), extended);
+                }
+            }
+        }
+        self.records.keep(record, &kept)?;
+        Ok(kept)
+    }
+
+    /// Makes changes in their order; after a failure those before it are taken back, with what was
+    /// `kept`.
+    fn make(&self, changes: &[Change], kept: &Kept) -> Result<(), String> {
         for (at, change) in changes.iter().enumerate() {
-            self.step(change).map_err(|error| self.revert(&changes[..at], &error))?;
+            self.step(change, &Kept::new())
+                .map_err(|error| self.revert(&changes[..at], kept, &error))?;
         }
         Ok(())
     }
 
-    /// The same for changes that may have been made before, in part or never.
-    fn make_back(&self, changes: &[Change]) -> Result<Back, String> {
+    /// The same for changes that may have been made before, in part or never, with what was `stored`.
+    fn make_back(&self, changes: &[Change], stored: &Kept, kept: &Kept) -> Result<Back, String> {
         let mut back = Back { made: Vec::new(), stays: Vec::new() };
         for change in changes {
-            match self.step_back(change) {
+            match self.step_back(change, stored) {
                 Ok(Stepped::Made(made)) => back.made.push(made),
                 Ok(Stepped::WasSo) => {}
                 Ok(Stepped::Stays(folder)) => back.stays.push(folder),
-                Err(error) => return Err(self.revert(&back.made, &error)),
+                Err(error) => return Err(self.revert(&back.made, kept, &error)),
             }
         }
         Ok(back)
     }
 
-    fn step_back(&self, change: &Change) -> Result<Stepped, HostError> {
+    fn step_back(&self, change: &Change, stored: &Kept) -> Result<Stepped, HostError> {
         let change = match change {
             Change::Path { path, after, .. } if self.is_so(path, after)? => {
                 return Ok(Stepped::WasSo);
@@ -160,7 +180,7 @@ impl Mender<'_> {
             },
             other => other.clone(),
         };
-        self.step(&change)?;
+        self.step(&change, stored)?;
         Ok(Stepped::Made(change))
     }
 
@@ -182,19 +202,21 @@ impl Mender<'_> {
     }
 
     /// Takes back what was made before a step that failed, and says why it did.
-    fn revert(&self, made: &[Change], error: &HostError) -> String {
+    fn revert(&self, made: &[Change], kept: &Kept, error: &HostError) -> String {
         let mut reason = Chain(error).to_string();
         for change in made.iter().rev() {
-            if let Err(error) = self.step(&change.undone()) {
+            if let Err(error) = self.step(&change.undone(), kept) {
                 reason = format!("{reason}; and taking back: {}", Chain(&error));
             }
         }
         reason
     }
 
-    fn step(&self, change: &Change) -> Result<(), HostError> {
+    fn step(&self, change: &Change, kept: &Kept) -> Result<(), HostError> {
         match change {
-            Change::Path { path, before, after, .. } => self.host.put(path, before, after),
+            Change::Path { path, before, after, .. } => {
+                self.host.put(path, before, after, kept.get(path))
+            }
             Change::Kernel { key, before, after } => self.host.set_kernel(key, before, after),
             Change::Managed(moves) => self.host.manage(moves),
         }

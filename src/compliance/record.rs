@@ -13,7 +13,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::clients::host::{HostError, create_private_dir, read_bounded, write_durable};
+use crate::clients::host::{Extended, HostError, create_private_dir, read_bounded, write_durable};
 use crate::compliance::change::Change;
 use crate::model::{Digest, HostPath, Move, PathState, Permissions};
 
@@ -23,6 +23,10 @@ const SCHEMA: &str = "tidegate.fix/1";
 const RECORDS_MAX: usize = 500;
 /// A record names its contents by digest: that of a whole archive, with the longest of paths.
 const RECORD_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Where the extended attributes lie.
+const KEPT: &str = "extended.json";
+/// Those of a whole archive, each with labels and a list, have room; what a fix writes is checked.
+const KEPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// One fix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +122,9 @@ impl FixRecord {
     }
 }
 
+/// Extended attributes of files, as they were before a fix.
+pub type Kept = BTreeMap<HostPath, Extended>;
+
 /// All records of a node.
 #[derive(Debug, Clone)]
 pub struct FixRecords {
@@ -169,6 +176,33 @@ impl FixRecords {
         };
         self.save(&record)?;
         Ok(record)
+    }
+
+    /// Stores the extended attributes of what a fix that is about to begin changes.
+    ///
+    /// # Errors
+    /// When they cannot be made durable.
+    pub fn keep(&self, record: &FixRecord, kept: &Kept) -> Result<(), HostError> {
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let path = self.folder.join(&record.id).join(KEPT);
+        let text = serde_json::to_vec(kept).unwrap_or_default();
+        if text.len() as u64 > KEPT_BYTES_MAX {
+            return Err(HostError::TooLarge { path, bytes_max: KEPT_BYTES_MAX });
+        }
+        write_durable(&path, &text)
+    }
+
+    /// The extended attributes of what a fix changed.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn kept(&self, record: &FixRecord) -> Result<Kept, HostError> {
+        let path = self.folder.join(&record.id).join(KEPT);
+        let Some(bytes) = read_bounded(&path, KEPT_BYTES_MAX)? else { return Ok(Kept::new()) };
+        serde_json::from_slice(&bytes)
+            .map_err(|error| HostError::unfit(&path, format!("the backup is damaged: {error}")))
     }
 
     /// Stores how a fix ended.

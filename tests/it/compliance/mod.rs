@@ -6,6 +6,7 @@ pub(crate) mod archives;
 pub(crate) mod cli;
 mod debian;
 mod engine;
+mod extended;
 mod files;
 mod formats;
 mod hostile;

@@ -25,7 +25,9 @@ fn interrupted(host: &Host, rules: &str, n_made: usize) -> FixRecord {
     let root = host.root();
     for change in changes.iter().take(n_made) {
         match change {
-            Change::Path { path, before, after, .. } => root.put(path, before, after).unwrap(),
+            Change::Path { path, before, after, .. } => {
+                root.put(path, before, after, None).unwrap();
+            }
             Change::Kernel { key, before, after } => root.set_kernel(key, before, after).unwrap(),
             Change::Managed(moves) => root.manage(moves).unwrap(),
         }

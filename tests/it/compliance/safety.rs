@@ -120,7 +120,7 @@ fn what_a_host_cannot_do_without_is_never_removed_or_replaced() {
     let before = PathState::Symlink { to: "usr/bin".to_owned() };
     for after in [PathState::Symlink { to: "opt".to_owned() }, PathState::Absent] {
         let bin = "/bin".parse().unwrap();
-        let refused = host.root().put(&bin, &before, &after).unwrap_err();
+        let refused = host.root().put(&bin, &before, &after, None).unwrap_err();
         assert!(Chain(&refused).to_string().contains("never removed or replaced"), "{refused:?}");
     }
     for (kind, more) in [("file", "content = \"x\""), ("symlink", "to = \"x\"")] {

@@ -8,16 +8,19 @@
 //! * A link in the way is followed only if root (or this user) made it in a folder that nobody else
 //!   may write to; a service's user cannot send a rule elsewhere by planting one.
 //! * The last step is never followed. A file is replaced whole by a new one, never written through,
-//!   so that neither a link nor a second name of the file is.
+//!   so that neither a link nor a second name of the file is. Its extended attributes pass on.
 //! * Folders that a host cannot be without are never removed, whatever they are called by.
 //! * Every read is bounded.
 
 mod resolve;
+mod extended;
 mod kernel;
 mod leads;
 mod look;
 mod put;
 mod tail;
+
+pub use extended::Extended;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};

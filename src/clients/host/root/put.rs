@@ -6,12 +6,14 @@ use std::io::Write;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
+use crate::clients::host::root::extended::Extended;
 use crate::clients::host::root::resolve::Place;
 use crate::clients::host::{HostError, HostRoot};
 use crate::model::{HostPath, PathState, Permissions};
 
 impl HostRoot {
-    /// Makes `path`, at which `before` lies, what `after` says.
+    /// Makes `path`, at which `before` lies, what `after` says. A file has the extended attributes of
+    /// the one that it replaces, and those that were `kept`.
     ///
     /// # Errors
     /// When something else lies there by now, or it cannot be changed. What was there is then there
@@ -21,6 +23,7 @@ impl HostRoot {
         path: &HostPath,
         before: &PathState,
         after: &PathState,
+        kept: Option<&Extended>,
     ) -> Result<(), HostError> {
         let bytes_max = match before {
             PathState::File { content, .. } => content.len() as u64,
@@ -60,7 +63,10 @@ impl HostRoot {
         }
         match after {
             PathState::Absent => {}
-            PathState::File { content, owned } => self.put_file(path, &place, content, *owned)?,
+            PathState::File { content, owned } => {
+                let extended = self.extended_after(path, &place, [before, after], kept)?;
+                self.put_file(path, &place, content, *owned, extended.as_ref())?;
+            }
             PathState::Directory { owned } => put_directory(&place, *owned).map_err(failed)?,
             PathState::Symlink { to } => self.put_link(path, &place, to)?,
             PathState::Special => {
@@ -107,6 +113,7 @@ impl HostRoot {
         place: &Place<'_>,
         content: &[u8],
         owned: Permissions,
+        extended: Option<&Extended>,
     ) -> Result<(), HostError> {
         let temporary = temporary(place.name);
         let flags =
@@ -114,9 +121,11 @@ impl HostRoot {
         let open =
             rustix::fs::openat(&place.folder, temporary.as_str(), flags, Mode::RUSR | Mode::WUSR);
         let mut file = File::from(open.map_err(|error| self.failed("write", path, error))?);
-        let written = file
-            .write_all(content)
+        let written = extended
+            .map_or(Ok(()), |extended| extended.give(&file))
+            .and_then(|()| file.write_all(content))
             .and_then(|()| own(&file, owned).map_err(Into::into))
+            .and_then(|()| extended.map_or(Ok(()), |extended| extended.give_of_content(&file)))
             .and_then(|()| file.sync_all())
             .and_then(|()| {
                 let folder = &place.folder;
