@@ -3,21 +3,26 @@
 //! In: a rule, its windows, earlier fixes, a time. Out: yes, or why not. Pure.
 //!
 //! # Guarantees
-//! * Only inside the rule's and the environment's windows, and in no freeze.
+//! * Only while the rule's, its service's and the environment's windows are open together, and in no
+//!   freeze.
 //! * At most [`FIXES_MAX`] times in [`SPAN`] for one rule and target: what does not stay mended is
-//!   reported as fought over, and left.
+//!   reported as fought over, and left. At most [`NODE_FIXES_MAX`] times in all.
+//! * A clock that jumps never takes away more than one such span, nor adds more than one.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::compliance::record::{FixRecord, FixResult, FixedBy};
 use crate::model::Window;
 use crate::reconcile::desired::DesiredState;
-use crate::reconcile::desired::rule::{FixPolicy, Rule};
+use crate::reconcile::desired::rule::{FixPolicy, Rule, Target};
+
+pub use crate::compliance::record::COUNTED as SPAN;
 
 /// So often the agent mends one thing in [`SPAN`].
 pub const FIXES_MAX: usize = 3;
-/// The time that fixes are counted over.
-pub const SPAN: SignedDuration = SignedDuration::from_hours(24);
+/// So often it mends anything in [`SPAN`]: more is wrong with no node, and each is a record that is
+/// kept as long.
+pub const NODE_FIXES_MAX: usize = 5_000;
 
 /// How it begins what it says of a rule that does not stay mended.
 pub const FOUGHT_OVER: &str = "fought over";
@@ -39,22 +44,28 @@ pub fn may_mend(
     if let Some(freeze) = desired.freezes.iter().find(|freeze| freeze.covers(now)) {
         return Err(format!("mended after {}: freeze, {}", freeze.to, freeze.reason));
     }
-    for windows in [&desired.windows, &rule.windows] {
-        let closed = !windows.is_empty() && !windows.iter().any(|window| window.is_open(now));
-        if closed {
-            let next = windows.iter().filter_map(|window: &Window| window.next_open(now)).min();
-            let next = next.map_or_else(String::new, |next| format!(", which opens {next}"));
-            return Err(format!("mended in its window{next}"));
-        }
+    let service = match &rule.target {
+        Target::Service(name) => desired.services.get(name),
+        Target::Node => None,
+    };
+    let of_service = service.map(|service| &service.update.windows);
+    let sets = [Some(&desired.windows), of_service, Some(&rule.windows)].into_iter().flatten();
+    let shut = |set: &&Vec<Window>| !set.is_empty() && !set.iter().any(|w| w.is_open(now));
+    let shut: Vec<_> = sets.filter(shut).collect();
+    if !shut.is_empty() {
+        // All must be open at once: not before the last of them opens.
+        let opens = shut.iter().filter_map(|set| set.iter().filter_map(|w| w.next_open(now)).min());
+        let next = opens.max().map_or_else(String::new, |at| format!(", which opens {at}"));
+        return Err(format!("mended in its window{next}"));
     }
     let id = rule.id.to_string();
-    let recent = earlier.iter().filter(|record| {
-        record.by == FixedBy::Agent
-            && record.rule == id
-            && record.target == target
-            && now.duration_since(record.at) < SPAN
-    });
+    let recent = earlier.iter().filter(|record| record.by == FixedBy::Agent && record.counts(now));
     let recent: Vec<&FixRecord> = recent.collect();
+    if recent.len() >= NODE_FIXES_MAX {
+        return Err(format!("{NODE_FIXES_MAX} times something was mended here within a day"));
+    }
+    let of_it = |record: &&FixRecord| record.rule == id && record.target == target;
+    let recent: Vec<&FixRecord> = recent.into_iter().filter(of_it).collect();
     let (Some(first), true) = (recent.first(), recent.len() >= FIXES_MAX) else { return Ok(()) };
     let (n, since) = (recent.len(), first.at);
     if recent.iter().all(|record| record.result == FixResult::Fixed) {

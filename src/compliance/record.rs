@@ -4,13 +4,16 @@
 //!
 //! # Guarantees
 //! * The record, with every byte that is about to be replaced, is durable before anything changes.
-//! * Nobody but the agent's user can read it. It is bounded: the oldest records go first.
+//! * Nobody but the agent's user can read it. It is bounded: the oldest records go first. Of a fix
+//!   that the agent's budget counts only what was kept goes: it stays counted.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::clients::host::{Extended, HostError, create_private_dir, read_bounded, write_durable};
@@ -19,10 +22,14 @@ use crate::model::{Digest, HostPath, Move, PathState, Permissions};
 
 /// The record's format.
 const SCHEMA: &str = "tidegate.fix/1";
-/// Records that are kept.
+/// Records that are kept with all that they replaced.
 const RECORDS_MAX: usize = 500;
+/// The time that the agent's fixes are counted over.
+pub const COUNTED: SignedDuration = SignedDuration::from_hours(24);
 /// A record names its contents by digest: that of a whole archive, with the longest of paths.
 const RECORD_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Where the record itself lies.
+const RECORD: &str = "record.json";
 /// Where the extended attributes lie.
 const KEPT: &str = "extended.json";
 /// Those of a whole archive, each with labels and a list, have room; what a fix writes is checked.
@@ -116,6 +123,12 @@ enum StoredState {
 }
 
 impl FixRecord {
+    /// Whether it is of the last day; or of the next, as a clock that was set back makes it. One of
+    /// further ahead tells nothing: it would block for as long as that clock was wrong.
+    pub fn counts(&self, now: Timestamp) -> bool {
+        now.duration_since(self.at).abs() < COUNTED
+    }
+
     /// Leaves in it what was changed in the end.
     pub(super) fn narrow(&mut self, made: &[Change]) {
         self.changes = made.iter().map(store_change).collect();
@@ -151,7 +164,7 @@ impl FixRecords {
         at: Timestamp,
     ) -> Result<FixRecord, HostError> {
         create_private_dir(&self.folder)?;
-        self.prune();
+        self.prune(at);
         let id = new_id(at);
         let folder = self.folder.join(&id);
         create_private_dir(&folder)?;
@@ -210,7 +223,7 @@ impl FixRecords {
     /// # Errors
     /// When it cannot be made durable.
     pub fn save(&self, record: &FixRecord) -> Result<(), HostError> {
-        let path = self.folder.join(&record.id).join("record.json");
+        let path = self.folder.join(&record.id).join(RECORD);
         let text = serde_json::to_vec_pretty(record).unwrap_or_default();
         if text.len() as u64 > RECORD_BYTES_MAX {
             return Err(HostError::TooLarge { path, bytes_max: RECORD_BYTES_MAX });
@@ -232,7 +245,7 @@ impl FixRecords {
         if !plain {
             return Ok(None);
         }
-        let path = self.folder.join(id).join("record.json");
+        let path = self.folder.join(id).join(RECORD);
         let Some(bytes) = read_bounded(&path, RECORD_BYTES_MAX)? else { return Ok(None) };
         serde_json::from_slice(&bytes)
             .map(Some)
@@ -284,19 +297,38 @@ impl FixRecords {
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut ids: Vec<String> =
             entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        // The lock lies here as well.
+        ids.retain(|id| time_of(id).is_some());
         // They begin with the time.
         ids.sort();
         ids
     }
 
-    /// Room for one more.
-    fn prune(&self) {
-        let ids = self.ids();
+    /// Room for one more: what is furthest from now goes, whichever way the clock was set.
+    fn prune(&self, now: Timestamp) {
+        let mut ids = self.ids();
+        ids.sort_by_key(|id| std::cmp::Reverse(time_of(id).map(|at| now.duration_since(at).abs())));
         for id in ids.iter().take((ids.len() + 1).saturating_sub(RECORDS_MAX)) {
+            let folder = self.folder.join(id);
+            let is_counted = self
+                .get(id)
+                .ok()
+                .flatten()
+                .is_some_and(|record| record.by == FixedBy::Agent && record.counts(now));
             // What stays is tried again the next time.
-            let _gone = std::fs::remove_dir_all(self.folder.join(id));
+            let _gone = if is_counted { empty(&folder) } else { std::fs::remove_dir_all(folder) };
         }
     }
+}
+
+/// Removes what a record kept, but not the record.
+fn empty(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)?.flatten() {
+        if entry.file_name() != RECORD {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn keep_contents(folder: &Path, states: [&PathState; 2]) -> Result<(), HostError> {
@@ -341,6 +373,12 @@ fn content_of(folder: &Path, digest: Digest) -> Result<Arc<[u8]>, HostError> {
         Some(bytes) => Ok(bytes.into()),
         None => Err(HostError::unfit(&path, "the backup is gone or damaged")),
     }
+}
+
+/// When a record was made; none if it is no record.
+fn time_of(id: &str) -> Option<Timestamp> {
+    let at = DateTime::strptime("%Y%m%dT%H%M%S", id.get(..15)?).ok()?;
+    at.to_zoned(TimeZone::UTC).ok().map(|at| at.timestamp())
 }
 
 /// `20261122T211530Z-1f3c`: sorts by time, and two of one second differ.

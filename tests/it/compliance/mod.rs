@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 pub(crate) mod archives;
+mod budget;
 pub(crate) mod cli;
 mod debian;
 mod engine;
