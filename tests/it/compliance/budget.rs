@@ -1,5 +1,7 @@
 //! When, and how often, the agent may mend by itself.
 
+use std::fs;
+
 use jiff::{SignedDuration, Timestamp};
 use tidegate::compliance::auto::{FIXES_MAX, NODE_FIXES_MAX, may_mend};
 use tidegate::compliance::record::{FixRecord, FixResult, FixedBy};
@@ -79,9 +81,16 @@ fn an_operators_fixes_of_hundreds_of_rules_give_the_agent_no_new_budget() {
     let old = mended(&host, &[now - SignedDuration::from_hours(30)]).remove(0);
     let mended = mended(&host, &[now - SignedDuration::from_hours(1); FIXES_MAX]);
     let records = host.records();
-    for _ in 0..505 {
-        records.begin(FixedBy::Operator, "it/b", "node", "prd@x", &[], now).unwrap();
+    let begin = || records.begin(FixedBy::Operator, "it/b", "node", "prd@x", &[], now).unwrap();
+    let folder = host.dir.path().join("state/fixes");
+    let one = fs::read_to_string(folder.join(begin().id).join("record.json")).unwrap();
+    for n in 0..500 {
+        let id = format!("20260301T0300000{n:02}Z-x");
+        fs::create_dir(folder.join(&id)).unwrap();
+        fs::write(folder.join(id).join("record.json"), &one).unwrap();
     }
+    begin();
+    begin();
     let all = records.all();
     assert!(may(&state, &all, now).is_err());
     assert!(!all.contains(&old), "what counts no more is not kept for ever");
