@@ -66,10 +66,11 @@ pub fn sarif(verdicts: &[&Verdict]) -> Value {
 }
 
 fn result(verdict: &Verdict) -> Value {
-    let level = match (verdict.status, verdict.severity) {
-        (VerdictStatus::NotOk, RuleSeverity::Info) => "note",
-        (VerdictStatus::NotOk, RuleSeverity::Critical) => "error",
-        _ => "warning",
+    // One that could not be judged is as grave: a gate must not pass for want of an answer.
+    let level = match verdict.severity {
+        RuleSeverity::Info => "note",
+        RuleSeverity::Warning => "warning",
+        RuleSeverity::Critical => "error",
     };
     let mut result = json!({
         "ruleId": verdict.rule,

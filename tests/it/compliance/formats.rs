@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use tidegate::compliance::interchange::sarif;
+use tidegate::compliance::verdict::VerdictStatus;
+
 use crate::audit::formats::assert_fits;
 use crate::compliance::cli::{Stage, json};
+use crate::compliance::support::{Host, only, rule};
 
 /// A rule whose every text is somebody else's code.
 const HOSTILE: &str = r#"
@@ -179,4 +183,16 @@ fn wrong_flags_are_usage_and_say_what_to_do() {
     // A rule that there is, and that is not so severe.
     let severe = ["check", "--rule", "it.linux/hosts", "--severity", "critical", "--node"];
     assert_eq!(stage.run(&severe).code, 0);
+}
+
+#[test]
+fn a_critical_rule_that_cannot_be_judged_is_an_error_for_sarif_too() {
+    let host = Host::default().with("/etc/motd", "x");
+    for (severity, level) in [("critical", "error"), ("warning", "warning"), ("info", "note")] {
+        let lines =
+            format!("path = \"/etc/motd\"\nowner = \"nobody-here\"\nseverity = \"{severity}\"");
+        let verdict = only(host.check(&rule("file", &lines))).verdict;
+        assert_eq!(verdict.status, VerdictStatus::Error);
+        assert_eq!(sarif(&[&verdict])["runs"][0]["results"][0]["level"], level);
+    }
 }
