@@ -264,3 +264,14 @@ fn a_mount_is_told_by_its_source_type_and_options() {
     let other = a.replace("tmpfs", "ramfs");
     assert_eq!(status(&host, &other), VerdictStatus::NotOk);
 }
+
+#[test]
+fn a_share_of_the_network_is_kept_for_the_next_boot() {
+    let host = Host::default().with("/etc/fstab", "");
+    let lines = "path = \"/srv/share\"\nsource = \"//files/a/b\"\ntype = \"cifs\"\n\
+                 options = \"credentials=/etc/smb,nofail\"\nstate = \"persisted\"";
+    let share = rule("mount", lines);
+    assert_eq!(host.fix(&share).unwrap().result, FixResult::Fixed);
+    let fstab = host.text("/etc/fstab");
+    assert!(fstab.contains("//files/a/b /srv/share cifs credentials=/etc/smb,nofail"), "{fstab}");
+}

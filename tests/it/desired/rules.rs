@@ -148,6 +148,16 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "7:11",
         "would show a secret",
     ),
+    (
+        "kind = \"mount\"\npath = \"/x\"\nsource = \"//y/z\"\ntype = \"ext4\"",
+        "6:8",
+        "of type `cifs` or `smb3`",
+    ),
+    (
+        "kind = \"mount\"\npath = \"/x\"\nsource = \"//y/..\"\ntype = \"cifs\"",
+        "5:10",
+        "not an absolute path",
+    ),
     ("kind = \"archive\"\npath = \"/x\"\nsource = \"y\"", "1:1", "`digest` is missing"),
     ("", "1:1", "`kind` is missing (write one of file, "),
     ("kind = \"file\"\npath = \"/x\"\nmod = 1", "5:1", "unknown key `mod` (did you mean `mode`?)"),

@@ -19,7 +19,11 @@ pub(crate) static KEYS: Keys = Keys {
     doc: "What is mounted at a path, now and by /etc/fstab.",
     keys: &[
         Key::required("path", Kind::Text, "where, absolute and without links in the way"),
-        Key::new("source", Kind::Text, "what: a device, `UUID=…`, `host:/path`, `tmpfs`, a folder"),
+        Key::new(
+            "source",
+            Kind::Text,
+            "what: a device, `UUID=…`, `host:/path`, `//host/share`, `tmpfs`, a folder",
+        ),
         Key::new("type", Kind::Text, "ext4, xfs, nfs, tmpfs, …; a bind mount has none"),
         Key::new("options", TEXT_OR_TEXTS, "as in fstab: `noexec,nodev`; default any"),
         Key::new(
@@ -104,7 +108,9 @@ pub(crate) fn read(table: &Table, reader: &mut Reader<'_>) -> Option<MountRule> 
             reader.findings.error_help(node.at, "a bind mount has no `type`", help);
             return None;
         }
-        (Some(node), false) => reader.with(node, one_type)?,
+        (Some(node), false) => {
+            reader.with(node, |text| one_type(text).and_then(|kind| of_share(&source, kind)))?
+        }
     };
     let (now, at_boot) = (state != "persisted", state != "mounted");
     Some(MountRule { path: at, wish: Some(MountWish { source, kind, options, now, at_boot }) })
@@ -127,7 +133,7 @@ fn absent(at: HostPath, table: &Table, reader: &mut Reader<'_>) -> Option<MountR
 
 fn one_source(text: &str, bind: bool) -> Result<String, String> {
     let is_path = text.parse::<HostPath>().is_ok();
-    if (bind || text.starts_with('/')) && !is_path {
+    if (bind || text.starts_with('/')) && !is_path && (bind || !is_share(text)) {
         return Err(format!("`{text}` is not an absolute path without `.`, `..` and `//`"));
     }
     if text.starts_with("/dev/loop") {
@@ -140,6 +146,21 @@ fn one_source(text: &str, bind: bool) -> Result<String, String> {
         ));
     }
     Ok(text.to_owned())
+}
+
+/// Whether it names a share of SMB: `//host/share`, and what below it.
+fn is_share(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("//") else { return false };
+    let parts: Vec<&str> = rest.trim_end_matches('/').split('/').collect();
+    parts.len() >= 2 && parts.iter().all(|part| !["", ".", ".."].contains(part))
+}
+
+/// A share is of a type that mounts shares.
+fn of_share(source: &str, kind: String) -> Result<String, String> {
+    if source.starts_with("//") && !["cifs", "smb3"].contains(&kind.as_str()) {
+        return Err(format!("`{source}` is a share, and of type `cifs` or `smb3`, not `{kind}`"));
+    }
+    Ok(kind)
 }
 
 fn one_type(text: &str) -> Result<String, String> {
