@@ -67,7 +67,7 @@ fn edit(text: &str, rule: &KeyValueRule) -> Result<(Option<Value>, String), Stri
                 key: &rule.key,
                 value: value.as_deref(),
             };
-            let (is, edited) = lines::edit(text, &wish);
+            let (is, edited) = lines::edit(text, &wish)?;
             Ok((is.map(Value::String), edited))
         }
     }
