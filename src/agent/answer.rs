@@ -2,6 +2,8 @@
 //!
 //! In: a [`Request`], a node. Out: the pass to run, and an [`Answer`]. Effect: the memory, the journal.
 
+use std::collections::BTreeSet;
+
 use crate::agent::AgentError;
 use crate::agent::control::{Answer, AnswerResult, Request};
 use crate::agent::node::{Ask, Node, Report};
@@ -11,7 +13,7 @@ use crate::reconcile::apply::ServiceResult;
 use crate::reconcile::memory::{LocalSuspension, MemoryStore as _};
 use crate::reconcile::pass::Intent;
 use crate::reconcile::plan::Overrides;
-use crate::reconcile::report::Status;
+use crate::reconcile::report::{Health, ServiceStatus, Status, Sync};
 
 /// Does what comes before the pass, and says which pass to run; or why the request makes no sense.
 ///
@@ -107,10 +109,18 @@ pub fn after(report: Option<&Report>, request: &Request) -> Answer {
         }
         lines.extend(troubles);
     }
+    if let Request::Apply { services, .. } = request {
+        let (held, is_ill) = held(report, services);
+        lines.extend(held);
+        if is_ill {
+            result = AnswerResult::Failed;
+        }
+    }
     for outcome in &report.outcomes {
         let line = match &outcome.result {
             ServiceResult::Applied => "applied".to_owned(),
             ServiceResult::Repaired => "repaired".to_owned(),
+            ServiceResult::Removed if outcome.is_way_back() => "stopped".to_owned(),
             ServiceResult::Removed => "removed".to_owned(),
             ServiceResult::Failed { reason, .. } => {
                 result = AnswerResult::Failed;
@@ -130,6 +140,22 @@ pub fn after(report: Option<&Report>, request: &Request) -> Answer {
         lines.push(format!("what to do: {}", refused.remedy));
     }
     Answer { result, lines }
+}
+
+/// Chosen services of which nothing was done, for something holds them: a line each, and whether one of
+/// them does not run as it should meanwhile.
+pub fn held(report: &Report, chosen: &BTreeSet<ServiceName>) -> (Vec<String>, bool) {
+    let is_done = |name: &ServiceName| report.outcomes.iter().any(|done| done.service == *name);
+    let held = report.status.services.iter().filter(|(name, service)| {
+        let is_chosen = chosen.is_empty() || chosen.contains(*name);
+        service.sync == Sync::Held && is_chosen && !is_done(name)
+    });
+    let line = |(name, service): (&ServiceName, &ServiceStatus)| {
+        let is_ill = matches!(service.health, Health::Degraded | Health::Missing);
+        (format!("{name} is held: {}", service.reason), is_ill)
+    };
+    let (lines, ill): (Vec<String>, Vec<bool>) = held.map(line).unzip();
+    (lines, ill.contains(&true))
 }
 
 /// What keeps the node as a whole from its work, a line each.

@@ -8,7 +8,6 @@ use std::time::Duration;
 use crate::agent::belief::News;
 use crate::model::{EnvironmentName, Revision, ServiceName};
 use crate::reconcile::apply::{ServiceOutcome, ServiceResult, StepOutcome};
-use crate::reconcile::plan::Reason;
 use crate::reconcile::report::{End, Record};
 
 /// Records of what one pass did. A failure that is the same as before is not told again:
@@ -54,10 +53,9 @@ pub(crate) fn end_of(outcome: &ServiceOutcome) -> Option<(&'static str, End)> {
 }
 
 fn what(outcome: &ServiceOutcome) -> &'static str {
-    let is_rollback = matches!(outcome.reasons.first(), Some(Reason::Rollback { .. }));
     match outcome.result {
         ServiceResult::Interrupted => "set aside",
-        _ if is_rollback => "rollback",
+        _ if outcome.is_way_back() => "rollback",
         ServiceResult::Repaired => "repair",
         ServiceResult::Removed => "remove",
         ServiceResult::Failed { .. } if outcome.target.is_none() => "remove",

@@ -1,5 +1,6 @@
 //! `tidegate agent`.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use tracing::level_filters::LevelFilter;
@@ -39,7 +40,7 @@ pub fn run(args: &AgentArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outco
     let settings = ctx.settings()?;
     if args.once {
         let report = once(settings, args.scope.as_ref(), Overrides::default(), None)?;
-        return tell(&report, ctx, out);
+        return tell(&report, &BTreeSet::new(), ctx, out);
     }
     let options = Options { config: ctx.config.clone(), scope: args.scope.clone() };
     let work = Box::pin(run::run(settings, &options));

@@ -2,6 +2,7 @@
 //!
 //! In: settings, a request. Out: a report. Effect: the agent's.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,11 +19,11 @@ use crate::agent::state::open_state;
 use crate::agent::{AgentError, answer};
 use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
-use crate::cli::output::{Cell, Format, Table, Tone, brief, write_json};
+use crate::cli::output::{Cell, Format, Table, Tone, brief, one_line, write_json};
 use crate::clients::docker::DockerErrorKind;
 use crate::clients::host::HostError;
 use crate::config::Settings;
-use crate::model::EnvironmentName;
+use crate::model::{EnvironmentName, ServiceName};
 use crate::reconcile::apply::{ServiceOutcome, ServiceResult};
 use crate::reconcile::pass::Intent;
 use crate::reconcile::plan::Overrides;
@@ -201,7 +202,12 @@ struct PassDocument<'a> {
 ///
 /// # Errors
 /// When something failed, or is refused.
-pub fn tell(report: &Report, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+pub fn tell(
+    report: &Report,
+    chosen: &BTreeSet<ServiceName>,
+    ctx: &Context,
+    out: &mut dyn Write,
+) -> Result<Outcome, CommandError> {
     let status = &report.status;
     let unverified = status.trust == TrustLevel::None;
     if unverified {
@@ -219,12 +225,22 @@ pub fn tell(report: &Report, ctx: &Context, out: &mut dyn Write) -> Result<Outco
         )?,
         Format::Table => write_outcomes(report, ctx, out)?,
     }
+    let (held, is_ill) = answer::held(report, chosen);
+    for line in &held {
+        ctx.notice(&one_line(line));
+    }
     if let Some(refused) = &status.refused {
         let message = format!("refused {}: {}", refused.commit, refused.reason);
         return Err(CommandError::refused(message).hint(refused.remedy.clone()));
     }
-    let troubles = troubles(report);
+    let mut troubles = troubles(report);
+    if troubles.is_empty() && is_ill {
+        troubles.push("what is held does not run as it should".to_owned());
+    }
     if troubles.is_empty() {
+        if held.is_empty() && report.outcomes.is_empty() {
+            ctx.notice("nothing to do");
+        }
         return Ok(Outcome::Done);
     }
     Err(CommandError::new(ErrorKind::Failed, troubles.join("; ")))
@@ -249,6 +265,7 @@ fn write_outcomes(report: &Report, ctx: &Context, out: &mut dyn Write) -> Result
         let (result, tone) = match &outcome.result {
             ServiceResult::Applied => ("applied", Tone::Good),
             ServiceResult::Repaired => ("repaired", Tone::Good),
+            ServiceResult::Removed if outcome.is_way_back() => ("stopped", Tone::Notice),
             ServiceResult::Removed => ("removed", Tone::Notice),
             ServiceResult::Failed { .. } => ("failed", Tone::Bad),
             ServiceResult::Interrupted => ("set aside", Tone::Notice),
@@ -264,9 +281,6 @@ fn write_outcomes(report: &Report, ctx: &Context, out: &mut dyn Write) -> Result
     }
     if !table.is_empty() {
         table.write(out, ctx.paint)?;
-    }
-    if report.outcomes.is_empty() && report.status.engine.is_none() {
-        ctx.notice("nothing to do");
     }
     Ok(())
 }

@@ -27,6 +27,13 @@ pub struct ServiceOutcome {
     pub trigger: String,
 }
 
+impl ServiceOutcome {
+    /// Whether it led back from a version that failed.
+    pub fn is_way_back(&self) -> bool {
+        matches!(self.reasons.first(), Some(Reason::Rollback { .. }))
+    }
+}
+
 /// How a service's plan ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]

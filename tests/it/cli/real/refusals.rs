@@ -39,6 +39,10 @@ async fn rolls_back_what_never_gets_healthy(stage: &mut Stage) {
     };
     let reason = held(stage);
     assert!(reason.contains("health"), "{reason}");
+    let said = stage.run(&["apply"]);
+    let told = format!("{}{}", said.out, said.err);
+    assert!(told.contains(&format!("is held: {reason}")) && !told.contains("nothing"), "{told}");
+    assert_eq!(said.code, 0, "what runs is well: {told}");
     stage.history.write("README.md", "Nothing to see here.\n");
     stage.commit("README");
     held(stage);
@@ -176,6 +180,8 @@ fn says_unverified_of_a_work_tree(stage: &Stage) {
     let tree = tree.display().to_string();
     let node = ["--environment", "dev", "--node", "n1", "-o", "json"];
     let said = stage.run(&[&["apply", "--worktree", &tree][..], &node].concat());
+    let unknown = stage.run(&[&["apply", "--worktree", &tree][..], &node, &["zzz"]].concat());
+    assert_eq!(unknown.code, 64, "{}{}", unknown.out, unknown.err);
     assert!(said.err.contains("UNVERIFIED"), "{}{}", said.out, said.err);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     let document: Value = serde_json::from_str(&said.out).unwrap();
