@@ -147,6 +147,10 @@ fn explain(error: &ImportError, args: &FileArgs) -> CommandError {
         )),
         ImportError::NotThat { .. } => failed.hint(format!("look into {}", args.file.display())),
         ImportError::Unreadable { .. } => failed,
+        ImportError::Unsound { .. } => failed.hint(format!(
+            "nothing was written: change that in {}, or take it out",
+            args.file.display()
+        )),
     }
 }
 

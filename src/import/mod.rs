@@ -63,6 +63,16 @@ pub enum ImportError {
         /// The file.
         path: String,
     },
+    /// What it comes to does not pass lint, whatever rules are left out.
+    #[error("{path} would not pass lint: {why}{}", more(*.n_others))]
+    Unsound {
+        /// The first file that would not.
+        path: String,
+        /// Why it would not.
+        why: String,
+        /// How many other mistakes there are.
+        n_others: usize,
+    },
     /// A file that is there cannot be understood.
     #[error("{path} is not TOML")]
     Unreadable {
@@ -72,6 +82,10 @@ pub enum ImportError {
         #[source]
         source: toml_edit::TomlError,
     },
+}
+
+fn more(n_others: usize) -> String {
+    if n_others == 0 { String::new() } else { format!(" (and {n_others} more mistakes)") }
 }
 
 /// Imports what `/compliance/*/export` of an OpenSVC collector gives.

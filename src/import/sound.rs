@@ -11,27 +11,28 @@ use crate::lint::lint;
 use crate::model::{Diagnostic, EnvironmentName, Severity};
 use crate::promote::{Beginning, skeleton};
 
-/// Each round takes out at least one rule.
-const ROUNDS_MAX: usize = 100;
-
 /// Writes the draft.
 pub(crate) fn finish(mut draft: Draft, into: Into<'_>) -> Result<Imported, ImportError> {
     if draft.environments.is_empty() {
         draft.environments.extend("prd".parse::<EnvironmentName>().ok());
     }
-    for _ in 0..ROUNDS_MAX {
+    // Each round but the last takes out at least one rule.
+    loop {
         let files = write(&draft, into);
         let mut all: Files = into.there.clone();
         let new = files.iter().filter(|(path, _)| !path.starts_with("history/"));
         all.extend(new.map(|(path, text)| (path.clone(), Arc::from(text.as_bytes()))));
-        let errors = lint(&all).into_sorted();
-        let errors: Vec<_> = errors.into_iter().filter(|d| d.severity == Severity::Error).collect();
-        if !errors.iter().any(|error| take_out(error, &mut draft)) {
-            for error in errors.iter().filter(|error| files.contains_key(&error.file)) {
-                draft.changed(&error.file, "lint refuses it", &error.message);
-            }
-            break;
+        let own = |d: &Diagnostic| d.severity == Severity::Error && files.contains_key(&d.file);
+        let errors: Vec<_> = lint(&all).into_sorted().into_iter().filter(own).collect();
+        if take_out(&errors, &mut draft) {
+            continue;
         }
+        let Some(first) = errors.first() else { break };
+        return Err(ImportError::Unsound {
+            path: first.file.clone(),
+            why: first.message.clone(),
+            n_others: errors.len() - 1,
+        });
     }
     draft.rulesets.retain(|_, ruleset| !ruleset.is_empty());
     let files = write(&draft, into);
@@ -43,21 +44,28 @@ pub(crate) fn finish(mut draft: Draft, into: Into<'_>) -> Result<Imported, Impor
     Ok(Imported { files, n_carried: draft.n_carried, remarks: draft.remarks })
 }
 
-/// Takes the rule out that an error is about; false if it is about none.
-fn take_out(error: &Diagnostic, draft: &mut Draft) -> bool {
-    let (Some(span), Some(ruleset)) = (&error.span, draft.rulesets.get_mut(&error.file)) else {
-        return false;
-    };
-    let (text, ends) = ruleset.write();
-    let begin = text.find("\n[[rules]]").unwrap_or(text.len());
-    let Some(at) = ends.iter().position(|end| span.start >= begin && span.start < *end) else {
-        return false;
-    };
-    let rule = ruleset.rules.remove(at);
-    let place = ruleset.title.clone();
-    draft.n_carried = draft.n_carried.saturating_sub(1);
-    draft.lost(&place, format!("rule {} ({})", rule.name, rule.kind), &error.message);
-    true
+/// Takes the rules out that errors are about; false if they are about none.
+fn take_out(errors: &[Diagnostic], draft: &mut Draft) -> bool {
+    let mut gone: BTreeMap<(&str, usize), Vec<&str>> = BTreeMap::new();
+    let placed = errors.iter().filter_map(|error| Some((error, error.span.as_ref()?)));
+    for (error, span) in placed {
+        let Some(ruleset) = draft.rulesets.get(&error.file) else { continue };
+        let (text, ends) = ruleset.write();
+        let begin = text.find("\n[[rules]]").unwrap_or(text.len());
+        let at = ends.iter().position(|end| span.start >= begin && span.start < *end);
+        if let Some(at) = at {
+            gone.entry((&error.file, at)).or_default().push(&error.message);
+        }
+    }
+    // The last of a file first: the others keep their places.
+    for ((file, at), why) in gone.iter().rev() {
+        let Some(ruleset) = draft.rulesets.get_mut(*file) else { continue };
+        let rule = ruleset.rules.remove(*at);
+        let place = ruleset.title.clone();
+        draft.n_carried = draft.n_carried.saturating_sub(1);
+        draft.lost(&place, format!("rule {} ({})", rule.name, rule.kind), why.join("; "));
+    }
+    !gone.is_empty()
 }
 
 fn write(draft: &Draft, into: Into<'_>) -> BTreeMap<String, String> {

@@ -99,8 +99,12 @@ impl Reading<'_> {
         }
         match crate::import::words::percent(value) {
             Ok(value) => {
+                let own = variable(named);
+                if self.ruleset.vars.get(&own).is_some_and(|there| *there != value) {
+                    return draft.lost(self.place, named, another(&own));
+                }
                 draft.n_carried += 1;
-                drop(self.ruleset.vars.insert(variable(named), value));
+                drop(self.ruleset.vars.insert(own, value));
             }
             Err(why) => draft.lost(self.place, named, why),
         }
@@ -130,10 +134,19 @@ impl Reading<'_> {
                 "it is no id of an image, ten hexadecimal digits or more: `tidegate pin` pins";
             return draft.lost(self.place, format!("{what} = {value}"), why);
         }
-        draft.n_carried += 1;
         let own = self.ruleset.pins.entry(pin.container.clone()).or_default();
+        if own.get("image_id").is_some_and(|there| there != value) {
+            let why = format!("container {} has another image's id already", pin.container);
+            return draft.lost(self.place, format!("{what} = {value}"), why);
+        }
+        draft.n_carried += 1;
         own.insert("image_id", value.to_owned());
     }
+}
+
+/// Why a variable is left out whose name another has.
+pub(crate) fn another(name: &str) -> String {
+    format!("variable {name} is set already, to something else: give one of them another name")
 }
 
 /// `container#1.image_id`

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use toml_edit::{Array, InlineTable, Value};
 
+use crate::compliance::matching::like;
 use crate::import::collector::{Export, list, text};
 use crate::import::draft::texts;
 use crate::import::words::name;
@@ -204,7 +205,8 @@ fn one(filter: &serde_json::Value) -> Found {
     let (operator, wanted) = (text(filter, "f_op"), text(filter, "f_value"));
     if (table, field) == ("nodes", "os_name") {
         let always = Expression::All(Vec::new());
-        let is_so = wanted.eq_ignore_ascii_case("linux") && operator == "=";
+        let is_so = is_linux(operator, wanted)
+            .ok_or_else(|| format!("`{table}.{field} {operator} {wanted}` cannot be asked here"))?;
         let found = if is_so { always } else { Expression::Not(Box::new(always)) };
         return Ok((found, BTreeSet::new()));
     }
@@ -225,6 +227,20 @@ fn one(filter: &serde_json::Value) -> Found {
         _ => return Err(said),
     };
     Ok((negated(Expression::leaf(&["labels", &key], value)), BTreeSet::from([key])))
+}
+
+/// Whether what is asked of a system's name holds for Linux, which every node here is.
+fn is_linux(operator: &str, wanted: &str) -> Option<bool> {
+    let is = |text: &str| text.trim().eq_ignore_ascii_case("linux");
+    match operator {
+        "=" => Some(is(wanted)),
+        "!=" => Some(!is(wanted)),
+        "IN" => Some(wanted.split(',').any(is)),
+        "LIKE" if !wanted.contains(['_', '*', '\\']) => {
+            Some(like(&wanted.trim().to_lowercase().replace('%', "*"), "linux"))
+        }
+        _ => None,
+    }
 }
 
 /// A value as we write it.

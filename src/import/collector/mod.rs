@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::import::ImportError;
-use crate::import::collector::class::Reading;
+use crate::import::collector::class::{Reading, another};
 use crate::import::collector::shown::{Shown, shown};
 use crate::import::draft::{Draft, RulesetDraft};
 use crate::import::words::{path, variable};
@@ -118,7 +118,10 @@ fn one(
             None => draft.merge(&file, own),
             Some(environment) => {
                 let lines = pinned.entry(environment.clone()).or_default();
-                drop(lines.insert(file.clone(), own));
+                match lines.get_mut(&file) {
+                    None => drop(lines.insert(file.clone(), own)),
+                    Some(there) => draft.absorb(there, own),
+                }
             }
         }
     }
@@ -170,24 +173,49 @@ impl Draft {
     /// Adds to what a file says already: two rulesets may have become one.
     fn merge(&mut self, path: &str, ruleset: RulesetDraft) {
         let same = |there: &RulesetDraft| there.matches.to_string() == ruleset.matches.to_string();
-        match self.rulesets.get_mut(path) {
+        match self.rulesets.remove(path) {
             None => drop(self.rulesets.insert(path.to_owned(), ruleset)),
-            Some(there) if same(there) => {
-                if there.title != ruleset.title {
-                    there.title = format!("{}\n{}", there.title, ruleset.title);
-                }
-                there.vars.extend(ruleset.vars);
-                for (container, pin) in ruleset.pins {
-                    there.pins.entry(container).or_default().extend(pin);
-                }
-                there.rules.extend(ruleset.rules);
+            Some(mut there) if same(&there) => {
+                self.absorb(&mut there, ruleset);
+                self.rulesets.insert(path.to_owned(), there);
             }
-            Some(_) => {
+            Some(there) => {
+                self.rulesets.insert(path.to_owned(), there);
                 let stem = path.strip_suffix(".toml").unwrap_or(path);
                 let mut others = (2_usize..).map(|n| format!("{stem}-{n}.toml"));
                 let free = others.find(|path| !self.rulesets.contains_key(path));
                 self.rulesets.extend(free.map(|path| (path, ruleset)));
             }
+        }
+    }
+
+    /// Adds one ruleset to another; what that says otherwise already is left out.
+    fn absorb(&mut self, there: &mut RulesetDraft, ruleset: RulesetDraft) {
+        let place = ruleset.title.clone();
+        if there.title != ruleset.title {
+            there.title = format!("{}\n{}", there.title, ruleset.title);
+        }
+        let mut left = Vec::new();
+        for (name, value) in ruleset.vars {
+            if there.vars.get(&name).is_some_and(|other| *other != value) {
+                left.push((name.clone(), another(&name)));
+            } else {
+                there.vars.insert(name, value);
+            }
+        }
+        for (container, pin) in ruleset.pins {
+            let own = there.pins.entry(container.clone()).or_default();
+            if own.iter().any(|(key, value)| pin.get(key).is_some_and(|other| other != value)) {
+                let why = "another ruleset of this name pins it otherwise".to_owned();
+                left.push((format!("pin of container {container}"), why));
+            } else {
+                own.extend(pin);
+            }
+        }
+        there.rules.extend(ruleset.rules);
+        self.n_carried = self.n_carried.saturating_sub(left.len());
+        for (what, why) in left {
+            self.lost(&place, what, why);
         }
     }
 }

@@ -22,9 +22,9 @@ pub(crate) fn rules(
     lost: &mut dyn FnMut(String),
 ) -> Result<Rules, String> {
     match class {
-        "file" => file(one),
+        "file" => file(one, lost),
         "sudoers" => sudoers(one, lost),
-        "fileprop" => property(one),
+        "fileprop" => property(one, lost),
         "fileinc" => line(one),
         "remove_files" => removed(one),
         "symlink" => {
@@ -83,24 +83,37 @@ fn why(class: &str) -> String {
     why.to_owned()
 }
 
-fn access(one: &Value) -> Vec<(&'static str, toml_edit::Value)> {
-    let mode = mode(one.get("mode")).map(|mode| ("mode", mode.into()));
-    let owner = principal(one.get("uid")).map(|user| ("owner", user));
-    let group = principal(one.get("gid")).map(|group| ("group", group));
-    [mode, owner, group].into_iter().flatten().collect()
+fn access(one: &Value, lost: &mut dyn FnMut(String)) -> Vec<(&'static str, toml_edit::Value)> {
+    let at = text(one, "path");
+    let mut found = Vec::new();
+    if let Some(said) = scalar(one.get("mode")) {
+        match mode(one.get("mode")) {
+            Some(mode) => found.push(("mode", mode.into())),
+            None => lost(format!("mode `{said}` of {at}: say it in octal digits")),
+        }
+    }
+    for (key, ours) in [("uid", "owner"), ("gid", "group")] {
+        match (scalar(one.get(key)), principal(one.get(key))) {
+            (Some(said), _) if said.contains("%%") => {
+                lost(format!("{key} `{said}` of {at}: say a name or a number"));
+            }
+            (_, principal) => found.extend(principal.map(|principal| (ours, principal))),
+        }
+    }
+    found
 }
 
 fn is_folder(one: &Value) -> bool {
     text(one, "path").ends_with('/')
 }
 
-fn file(one: &Value) -> Result<Rules, String> {
+fn file(one: &Value, lost: &mut dyn FnMut(String)) -> Result<Rules, String> {
     if is_folder(one) {
-        return property(one);
+        return property(one, lost);
     }
     let at = path(one.get("path"))?.ok_or("it has no `path`")?;
     let mut parameters = vec![("path", at.into()), ("content", content(one)?.into())];
-    parameters.extend(access(one));
+    parameters.extend(access(one, lost));
     Ok(vec![("file", parameters)])
 }
 
@@ -126,7 +139,7 @@ fn sudoers(one: &Value, lost: &mut dyn FnMut(String)) -> Result<Rules, String> {
     };
     let content = content(one)?;
     let own = [
-        mode(one.get("mode")).filter(|mode| mode != "0440"),
+        mode(one.get("mode")).or(scalar(one.get("mode"))).filter(|mode| mode != "0440"),
         scalar(one.get("uid")),
         scalar(one.get("gid")),
     ];
@@ -136,10 +149,14 @@ fn sudoers(one: &Value, lost: &mut dyn FnMut(String)) -> Result<Rules, String> {
     Ok(vec![("sudoers", vec![("file", name.into()), ("content", content.into())])])
 }
 
-fn property(one: &Value) -> Result<Rules, String> {
+fn property(one: &Value, lost: &mut dyn FnMut(String)) -> Result<Rules, String> {
     let at = path(one.get("path"))?.ok_or("it has no `path`")?;
+    let asked = access(one, lost);
+    if asked.is_empty() && !is_folder(one) {
+        return Err(format!("nothing is left to ask of {at}: a rule would only make it, empty"));
+    }
     let mut parameters = vec![("path", at.into())];
-    parameters.extend(access(one));
+    parameters.extend(asked);
     Ok(vec![(if is_folder(one) { "directory" } else { "file" }, parameters)])
 }
 
@@ -168,7 +185,12 @@ fn line(one: &Value) -> Result<Rules, String> {
             let why = "it replaces what is there and adds nothing: say which line there must be";
             return Err(why.to_owned());
         }
-        _ => return Err("it has no `check` and `fmt`".to_owned()),
+        (Some(_), Some(_), _) => {
+            let why = "it replaces a part of what `check` finds (`replace`): say which line there must be";
+            return Err(why.to_owned());
+        }
+        (None, None, Some(_)) => return Err("it has no `check`".to_owned()),
+        (None, None, None) => return Err("it has neither `check` nor `fmt`".to_owned()),
     }
     Ok(vec![("file_line", parameters)])
 }

@@ -60,12 +60,16 @@ pub(crate) fn process(one: &Value, lost: &mut dyn FnMut(String)) -> Result<Rules
     if let Some(args) = args {
         parameters.push(("args", anchored(percent(&args)?).into()));
     }
-    if is_running {
-        parameters.extend(referring(one.get("user"))?.map(|user| ("user", user.into())));
-        if let Some(uid) = scalar(one.get("uid")) {
-            lost(format!("uid {uid} of {name}: name the `user`"));
+    let user = referring(one.get("user"))?;
+    if let Some(uid) = scalar(one.get("uid")) {
+        let why = format!("uid {uid} of {name}: name the `user`");
+        if !is_running && user.is_none() {
+            return Err(format!("{why}, or else everybody would be forbidden it"));
         }
-    } else {
+        lost(why);
+    }
+    parameters.extend(user.map(|user| ("user", user.into())));
+    if !is_running {
         parameters.push(("state", "absent".into()));
     }
     if scalar(one.get("start")).is_some() {

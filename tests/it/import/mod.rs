@@ -1,5 +1,7 @@
 //! Coming from OpenSVC: a collector's export, a service's configuration.
 
+mod left;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

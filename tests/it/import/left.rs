@@ -1,0 +1,135 @@
+//! What an import leaves out is said, each thing once, and nothing else comes of it.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::cli::support::run;
+use crate::compliance::cli::json as parsed;
+
+fn ruleset(name: &str, variables: &[(&str, &str, &str)]) -> Value {
+    let row = |(name, class, value): &(&str, &str, &str)| json!({ "var_name": name, "var_class": class, "var_value": value });
+    let variables: Vec<Value> = variables.iter().map(row).collect();
+    json!({ "ruleset_name": name, "ruleset_type": "contextual", "fset_name": null, "rulesets": [], "variables": variables })
+}
+
+/// The number of things carried, the ruleset `it`, and what was said of the rest.
+fn of(export: &Value) -> (Value, String, Vec<String>) {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    fs::write(at.join("x.json"), export.to_string()).unwrap();
+    let said = parsed(&run(at, ["import", "opensvc-compliance", "x.json", "-o", "json"]));
+    let linted = run(at, ["lint", "imported"]);
+    assert_eq!(linted.code, 0, "{export}\n{}{}", linted.out, linted.err);
+    let text = fs::read_to_string(at.join("imported/rulesets/it.toml")).unwrap_or_default();
+    let remarks = said["remarks"].as_array().unwrap().iter();
+    let remarks = remarks.map(|r| format!("{}: {}", r["what"], r["why"]).replace('"', ""));
+    (said["carried"].clone(), text, remarks.collect())
+}
+
+fn variables(all: &[(&str, &str, &str)]) -> (Value, String, Vec<String>) {
+    of(&json!({ "rulesets": [ruleset("it", all)] }))
+}
+
+#[test]
+fn every_bad_rule_is_taken_out_and_said_however_many_there_are() {
+    let bad = |n: usize| (format!("bad{n}"), format!("[\"not a package {n}\"]"));
+    let names: Vec<(String, String)> = (0..130).map(bad).collect();
+    let mut all: Vec<(&str, &str, &str)> =
+        names.iter().map(|(name, value)| (name.as_str(), "package", value.as_str())).collect();
+    all.push(("good", "package", "[\"bzip2\"]"));
+    let (n_carried, text, remarks) = variables(&all);
+    assert_eq!(n_carried, 1);
+    assert_eq!(text.matches("[[rules]]").count(), 1, "{text}");
+    assert_eq!(remarks.len(), 130);
+    assert!(remarks.iter().any(|r| r.starts_with("rule bad129 (package)")), "{remarks:?}");
+}
+
+#[test]
+fn two_things_of_one_name_are_not_one() {
+    let (first, second) = ("a".repeat(12), "b".repeat(12));
+    let (n_carried, text, remarks) =
+        variables(&[("PORT", "raw", "80"), ("port", "raw", "8080"), ("Port", "raw", "80")]);
+    assert_eq!(n_carried, 2, "{remarks:?}");
+    assert!(text.contains("port = \"80\"") && !text.contains("8080"), "{text}");
+    assert_eq!(remarks.iter().filter(|r| r.starts_with("port: variable port is set")).count(), 1);
+    let (n_carried, text, remarks) = variables(&[
+        ("container#1.image_id", "raw", &first),
+        ("container#1.image", "raw", &second),
+    ]);
+    assert_eq!(n_carried, 1, "{remarks:?}");
+    assert!(text.contains(&first) && !text.contains(&second), "{text}");
+    let pin = format!("container#1.image = {second}: container 1 has another");
+    assert!(remarks.iter().any(|r| r.starts_with(&pin)), "{remarks:?}");
+    // Two rulesets that become one file.
+    let (one, other) = (ruleset("it", &[("A", "raw", "1")]), ruleset("IT", &[("A", "raw", "2")]));
+    let (n_carried, text, remarks) = of(&json!({ "rulesets": [one, other] }));
+    assert_eq!(n_carried, 1, "{text}");
+    assert_eq!(remarks.len(), 1, "{remarks:?}");
+    assert!(remarks[0].starts_with("a: variable a is set already"), "{remarks:?}");
+}
+
+#[test]
+fn what_a_rule_cannot_say_is_named_and_none_is_made_that_says_something_else() {
+    for (class, value, line, why) in [
+        ("fileprop", "{\"path\":\"/etc/x\",\"mode\":\"u=rw\"}", "", "say it in octal digits"),
+        ("fileprop", "{\"path\":\"/etc/x\",\"mode\":\"a+x\"}", "", "would only make it, empty"),
+        (
+            "fileprop",
+            "{\"path\":\"/etc/x\",\"mode\":\"%%ENV:PORT%%\",\"uid\":5}",
+            "owner = 5",
+            "mode `%%ENV:PORT%%` of /etc/x",
+        ),
+        (
+            "file",
+            "{\"path\":\"/etc/x\",\"fmt\":\"a\",\"mode\":\"u=rw\"}",
+            "kind = \"file\"",
+            "mode `u=rw` of /etc/x",
+        ),
+        ("process", "[{\"comm\":\"nc\",\"state\":\"off\",\"user\":\"bob\"}]", "user = \"bob\"", ""),
+        (
+            "process",
+            "[{\"comm\":\"nc\",\"state\":\"off\",\"uid\":1000}]",
+            "",
+            "everybody would be forbidden it",
+        ),
+        (
+            "fileinc",
+            "{\"path\":\"/etc/x\",\"check\":\"a\",\"replace\":\"b\",\"fmt\":\"c\"}",
+            "",
+            "it replaces a part of what `check` finds",
+        ),
+    ] {
+        let (_, text, remarks) = variables(&[("a", class, value)]);
+        assert_eq!(text.contains("[[rules]]"), !line.is_empty(), "{class} {value}\n{text}");
+        assert!(text.contains(line), "{class} {value}\n{text}");
+        let is_said = remarks.iter().any(|remark| remark.contains(why));
+        assert_eq!(is_said, !why.is_empty(), "{class} {value}\n{remarks:?}");
+    }
+}
+
+#[test]
+fn what_is_asked_of_the_systems_name_is_answered_for_linux() {
+    for (operator, value, wanted) in [
+        ("=", "Linux", ""),
+        ("!=", "SunOS", ""),
+        ("LIKE", "Lin%", ""),
+        ("IN", "SunOS,Linux", ""),
+        ("=", "SunOS", "not = {}"),
+        ("!=", "Linux", "not = {}"),
+        ("LIKE", "Sun%", "not = {}"),
+        (">", "Linux", "filterset-f = \"yes\""),
+        ("LIKE", "Li_ux", "filterset-f = \"yes\""),
+    ] {
+        let mut shown = ruleset("it", &[("a", "package", "[\"bzip2\"]")]);
+        shown["fset_name"] = "f".into();
+        let filter =
+            json!({ "f_table": "nodes", "f_field": "os_name", "f_op": operator, "f_value": value });
+        let filters = json!([{ "f_order": 0, "f_log_op": "AND", "filter": filter }]);
+        let filtersets = json!([{ "fset_name": "f", "filters": filters }]);
+        let (_, text, remarks) = of(&json!({ "rulesets": [shown], "filtersets": filtersets }));
+        assert!(text.contains(wanted), "{operator} {value}\n{text}");
+        assert_eq!(text.contains("match"), !wanted.is_empty(), "{operator} {value}\n{text}");
+        assert_eq!(remarks.len(), usize::from(wanted.contains("yes")), "{remarks:?}");
+    }
+}
