@@ -13,8 +13,8 @@ use crate::reconcile::trust::history::header;
 
 /// Bring back what an environment had at another commit of its own line
 ///
-/// Its own directory stays as it is. A rollback passes windows and freezes. What was rolled back comes
-/// again the same way: name the newer commit. Images are looked for in the environment's hub first.
+/// Its own directory stays as it is. Nodes wait for their windows, unless `apply --now` lets it through.
+/// What was rolled back comes again the same way: name the newer commit. Images are looked for in the environment's hub first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  tidegate rollback --env prd --to 1-back\n  \
     tidegate rollback --env prd --app app1 --to 9a0b1c2 --trailer Ticket=OPS-2")]
