@@ -12,7 +12,7 @@
 use jiff::Timestamp;
 
 use crate::compliance::record::{FixRecord, FixResult, FixedBy};
-use crate::model::Window;
+use crate::model::schedule::shut_at;
 use crate::reconcile::desired::DesiredState;
 use crate::reconcile::desired::rule::{FixPolicy, Rule, Target};
 
@@ -50,12 +50,8 @@ pub fn may_mend(
     };
     let of_service = service.map(|service| &service.update.windows);
     let sets = [Some(&desired.windows), of_service, Some(&rule.windows)].into_iter().flatten();
-    let shut = |set: &&Vec<Window>| !set.is_empty() && !set.iter().any(|w| w.is_open(now));
-    let shut: Vec<_> = sets.filter(shut).collect();
-    if !shut.is_empty() {
-        // All must be open at once: not before the last of them opens.
-        let opens = shut.iter().filter_map(|set| set.iter().filter_map(|w| w.next_open(now)).min());
-        let next = opens.max().map_or_else(String::new, |at| format!(", which opens {at}"));
+    if let Some(shut) = shut_at(sets, now) {
+        let next = shut.opens.map_or_else(String::new, |at| format!(", which opens {at}"));
         return Err(format!("mended in its window{next}"));
     }
     let id = rule.id.to_string();

@@ -47,6 +47,23 @@ const DAYS: [(&str, Weekday); 7] = [
     ("Sun", Weekday::Sunday),
 ];
 
+/// Windows that are shut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shut {
+    /// The earliest that they may be open again; none where they never are.
+    pub opens: Option<Timestamp>,
+}
+
+/// Whether windows are shut at a time. Each set must have an open one; an empty set is always open.
+pub fn shut_at<'w>(sets: impl IntoIterator<Item = &'w Vec<Window>>, at: Timestamp) -> Option<Shut> {
+    let is_shut = |set: &&Vec<Window>| !set.is_empty() && !set.iter().any(|w| w.is_open(at));
+    let mut shut = sets.into_iter().filter(is_shut).peekable();
+    shut.peek()?;
+    // All must be open at once: not before the last of them opens.
+    let opens = shut.filter_map(|set| set.iter().filter_map(|w| w.next_open(at)).min()).max();
+    Some(Shut { opens })
+}
+
 impl Window {
     /// Whether `at` lies within an occurrence (start included, end excluded).
     pub fn is_open(&self, at: Timestamp) -> bool {

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 
 use crate::clients::docker::ContainerState;
+use crate::model::schedule::shut_at;
 use crate::model::{Revision, ServiceName};
 use crate::reconcile::desired::DesiredService;
 use crate::reconcile::desired::container::Run;
@@ -161,16 +162,8 @@ fn shut(input: &PlanInput<'_>, sets: &[&Vec<crate::model::Window>]) -> Option<He
     if input.overrides.now.is_some() {
         return None;
     }
-    let shut = |set: &&&Vec<crate::model::Window>| {
-        !set.is_empty() && !set.iter().any(|window| window.is_open(input.now))
-    };
-    let next = |set: &&Vec<crate::model::Window>| {
-        set.iter().filter_map(|window| window.next_open(input.now)).min()
-    };
-    let closed: Vec<_> = sets.iter().filter(shut).collect();
-    // All must be open at once: not before the last of them opens.
-    let opens = closed.iter().filter_map(|set| next(set)).max();
-    (!closed.is_empty()).then(|| HeldReason::Window { opens: opens.map(|at| at.to_string()) })
+    let shut = shut_at(sets.iter().copied(), input.now)?;
+    Some(HeldReason::Window { opens: shut.opens.map(|at| at.to_string()) })
 }
 
 /// What holds a removal back. The service's own windows went with its file; the environment's count.
