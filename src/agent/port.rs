@@ -89,7 +89,7 @@ fn replace(before: Option<At>, address: SocketAddr) -> Option<At> {
         Some((old, _)) => format!("metrics stay at {old}"),
         None => "there are no metrics".to_owned(),
     };
-    error!(error = %error, "{error}; {stay} until the configuration changes again or the agent starts anew");
+    error!(error = %error, "{stay} until the configuration changes again or the agent starts anew");
     kept
 }
 
