@@ -73,6 +73,7 @@ impl Mender<'_> {
         let verdict = &checked.verdict;
         self.allows(&verdict.kind)?;
         let revision = verdict.revision.to_string();
+        let kept = self.extended(&checked.changes).map_err(FixError::Record)?;
         let begun = self.records.begin(
             self.by,
             &verdict.rule,
@@ -82,7 +83,7 @@ impl Mender<'_> {
             now,
         );
         let mut record = begun.map_err(FixError::Record)?;
-        let kept = self.keep(&record, &checked.changes).map_err(FixError::Record)?;
+        self.records.keep(&record, &kept).map_err(FixError::Record)?;
         record.result = match self.make(&checked.changes, &kept) {
             Ok(()) => recheck().map_or(FixResult::Fixed, |reason| FixResult::NotFixed { reason }),
             Err(reason) => FixResult::Failed { reason },
@@ -102,11 +103,12 @@ impl Mender<'_> {
         now: Timestamp,
     ) -> Result<FixRecord, FixError> {
         let stored = self.records.kept(record).map_err(FixError::Record)?;
+        let kept = self.extended(changes).map_err(FixError::Record)?;
         let name = format!("restore {}", record.id);
         let begun =
             self.records.begin(self.by, &name, &record.target, &record.revision, changes, now);
         let mut restored = begun.map_err(FixError::Record)?;
-        let kept = self.keep(&restored, changes).map_err(FixError::Record)?;
+        self.records.keep(&restored, &kept).map_err(FixError::Record)?;
         restored.result = match self.make_back(changes, &stored, &kept) {
             Ok(Back { made, stays }) => {
                 restored.note = said(&made, &stays);
@@ -119,8 +121,8 @@ impl Mender<'_> {
         Ok(restored)
     }
 
-    /// Stores what a file has beside content, mode and owner.
-    fn keep(&self, record: &FixRecord, changes: &[Change]) -> Result<Kept, HostError> {
+    /// What files that change have beside content, mode and owner.
+    fn extended(&self, changes: &[Change]) -> Result<Kept, HostError> {
         let mut kept = Kept::new();
         for change in changes {
             if let Change::Path { path, before: PathState::File { .. }, .. } = change {
@@ -130,7 +132,6 @@ impl Mender<'_> {
                 }
             }
         }
-        self.records.keep(record, &kept)?;
         Ok(kept)
     }
 
@@ -160,7 +161,7 @@ impl Mender<'_> {
 
     fn step_back(&self, change: &Change, stored: &Kept) -> Result<Stepped, HostError> {
         let change = match change {
-            Change::Path { path, after, .. } if self.is_so(path, after)? => {
+            Change::Path { path, after, .. } if self.host.is_so(path, after)? => {
                 return Ok(Stepped::WasSo);
             }
             Change::Path {
@@ -182,17 +183,6 @@ impl Mender<'_> {
         };
         self.step(&change, stored)?;
         Ok(Stepped::Made(change))
-    }
-
-    fn is_so(&self, path: &HostPath, state: &PathState) -> Result<bool, HostError> {
-        let bytes_max = match state {
-            PathState::File { content, .. } => content.len() as u64,
-            _ => 0,
-        };
-        match self.host.look(path, bytes_max) {
-            Err(HostError::TooLarge { .. }) => Ok(false),
-            now => Ok(now? == *state),
-        }
     }
 
     /// Whether something lies in a folder.

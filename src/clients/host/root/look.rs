@@ -40,6 +40,21 @@ impl HostRoot {
         }
     }
 
+    /// Whether exactly this lies at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn is_so(&self, path: &HostPath, state: &PathState) -> Result<bool, HostError> {
+        let bytes_max = match state {
+            PathState::File { content, .. } => content.len() as u64,
+            _ => 0,
+        };
+        match self.look(path, bytes_max) {
+            Err(HostError::TooLarge { .. }) => Ok(false),
+            now => Ok(now? == *state),
+        }
+    }
+
     /// Whether the folder at `path`, or one around it, keeps others from what lies in it. What is not
     /// there keeps nobody out.
     ///

@@ -25,15 +25,7 @@ impl HostRoot {
         after: &PathState,
         kept: Option<&Extended>,
     ) -> Result<(), HostError> {
-        let bytes_max = match before {
-            PathState::File { content, .. } => content.len() as u64,
-            _ => 0,
-        };
-        let now = match self.look(path, bytes_max) {
-            Err(HostError::TooLarge { .. }) => None,
-            other => Some(other?),
-        };
-        if now.as_ref() != Some(before) {
+        if !self.is_so(path, before)? {
             let reason =
                 format!("it is no longer {}, as it was when this was decided", before.noun());
             return Err(HostError::unfit(&self.shown(path), reason));
