@@ -193,14 +193,14 @@ fn restore(
     ctx: &Context,
     out: &mut dyn Write,
 ) -> Result<Outcome, CommandError> {
-    let (node, examined) = examine(ctx)?;
-    let settings = &node.settings;
+    let settings = ctx.settings()?;
     let records = FixRecords::below(&settings.state_dir);
     let found = records.get(id).map_err(|error| CommandError::failed(&error))?;
     let Some(record) = found else {
         return Err(CommandError::usage(format!("there is no fix `{id}`"))
             .hint("`tidegate fix list` shows them"));
     };
+    let (_, examined) = examine(ctx)?;
     if examined.mode_of(&record.target) == Mode::Report {
         let message = "report mode: nothing is changed here, neither forth nor back";
         return Err(CommandError::refused(message)
@@ -211,7 +211,7 @@ fn restore(
         write_diffs(&changes, ctx, out)?;
     }
     ask(yes, &format!("Take back {} ({})?", record.id, record.rule))?;
-    let _lock = lock(settings)?;
+    let _lock = lock(&settings)?;
     // Who may undo may undo whatever was done: the node's policy guards what is made, not the way back.
     let allowed = &settings.policy.fixes;
     let mender = Mender { host: &examined.host, records: &records, allowed, by: FixedBy::Operator };
