@@ -20,7 +20,7 @@ use crate::agent::mistakes::{mistakes, undeclared};
 use crate::clients::git::FetchProgram;
 use crate::clients::host::read_bounded;
 use crate::config::{Requirement, Settings};
-use crate::model::{CommitId, Digest, Revision};
+use crate::model::{CommitId, Digest, Revision, ServiceName};
 use crate::reconcile::desired::{DesiredState, ResolveError, resolve};
 use crate::reconcile::memory::{FileMemoryStore, Memory, MemoryStore as _};
 use crate::reconcile::report::Reach;
@@ -145,7 +145,8 @@ impl Believer<'_> {
                 let revision = Revision::WorkTree { environment: environment.clone() };
                 let snapshot =
                     Snapshot { revision, time: None, allow_removal: BTreeSet::new(), files };
-                self.take_files(&Verified::unverified_own_work_tree(snapshot), belief);
+                let files = Verified::unverified_own_work_tree(snapshot);
+                self.take_files(&files, BTreeSet::new(), belief);
             }
         }
     }
@@ -214,6 +215,7 @@ impl Believer<'_> {
         let objects = source.objects_with(belief.below.unkept().chain(brought.as_ref()));
         let mut case = Case::of(self.settings, tip, remembered, revoked, self.applied);
         case.sights.clone_from(belief.below.sights());
+        case.known = Some((self.settings.node.clone(), memory.services.clone()));
         let judged = judge(objects.map_err(AgentError::Source)?, case).await?;
         belief.revoked = Some(digest);
         let news = self.take_verdict(judged, belief);
@@ -333,7 +335,7 @@ impl Believer<'_> {
             belief.verified = judged.verified;
         }
         match judged.files {
-            Some(Ok(files)) => self.take_files(&files, belief),
+            Some(Ok(files)) => self.take_files(&files, judged.urgent, belief),
             Some(Err(reason)) => belief.mistakes = vec![reason],
             None => {}
         }
@@ -348,11 +350,16 @@ impl Believer<'_> {
         news
     }
 
-    fn take_files(&self, files: &Verified<Snapshot>, belief: &mut Belief) {
+    fn take_files(
+        &self,
+        files: &Verified<Snapshot>,
+        urgent: BTreeSet<ServiceName>,
+        belief: &mut Belief,
+    ) {
         match resolve(files, &self.settings.environment, &self.settings.node) {
             Ok(resolution) => {
                 belief.mistakes = undeclared(&resolution.state).into_iter().collect();
-                belief.desired = Some(resolution.state);
+                belief.desired = Some(DesiredState { urgent, ..resolution.state });
                 belief.committed_at = files.get().time;
                 belief.promoter = resolution.promoter;
             }

@@ -2,12 +2,16 @@
 //!
 //! In: objects, a tip, the rules. Out: [`Judged`]. Effect: reads objects.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 
 use crate::agent::AgentError;
+use crate::agent::urgent::Line;
 use crate::clients::git::ObjectReader;
 use crate::config::{RepositoryId, Requirement, Settings};
-use crate::model::{CommitId, EnvironmentName, Revision};
+use crate::model::{CommitId, EnvironmentName, NodeName, Revision, ServiceName};
+use crate::reconcile::memory::ServiceMemory;
 use crate::reconcile::source::Snapshot;
 use crate::reconcile::trust::{
     Refusal, Remembered, RevokedKeys, Rule, Sightings, SnapshotRequest, Standing, Verified,
@@ -36,6 +40,8 @@ pub struct Case {
     pub now: Timestamp,
     /// What was seen on the branches below, which makes promotions wait.
     pub sights: Sightings,
+    /// The node, and what it remembers of its services; none where nothing is to be applied.
+    pub known: Option<(NodeName, BTreeMap<ServiceName, ServiceMemory>)>,
 }
 
 impl Case {
@@ -61,7 +67,16 @@ impl Case {
             applied,
             now: Timestamp::now(),
             sights: Sightings::default(),
+            known: None,
         }
+    }
+
+    /// Services whose version at `commit` passes windows and freezes.
+    fn urgent(&self, objects: &ObjectReader, commit: &Verified<CommitId>) -> BTreeSet<ServiceName> {
+        let Some((node, known)) = &self.known else { return BTreeSet::new() };
+        let (environment, revoked) = (&self.environment, &self.revoked);
+        let Self { anchor, applied, .. } = *self;
+        Line { objects, environment, node, revoked, anchor, applied, known }.urgent(commit)
     }
 }
 
@@ -82,6 +97,8 @@ pub struct Judged {
     pub waits: Option<Wait>,
     /// The files of the believed commit, or why they cannot be read.
     pub files: Option<Result<Verified<Snapshot>, String>>,
+    /// Services whose version there a hotfix or a rollback made.
+    pub urgent: BTreeSet<ServiceName>,
 }
 
 /// Judges, on a thread of its own: signatures are the heaviest thing an agent does.
@@ -119,14 +136,15 @@ pub fn judge_now(objects: &ObjectReader, case: &Case) -> Judged {
         refused: verdict.refused,
         waits: verdict.waits,
         files: None,
+        urgent: BTreeSet::new(),
     };
     if let Some(commit) = verdict.verified {
-        match foreign_id(objects, case, *commit.get()) {
-            Some(refusal) => {
-                judged.verified = None;
-                judged.refused = Some(refusal);
-            }
-            None => judged.files = Some(files(objects, case, &commit)),
+        if let Some(refusal) = foreign_id(objects, case, *commit.get()) {
+            judged.verified = None;
+            judged.refused = Some(refusal);
+        } else {
+            judged.files = Some(files(objects, case, &commit));
+            judged.urgent = case.urgent(objects, &commit);
         }
     }
     judged
@@ -169,6 +187,7 @@ fn unjudged(objects: &ObjectReader, case: &Case) -> Judged {
         refused: None,
         waits: None,
         files: Some(files(objects, case, &commit)),
+        urgent: case.urgent(objects, &commit),
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! run.rs      the loop                     wakes.rs, inbox.rs, pace.rs   what wakes it, and when
-//! node.rs     one pass                     belief.rs, below.rs, judge.rs   source → trust → desired
+//! node.rs     one pass                     belief.rs, below.rs, judge.rs, urgent.rs   source → trust → desired
 //! say.rs      what is said about it
 //! port.rs    metrics, where they are wanted
 //! examine.rs  a look without a pass: facts, rules      inspect.rs, checker.rs   one that is kept, and when
@@ -24,6 +24,7 @@ pub mod error;
 pub mod images;
 pub mod systemd;
 pub mod below;
+mod urgent;
 pub mod judge;
 pub mod mistakes;
 pub mod belief;

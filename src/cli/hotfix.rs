@@ -14,8 +14,7 @@ use crate::promote::tip::Tip;
 
 /// Sign what is in the work tree as a hotfix of the environment that is checked out
 ///
-/// It changes what flows without promotion. Nodes wait for their windows, unless `apply --now` lets it
-/// through. It stays live until a promotion brings the same content, or names it with --supersedes; mend it in the first environment too.
+/// It changes what flows without promotion. Nodes take it at once, past windows and freezes. It stays live until a promotion brings the same content, or names it with --supersedes; mend it in the first environment too.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  git switch prd && $EDITOR services/app1.toml\n  \
     tidegate hotfix --reason 'no retries while the gateway is down'")]

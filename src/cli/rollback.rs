@@ -13,7 +13,7 @@ use crate::reconcile::trust::history::header;
 
 /// Bring back what an environment had at another commit of its own line
 ///
-/// Its own directory stays as it is. Nodes wait for their windows, unless `apply --now` lets it through.
+/// Its own directory stays as it is. Nodes take what it changes at once, past windows and freezes.
 /// What was rolled back comes again the same way: name the newer commit. Images are looked for in the environment's hub first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  tidegate rollback --env prd --to 1-back\n  \

@@ -6,7 +6,7 @@
 //! * A mistake anywhere in what the environment reads refuses the revision as a whole.
 //! * A revision that asks for a newer agent is told apart from one with mistakes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::AppName;
 use crate::model::Diagnostics;
@@ -210,6 +210,7 @@ impl<'a> Reading<'a> {
             freezes: environment.freezes.clone(),
             mode,
             allow_removal: self.snapshot.allow_removal.clone(),
+            urgent: BTreeSet::new(),
         }
     }
 }

@@ -42,6 +42,9 @@ pub struct DesiredState {
     pub mode: Mode,
     /// Services whose removal a trailer allows.
     pub allow_removal: BTreeSet<ServiceName>,
+    /// Services whose version here, or whose removal, a hotfix or a rollback made: windows and freezes
+    /// do not hold it.
+    pub urgent: BTreeSet<ServiceName>,
 }
 
 /// Where the pin of a container is written.

@@ -7,7 +7,7 @@
 //! * A suspended service is not touched at all.
 //! * Windows and freezes gate new versions, never repairs. The first deployment of a service stops
 //!   nothing, so only a freeze holds it; a rollout under way finishes; so does a version of which
-//!   only the health gate is missing.
+//!   only the health gate is missing. What a hotfix or a rollback made passes both, and says so.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,11 @@ pub(crate) fn decide(
     let reason = if is_new { gate(input, &tip, memory, brake) } else { None };
     let reason = reason.or_else(|| obstacle(input, service, &tip));
     let Some(reason) = reason else {
-        return Decision { plan: tip.plan(), held: None };
+        let mut plan = tip.plan();
+        if let Some(plan) = plan.as_mut().filter(|_| is_new) {
+            plan.reasons.extend(closed(input, &tip, memory).map(|held| Reason::Urgent { held }));
+        }
+        return Decision { plan, held: None };
     };
     let failed = matches!(reason, HeldReason::Failed { .. });
     let later = matches!(reason, HeldReason::Later { .. }) && memory.applied.is_some();
@@ -132,21 +136,31 @@ fn gate(
     if let Some((_, reason)) = lacking.filter(|(whole, _)| *whole == service.whole_hash()) {
         return Some(reason.clone());
     }
-    if tip.is_under_way(input.applied.get(&service.name)) || tip.only_confirms() {
+    if goes_on(input, tip) {
         return None;
     }
-    // Where something was applied, what is gone was removed by others: that is drift.
-    let is_first = tip.view.own().is_empty() && memory.applied.is_none();
-    closed(input, if is_first { None } else { Some(service) }).or_else(|| brake.cloned())
+    let closed = closed(input, tip, memory).filter(|_| !is_urgent(input, &service.name));
+    closed.or_else(|| brake.cloned())
 }
 
-/// What closes this moment for disruptive changes: a freeze, or windows that are shut; without a
-/// service only the freezes count.
-fn closed(input: &PlanInput<'_>, service: Option<&DesiredService>) -> Option<HeldReason> {
-    frozen(input).or_else(|| {
-        let service = service?;
-        shut(input, &[&input.desired.windows, &service.update.windows])
-    })
+/// Whether the version is on its way already, or only its health gate is missing.
+fn goes_on(input: &PlanInput<'_>, tip: &Rollout<'_>) -> bool {
+    tip.is_under_way(input.applied.get(&tip.view.service.name)) || tip.only_confirms()
+}
+
+/// What closes this moment for a version that is to begin: a freeze, or windows that are shut; where
+/// nothing ran yet only the freezes count.
+fn closed(input: &PlanInput<'_>, tip: &Rollout<'_>, memory: &ServiceMemory) -> Option<HeldReason> {
+    // Where something was applied, what is gone was removed by others: that is drift.
+    let is_first = tip.view.own().is_empty() && memory.applied.is_none();
+    let windows = [&input.desired.windows, &tip.view.service.update.windows];
+    let shut = || if is_first { None } else { shut(input, &windows) };
+    if goes_on(input, tip) { None } else { frozen(input).or_else(shut) }
+}
+
+/// Whether a hotfix or a rollback made what is wanted of the service.
+pub(crate) fn is_urgent(input: &PlanInput<'_>, service: &ServiceName) -> bool {
+    input.desired.urgent.contains(service)
 }
 
 fn frozen(input: &PlanInput<'_>) -> Option<HeldReason> {

@@ -129,6 +129,9 @@ impl fmt::Display for Reason {
             Self::Resume { revision } => {
                 write!(f, "finishing an interrupted rollout of {revision}")
             }
+            Self::Urgent { held } => {
+                write!(f, "a hotfix or rollback made it, which passes: {held}")
+            }
             Self::Confirm { revision } => write!(f, "health gate of {revision} has not passed yet"),
         }
     }

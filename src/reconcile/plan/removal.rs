@@ -12,7 +12,7 @@ use crate::model::{ContainerName, ServiceName};
 use crate::reconcile::observed::{ObjectKind, ObservedContainer};
 use crate::reconcile::plan::PlanInput;
 use crate::reconcile::plan::held::{Held, HeldReason};
-use crate::reconcile::plan::hold::{Decision, removal_closed, suspended_here, unknown};
+use crate::reconcile::plan::hold::{Decision, is_urgent, removal_closed, suspended_here, unknown};
 use crate::reconcile::plan::objects;
 use crate::reconcile::plan::stages::{needs_stop, remove, stop};
 use crate::reconcile::plan::step::{Reason, ServicePlan, Stage, Step};
@@ -72,9 +72,11 @@ pub(crate) fn decide(
     brake: Option<&HeldReason>,
 ) -> Decision {
     let memory = input.memory.services.get(service);
+    let closed = removal_closed(input);
+    let passed = closed.clone().filter(|_| is_urgent(input, service));
     let reason = unknown(input, service)
         .or_else(|| memory.and_then(|memory| suspended_here(input, memory)))
-        .or_else(|| removal_closed(input))
+        .or_else(|| closed.filter(|_| passed.is_none()))
         .or_else(|| brake.cloned())
         .or_else(|| latched(input, service));
     let revision = input.desired.revision.clone();
@@ -92,11 +94,13 @@ pub(crate) fn decide(
     ];
     let stages: Vec<Stage> =
         stages.into_iter().filter(|s| !s.is_empty()).map(|steps| Stage { steps }).collect();
+    let reasons = std::iter::once(Reason::Removed { revision });
+    let reasons = reasons.chain(passed.map(|held| Reason::Urgent { held }));
     let plan = (!stages.is_empty()).then(|| ServicePlan {
         service: service.clone(),
         mode: input.desired.mode,
         target: None,
-        reasons: vec![Reason::Removed { revision }],
+        reasons: reasons.collect(),
         stages,
         is_new_version: false,
     });

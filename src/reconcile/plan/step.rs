@@ -11,7 +11,7 @@ use crate::clients::docker::ContainerId;
 use crate::model::{ContainerName, Digest, ImageReference, Mode, Revision, ServiceName};
 use crate::reconcile::desired::container::Pin;
 use crate::reconcile::memory::Ground;
-use crate::reconcile::plan::held::Held;
+use crate::reconcile::plan::held::{Held, HeldReason};
 
 /// What one pass would do on this node.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -317,6 +317,11 @@ pub enum Reason {
     Resume {
         /// Which version.
         revision: Revision,
+    },
+    /// A hotfix or a rollback made it, so that it passes what would hold it.
+    Urgent {
+        /// What it passes.
+        held: HeldReason,
     },
     /// All runs as wanted, but its health gate has not passed yet.
     Confirm {

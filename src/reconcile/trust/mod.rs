@@ -13,6 +13,7 @@ pub mod chain;
 pub mod claim;
 pub mod commit;
 pub mod draft;
+mod descent;
 mod due;
 pub mod explain;
 pub mod facts;
@@ -44,6 +45,7 @@ mod walk;
 
 pub use chain::{Remembered, VerifyRequest, verify};
 pub use claim::{Claim, Scope};
+pub use descent::{Descent, Passed};
 pub use draft::{Draft, DraftRequest, draft};
 pub use explain::{Check, Explanation, Hand, explain};
 pub use kind::CommitKind;

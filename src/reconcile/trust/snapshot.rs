@@ -10,12 +10,11 @@ use std::sync::Arc;
 
 use crate::model::{CommitId, EnvironmentName, ObjectId, Revision, ServiceName};
 use crate::reconcile::source::{Snapshot, SnapshotError};
-use crate::reconcile::trust::commit::{Commit, Header};
+use crate::reconcile::trust::descent::Descent;
 use crate::reconcile::trust::history::header;
 use crate::reconcile::trust::judge::Judge;
 use crate::reconcile::trust::revoked::RevokedKeys;
 use crate::reconcile::trust::tree::{FILE_BYTES_MAX, Mode, TreeError, Trees};
-use crate::reconcile::trust::walk::Walk;
 use crate::reconcile::trust::{Objects, ObjectsError, Verified};
 
 /// Bytes of all files of a snapshot: configuration, not content.
@@ -69,8 +68,8 @@ pub fn snapshot<O: Objects>(
     let time = time.map_err(ReadError::Objects)?;
     let mut reader = Reader::new(objects);
     reader.read_all(&judge.trees, tree, request.environment)?;
-    let allow_removal =
-        request.applied.map(|applied| removals(judge, id, applied)).unwrap_or_default();
+    let allow_removal = request.applied.map(|applied| removals(objects, request, commit, applied));
+    let allow_removal = allow_removal.unwrap_or_default();
     let revision = Revision::Commit { environment: request.environment.clone(), commit: id };
     Ok(Verified(Snapshot { revision, time: Some(time), allow_removal, files: reader.files }))
 }
@@ -179,42 +178,18 @@ fn is_read(path: &str, environment: &EnvironmentName) -> bool {
 /// Services that the commits above `applied`, up to the verified `tip`, allow to remove. When
 /// `applied` is not below `tip`, none.
 fn removals<O: Objects>(
-    judge: Judge<'_, O>,
-    tip: CommitId,
+    objects: &O,
+    request: &SnapshotRequest,
+    tip: &Verified<CommitId>,
     applied: CommitId,
 ) -> BTreeSet<ServiceName> {
-    let objects = judge.objects;
-    // The commits were judged already: no clock is needed to judge a wrapper's again.
-    let mut walk = Walk::new(judge, None);
     let mut services = BTreeSet::new();
-    let mut at = tip;
-    for _ in 0..REMOVAL_COMMITS_MAX {
-        if at == applied {
+    let line = Descent::new(objects, request.environment, request.revoked, tip, None);
+    for passed in line.take(REMOVAL_COMMITS_MAX) {
+        if *passed.commit.get() == applied {
             return services;
         }
-        let Ok(bytes) = objects.commit(at) else { break };
-        let Some(header) = Header::read(&bytes) else { break };
-        match walk.lands(&header) {
-            Some(landed) => {
-                if landed.contains(&applied) {
-                    let above = landed.iter().skip_while(|id| **id != applied).skip(1);
-                    services.extend(above.flat_map(|id| named(objects, *id)));
-                    return services;
-                }
-                services.extend(landed.iter().flat_map(|id| named(objects, *id)));
-            }
-            None => services.extend(named(objects, at)),
-        }
-        let Some(parent) = header.first_parent() else { break };
-        at = parent;
+        services.extend(passed.values(ALLOW_REMOVAL).filter_map(|value| value.parse().ok()));
     }
     BTreeSet::new()
-}
-
-fn named(objects: &impl Objects, id: CommitId) -> BTreeSet<ServiceName> {
-    let commit = objects.commit(id).ok().and_then(|bytes| Commit::parse(id, &bytes).ok());
-    let values = |commit: Commit| {
-        commit.message.values(ALLOW_REMOVAL).filter_map(|value| value.parse().ok()).collect()
-    };
-    commit.map(values).unwrap_or_default()
 }

@@ -104,6 +104,7 @@ impl Node {
             freezes: Vec::new(),
             mode: Mode::Apply,
             allow_removal: std::collections::BTreeSet::new(),
+            urgent: std::collections::BTreeSet::new(),
         };
         self.commits.borrow_mut().insert(revision, desired.clone());
         let nonce = || {

@@ -221,6 +221,7 @@ impl World {
             freezes: Vec::new(),
             mode: Mode::Apply,
             allow_removal: std::collections::BTreeSet::new(),
+            urgent: std::collections::BTreeSet::new(),
         };
         let mut invariants = self.sim.invariants.borrow_mut();
         invariants.wanted.clear();

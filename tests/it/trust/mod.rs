@@ -16,3 +16,4 @@ mod signatures;
 mod soak;
 mod story;
 mod trees;
+mod urgent;

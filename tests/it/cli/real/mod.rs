@@ -17,3 +17,4 @@ mod rules;
 mod secrets;
 mod stage;
 mod store;
+mod urgent;

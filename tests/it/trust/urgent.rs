@@ -1,0 +1,196 @@
+//! Which versions of services a hotfix or a rollback made, told from real history alone.
+
+use std::collections::BTreeMap;
+
+use tidegate::agent::judge::{Case, Judged, judge_now};
+use tidegate::model::{CommitId, Revision, ServiceName};
+use tidegate::reconcile::desired::{DesiredState, resolve};
+use tidegate::reconcile::memory::{Applied, ServiceMemory};
+use tidegate::reconcile::trust::{Remembered, RevokedKeys, Sightings};
+
+use crate::trust::history::{By, History};
+
+const TIDEGATE: &str = "repository = \"acme-config\"\nenvironments = [\"dev\", \"tst\", \"prd\"]\n\
+    [apps.app1]\ntitle = \"One\"\nowner = \"alice\"\ncontact = \"alice@example.org\"\n";
+const APP1: &str = "services/app1.toml";
+const APP2: &str = "services/app2.toml";
+
+/// A node of tst, and what it remembers.
+struct Node {
+    h: History,
+    known: BTreeMap<ServiceName, ServiceMemory>,
+    applied: Option<CommitId>,
+}
+
+fn service(version: &str) -> String {
+    let digest = "ab".repeat(32);
+    format!(
+        "app = \"app1\"\n[containers.web]\nimage = \"app1/web\"\ndigest = \"sha256:{digest}\"\n\
+         environment = {{ VERSION = \"{version}\" }}\n"
+    )
+}
+
+impl Node {
+    /// A node that has applied app1 and app2, both at 1.
+    fn new() -> Self {
+        let mut h = History::line();
+        h.write("tidegate.toml", TIDEGATE);
+        h.write(APP2, &service("1"));
+        h.write(APP1, &service("1"));
+        h.commit(By::Ssh("alice"), "Two services");
+        h.on("tst");
+        h.write_own("environment.toml", "name = \"tst\"\nhub = \"hub.example.org\"\n");
+        h.write_own("nodes/n1.toml", "");
+        h.commit_as("bob", "local", "");
+        h.promote_to_tst();
+        let mut node = Self { h, known: BTreeMap::new(), applied: None };
+        node.apply(&["app1", "app2"]);
+        node.applied = Some(node.h.tip);
+        node
+    }
+
+    fn judged(&self) -> Judged {
+        let case = Case {
+            tip: self.h.tip,
+            environment: self.h.environment.clone(),
+            repository: "acme-config".parse().unwrap(),
+            anchor: Some(self.h.anchor),
+            remembered: Remembered::Nothing,
+            revoked: RevokedKeys::default(),
+            applied: self.applied,
+            now: "2027-01-01T00:00:00Z".parse().unwrap(),
+            sights: Sightings::default(),
+            known: Some(("n1".parse().unwrap(), self.known.clone())),
+        };
+        let judged = judge_now(&self.h.objects(), &case);
+        assert_eq!((judged.verified, judged.refused.clone()), (Some(self.h.tip), None));
+        judged
+    }
+
+    fn state(&self) -> DesiredState {
+        let files = self.judged().files.unwrap().unwrap();
+        resolve(&files, &self.h.environment, &"n1".parse().unwrap()).unwrap().state
+    }
+
+    /// These services are at the tip now.
+    fn apply(&mut self, services: &[&str]) {
+        let state = self.state();
+        for name in services {
+            let name: ServiceName = name.parse().unwrap();
+            let Some(service) = state.services.get(&name) else {
+                self.known.remove(&name);
+                continue;
+            };
+            let revision =
+                Revision::Commit { environment: self.h.environment.clone(), commit: self.h.tip };
+            let (content, at) = (service.content_hash(), "2026-03-01T00:00:00Z".parse().unwrap());
+            let applied = Some(Applied { revision, content, at });
+            self.known.insert(name, ServiceMemory { applied, ..ServiceMemory::default() });
+        }
+    }
+
+    /// dev's version of a service, promoted.
+    fn promote(&mut self, path: &str, version: &str, more: &str) -> CommitId {
+        let source = self.h.develop(path, &service(version));
+        self.h.on("tst");
+        self.h.pick_with("bob", source, &[path], more)
+    }
+
+    #[track_caller]
+    fn assert_urgent(&self, names: &[&str]) {
+        let judged = self.judged();
+        let urgent: Vec<&str> = judged.urgent.iter().map(ServiceName::as_str).collect();
+        assert_eq!(urgent, names);
+    }
+}
+
+#[test]
+fn the_version_that_a_hotfix_or_a_rollback_made_is_urgent_until_it_is_applied() {
+    let mut node = Node::new();
+    let before = node.h.tip;
+    node.h.hotfix(APP1, &service("1 and no retries"));
+    node.assert_urgent(&["app1"]);
+    // A commit that leaves the service alone changes nothing about it.
+    node.h.write_own("README.md", "ours\n");
+    node.h.commit_as("bob", "local", "");
+    node.assert_urgent(&["app1"]);
+    node.apply(&["app1"]);
+    node.assert_urgent(&[]);
+    node.h.rollback("bob", before);
+    node.assert_urgent(&["app1"]);
+    // So it is for a process that never saw the whole node in sync.
+    node.applied = None;
+    node.assert_urgent(&["app1"]);
+}
+
+#[test]
+fn a_promotion_jumps_no_window_because_a_hotfix_comes_with_it() {
+    let mut node = Node::new();
+    node.promote(APP2, "2", "");
+    node.assert_urgent(&[]);
+    node.h.hotfix(APP1, &service("1 and no retries"));
+    node.assert_urgent(&["app1"]);
+    node.promote(APP2, "3", "");
+    node.assert_urgent(&["app1"]);
+    // It is the version that is urgent, not the service.
+    let hotfix = node.h.hotfix(APP1, &service("1 and fewer retries"));
+    node.assert_urgent(&["app1"]);
+    node.h.hotfix(APP2, &service("3 and fewer retries"));
+    node.assert_urgent(&["app1", "app2"]);
+    node.promote(APP1, "2", &format!("\nSupersedes: {hotfix}"));
+    node.assert_urgent(&["app2"]);
+}
+
+#[test]
+fn what_a_normal_commit_brings_again_is_not_urgent_because_it_once_was() {
+    let mut node = Node::new();
+    let hotfix = node.h.hotfix(APP1, &service("2"));
+    node.apply(&["app1"]);
+    // app2 is held for other reasons, so that the node as a whole stays where it was.
+    node.promote(APP1, "3", &format!("\nSupersedes: {hotfix}"));
+    node.apply(&["app1"]);
+    node.promote(APP1, "2", "");
+    node.assert_urgent(&[]);
+}
+
+#[test]
+fn a_rollback_is_urgent_that_removes_a_service_or_brings_one_back() {
+    let mut node = Node::new();
+    let with = node.h.tip;
+    node.h.on("dev");
+    node.h.git(&["rm", "-qf", APP2]);
+    let source = node.h.commit(By::Ssh("alice"), "One less");
+    node.h.on("tst");
+    let without = node.h.promote("bob", source);
+    node.assert_urgent(&[]);
+    node.apply(&["app1", "app2"]);
+    node.h.rollback("bob", with);
+    node.assert_urgent(&["app2"]);
+    node.apply(&["app1", "app2"]);
+    node.h.rollback("bob", without);
+    node.assert_urgent(&["app2"]);
+}
+
+#[test]
+fn a_hotfix_that_a_merge_button_landed_is_urgent() {
+    let mut node = Node::new();
+    let before = node.h.tip;
+    let hotfix = node.h.hotfix(APP1, &service("1 and no retries"));
+    let tree = node.h.tree();
+    node.h.tip = node.h.make(&tree, &[before, hotfix], By::Nobody, "Merge pull request #1");
+    node.assert_urgent(&["app1"]);
+    node.apply(&["app1"]);
+    node.applied = None;
+    node.assert_urgent(&[]);
+}
+
+#[test]
+fn a_hotfix_on_top_of_what_nobody_can_use_waits() {
+    let mut node = Node::new();
+    let source = node.h.develop(APP2, "app = \"nobody\"\n");
+    node.h.on("tst");
+    node.h.promote("bob", source);
+    node.h.write(APP2, &service("2"));
+    node.h.hotfix(APP1, &service("1 and no retries"));
+    node.assert_urgent(&[]);
+}
