@@ -14,7 +14,9 @@ use crate::agent::login::login;
 use crate::agent::node::Node;
 use crate::clients::docker::{DockerClient, DockerError};
 use crate::clients::host::{HostRoot, NodeKey};
+use crate::compliance::change::Change;
 use crate::compliance::check::{CheckInput, Checked, Purpose, check};
+use crate::compliance::consent::Consent;
 use crate::compliance::culprit::{AUDIT_BYTES_MAX, AUDIT_LOG, culprit};
 use crate::compliance::facts::{
     FactCache, Facts, Known, Wanted, collect, learn_stock, learn_versions,
@@ -91,10 +93,12 @@ async fn look(
 /// How mending one rule ended.
 #[derive(Debug)]
 pub enum Mended {
-    /// It was tried.
-    Tried(FixRecord),
+    /// It was tried, with these steps.
+    Tried(FixRecord, Vec<Change>),
     /// Nothing was begun: what was found just before says why.
     Left(Option<Checked>),
+    /// Nothing was begun: this would be done now, to which nobody has agreed.
+    Unagreed(Checked),
 }
 
 /// What rules are checked against, collected once.
@@ -160,22 +164,31 @@ impl Examined {
         Ok(Self { desired, host, facts, in_force, observed, commands })
     }
 
-    /// Mends what one rule finds now, if it finds anything: what an earlier fix changed, such as a
-    /// folder, is looked at anew.
+    /// Mends what one rule finds now, if it finds anything and `consent` covers it: what an earlier
+    /// fix changed, such as a folder, is looked at anew.
     ///
     /// # Errors
     /// When nothing was begun.
-    pub fn mend(&self, rule: &Rule, mender: &Mender<'_>) -> Result<Mended, FixError> {
+    pub fn mend(
+        &self,
+        rule: &Rule,
+        mender: &Mender<'_>,
+        consent: Consent<'_>,
+    ) -> Result<Mended, FixError> {
         let fresh = match self.check([rule], Purpose::Mend).pop() {
             Some(fresh) if fresh.verdict.fixable => fresh,
             other => return Ok(Mended::Left(other)),
         };
+        if !consent.covers(&fresh.changes) {
+            return Ok(Mended::Unagreed(fresh));
+        }
         let recheck = || {
             let again = self.check([rule], Purpose::Judge);
             let verdict = again.first().map(|checked| &checked.verdict)?;
             (verdict.status != VerdictStatus::Ok).then(|| message(verdict))
         };
-        mender.fix(&fresh, recheck, Timestamp::now()).map(Mended::Tried)
+        let record = mender.fix(&fresh, recheck, Timestamp::now())?;
+        Ok(Mended::Tried(record, fresh.changes))
     }
 
     /// What may be done here to the target of a rule, as verdicts name it.

@@ -18,6 +18,7 @@ use crate::agent::node::Node;
 use crate::clients::host::create_private_dir;
 use crate::compliance::auto::{FOUGHT_OVER, may_mend};
 use crate::compliance::check::{Checked, Purpose};
+use crate::compliance::consent::Consent;
 use crate::compliance::fix::Mender;
 use crate::compliance::image;
 use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy};
@@ -156,17 +157,16 @@ fn mend(
                 continue;
             }
         };
-        let ended = examined.mend(rule, &mender);
+        let ended = examined.mend(rule, &mender, Consent::Whatever);
         drop(leave);
         match ended {
-            Ok(Mended::Tried(record)) => said.push(line(&record)),
-            Ok(Mended::Left(found)) => {
+            Ok(Mended::Tried(record, _)) => said.push(line(&record)),
+            Ok(Mended::Left(Some(found)) | Mended::Unagreed(found)) => {
                 // Only this look asked whether it can be mended.
-                if let Some(found) = found {
-                    *checked = found;
-                }
+                *checked = found;
                 continue;
             }
+            Ok(Mended::Left(None)) => continue,
             Err(error) => said.push(format!("{} ({target}): {}", rule.id, Chain(&error))),
         }
         if let Some(fresh) = examined.check([rule], Purpose::Judge).pop() {

@@ -3,19 +3,20 @@
 use std::io::{BufRead as _, IsTerminal as _, Write};
 
 use jiff::Timestamp;
-use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 
-use crate::agent::examine::Mended;
+use crate::agent::examine::{Examined, Mended};
 use crate::agent::lock::StateLock;
 use crate::cli::check::examine;
 use crate::cli::choice::Choice;
 use crate::cli::context::Context;
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
-use crate::cli::output::{Cell, Format, Table, Tone, counted, one_line, write_json};
+use crate::cli::fixes::{PlanDocument, write_diffs, write_plan, write_records};
+use crate::cli::output::{Format, Tone, counted, one_line, write_json};
 use crate::clients::host::create_private_dir;
 use crate::compliance::change::Change;
 use crate::compliance::check::{Checked, Purpose};
+use crate::compliance::consent::Consent;
 use crate::compliance::fix::{FixError, Mender, undo};
 use crate::compliance::interchange::message;
 use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy};
@@ -100,11 +101,12 @@ fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, C
         n_left += 1;
         notice(checked, "could not be judged: ", ctx);
     }
+    let plans = ready.iter().map(|(_, checked)| *checked);
     match ctx.format {
-        Format::Json if args.dry_run => write_json(out, &PlanDocument::of(&ready))?,
+        Format::Json if args.dry_run => write_json(out, &PlanDocument::of(plans))?,
         Format::Json if ready.is_empty() => drop(say(&[], ctx, out)?),
-        Format::Json => {}
-        Format::Table => show(&ready, ctx, out)?,
+        Format::Json if args.yes => {}
+        Format::Json | Format::Table => write_plan(plans, ctx, &mut *beside(ctx, out))?,
     }
     match (ready.is_empty(), n_left) {
         (true, 0) => ctx.notice("nothing to mend"),
@@ -128,26 +130,91 @@ fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, C
     let n_ready = ready.len();
     let ready = allowed(ready, &mender, ctx)?;
     n_left += n_ready - ready.len();
-    ask(args.yes, &format!("Mend {}?", counted(ready.len(), "rule")))?;
+    let question = format!("Mend {}?", counted(ready.len(), "rule"));
+    agree(args.yes || confirm(&question)?)?;
     let _lock = lock(settings)?;
-    let mut done = Vec::new();
-    for (rule, _) in &ready {
-        let tried = examined.mend(rule, &mender).map_err(|error| fix_error(&error, ctx))?;
-        match tried {
-            Mended::Tried(record) => done.push(record),
-            // What was mended before it may have mended it, too.
-            Mended::Left(Some(found)) if found.verdict.status == VerdictStatus::Ok => {}
-            Mended::Left(found) => {
-                n_left += 1;
-                if let Some(found) = &found {
-                    notice(found, "left alone: ", ctx);
+    let mending = Mending { examined: &examined, mender, asks: !args.yes, ctx };
+    let (done, n_alone) = mending.all(&ready, out)?;
+    match say(&done, ctx, out)? {
+        Outcome::Done if n_left + n_alone > 0 => Ok(Outcome::Differences),
+        outcome => Ok(outcome),
+    }
+}
+
+/// Rules being mended.
+struct Mending<'a> {
+    examined: &'a Examined,
+    mender: Mender<'a>,
+    /// Whether what was not shown is asked for.
+    asks: bool,
+    ctx: &'a Context,
+}
+
+impl Mending<'_> {
+    /// Mends one after the other; also how many are left alone, which are named.
+    fn all(
+        &self,
+        ready: &[Wrong<'_>],
+        out: &mut dyn Write,
+    ) -> Result<(Vec<FixRecord>, usize), CommandError> {
+        let (mut done, mut made, mut n_alone) = (Vec::new(), Vec::new(), 0);
+        for (rule, checked) in ready {
+            match self.one(rule, checked.changes.clone(), &made, out)? {
+                Mended::Tried(record, steps) => {
+                    if !matches!(record.result, FixResult::Failed { .. }) {
+                        made.extend(steps);
+                    }
+                    done.push(record);
+                }
+                // What was mended before it may have mended it, too.
+                Mended::Left(Some(found)) if found.verdict.status == VerdictStatus::Ok => {}
+                Mended::Left(None) => n_alone += 1,
+                Mended::Left(Some(found)) | Mended::Unagreed(found) => {
+                    n_alone += 1;
+                    notice(&found, "left alone: ", self.ctx);
                 }
             }
         }
+        Ok((done, n_alone))
     }
-    match say(&done, ctx, out)? {
-        Outcome::Done if n_left > 0 => Ok(Outcome::Differences),
-        outcome => Ok(outcome),
+
+    /// Mends one as it was shown; what would be done by now is shown and asked for anew.
+    fn one(
+        &self,
+        rule: &Rule,
+        mut steps: Vec<Change>,
+        made: &[Change],
+        out: &mut dyn Write,
+    ) -> Result<Mended, CommandError> {
+        let ctx = self.ctx;
+        loop {
+            let consent = match self.asks {
+                true => Consent::Shown { steps: &steps, made },
+                false => Consent::Whatever,
+            };
+            let tried = self.examined.mend(rule, &self.mender, consent);
+            let fresh = match tried.map_err(|error| fix_error(&error, ctx))? {
+                Mended::Unagreed(fresh) => fresh,
+                ended => return Ok(ended),
+            };
+            let verdict = &fresh.verdict;
+            let name = format!("{} ({})", verdict.rule, verdict.target);
+            let line = format!("{name} is no longer as it was shown; this would be done now:");
+            ctx.notice(&ctx.paint_err.tone(Tone::Notice, &line));
+            write_plan([&fresh], ctx, &mut *beside(ctx, out))?;
+            if !confirm(&format!("Mend {name} all the same?"))? {
+                return Ok(Mended::Unagreed(fresh));
+            }
+            steps = fresh.changes;
+        }
+    }
+}
+
+/// Where plans are shown: not amid a document.
+fn beside<'a>(ctx: &Context, out: &'a mut dyn Write) -> Box<dyn Write + 'a> {
+    match ctx.format {
+        Format::Table => Box::new(out),
+        Format::Json => Box::new(std::io::stderr()),
     }
 }
 
@@ -210,7 +277,7 @@ fn restore(
     if ctx.format == Format::Table {
         write_diffs(&changes, ctx, out)?;
     }
-    ask(yes, &format!("Take back {} ({})?", record.id, record.rule))?;
+    agree(yes || confirm(&format!("Take back {} ({})?", record.id, record.rule))?)?;
     let _lock = lock(&settings)?;
     // Who may undo may undo whatever was done: the node's policy guards what is made, not the way back.
     let allowed = &settings.policy.fixes;
@@ -238,10 +305,7 @@ fn fix_error(error: &FixError, ctx: &Context) -> CommandError {
 }
 
 /// Asks a person; without one, `--yes` has to say it.
-fn ask(yes: bool, question: &str) -> Result<(), CommandError> {
-    if yes {
-        return Ok(());
-    }
+fn confirm(question: &str) -> Result<bool, CommandError> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         return Err(CommandError::usage("nobody is there to be asked")
@@ -251,67 +315,15 @@ fn ask(yes: bool, question: &str) -> Result<(), CommandError> {
     write!(err, "{question} [y/N] ").and_then(|()| err.flush())?;
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;
-    if ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
+    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+}
+
+/// Ends here unless somebody agreed.
+fn agree(agreed: bool) -> Result<(), CommandError> {
+    if agreed {
         return Ok(());
     }
     Err(CommandError::new(ErrorKind::Interrupted, "nothing was changed"))
-}
-
-fn show(ready: &[Wrong<'_>], ctx: &Context, out: &mut dyn Write) -> Result<(), CommandError> {
-    for (_, checked) in ready {
-        let verdict = &checked.verdict;
-        let title = format!("{} ({})", verdict.rule, verdict.target);
-        writeln!(out, "{}: {}", ctx.paint.tone(Tone::Strong, &title), message(verdict))?;
-        write_diffs(&checked.changes, ctx, out)?;
-    }
-    Ok(())
-}
-
-fn write_diffs(changes: &[Change], ctx: &Context, out: &mut dyn Write) -> Result<(), CommandError> {
-    for line in changes.iter().map(Change::diff).collect::<String>().lines() {
-        let tone = match line.chars().next() {
-            Some('+') => Tone::Good,
-            Some('-') => Tone::Bad,
-            Some('#' | '@') => Tone::Faint,
-            _ => Tone::Plain,
-        };
-        writeln!(out, "{}", ctx.paint.tone(tone, line))?;
-    }
-    Ok(())
-}
-
-#[derive(Serialize)]
-struct PlanDocument<'a> {
-    schema: &'static str,
-    fixes: Vec<PlannedFix<'a>>,
-}
-
-#[derive(Serialize)]
-struct PlannedFix<'a> {
-    rule: &'a str,
-    target: &'a str,
-    expected: &'a str,
-    actual: &'a str,
-    diff: String,
-}
-
-impl<'a> PlanDocument<'a> {
-    fn of(ready: &[Wrong<'a>]) -> Self {
-        let planned = |(_, checked): &Wrong<'a>| PlannedFix {
-            rule: &checked.verdict.rule,
-            target: &checked.verdict.target,
-            expected: &checked.verdict.expected,
-            actual: &checked.verdict.actual,
-            diff: checked.changes.iter().map(Change::diff).collect(),
-        };
-        Self { schema: "tidegate.fix-plan/1", fixes: ready.iter().map(planned).collect() }
-    }
-}
-
-#[derive(Serialize)]
-struct FixesDocument<'a> {
-    schema: &'static str,
-    fixes: &'a [FixRecord],
 }
 
 fn list(records: &FixRecords, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
@@ -322,31 +334,6 @@ fn list(records: &FixRecords, ctx: &Context, out: &mut dyn Write) -> Result<Outc
     }
     write_records(&all, ctx, out)?;
     Ok(Outcome::Done)
-}
-
-fn write_records(
-    records: &[FixRecord],
-    ctx: &Context,
-    out: &mut dyn Write,
-) -> Result<(), CommandError> {
-    if ctx.format == Format::Json {
-        write_json(out, &FixesDocument { schema: "tidegate.fixes/1", fixes: records })?;
-        return Ok(());
-    }
-    let mut table = Table::new(&["ID", "RULE", "TARGET", "RESULT", "WHY"]);
-    for record in records {
-        let (result, tone, why) = match &record.result {
-            FixResult::Fixed => ("fixed", Tone::Good, record.note.as_deref().unwrap_or_default()),
-            FixResult::Begun => ("begun", Tone::Notice, "it did not come to its end"),
-            FixResult::NotFixed { reason } => ("not fixed", Tone::Bad, reason.as_str()),
-            FixResult::Failed { reason } => ("failed", Tone::Bad, reason.as_str()),
-        };
-        let cells = [record.id.as_str().into(), record.rule.as_str().into()];
-        let rest = [record.target.as_str().into(), Cell::toned(result, tone), why.into()];
-        table.row(cells.into_iter().chain(rest));
-    }
-    table.write(out, ctx.paint)?;
-    Ok(())
 }
 
 fn say(done: &[FixRecord], ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {

@@ -39,6 +39,7 @@ pub mod status;
 pub mod facts;
 pub mod check;
 pub mod choice;
+mod fixes;
 pub mod fix;
 pub mod wait;
 pub mod suspend;

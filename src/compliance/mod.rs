@@ -8,11 +8,11 @@
 //! facts     what is so on the node                       matching  whether a rule applies    pure
 //! kind/     one file a kind: holds it, how is it mended  image     the built-in rule         pure
 //! see       what a rule has to see of the host           change    what a fix would do       pure
-//! check     every rule → a verdict and changes
+//! check     every rule → a verdict and changes           consent   what was agreed to        pure
 //! fix       makes changes, keeps backups (record)        interchange  JUnit, SARIF           pure
 //! standing  verdicts → since when, turns, scores (pure)  auto      what the agent may mend  pure
-//! shelf     where both are kept                            culprit   who undoes a fix          pure
-//! tally     what was found, counted for metrics            pure
+//! shelf     where both are kept                          culprit   who undoes a fix          pure
+//! tally     what was found, counted for metrics (pure)
 //! ```
 //!
 //! # Guarantees
@@ -27,6 +27,7 @@ pub mod kind;
 pub mod image;
 pub mod see;
 pub mod check;
+pub mod consent;
 pub mod record;
 pub mod fix;
 pub mod auto;

@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 pub(crate) mod archives;
+mod asked;
 mod budget;
 pub(crate) mod cli;
 mod debian;

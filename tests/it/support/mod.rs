@@ -12,3 +12,4 @@ pub(crate) mod listing;
 pub(crate) mod program;
 pub(crate) mod relay;
 pub(crate) mod socket;
+pub(crate) mod terminal;

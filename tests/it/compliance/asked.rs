@@ -1,0 +1,74 @@
+//! What a person is asked before something is mended, and that nothing else is done.
+
+use std::fs;
+
+use crate::cli::support::tidegate;
+use crate::compliance::cli::Stage;
+use crate::compliance::support::rule;
+use crate::support::terminal::AtTerminal;
+
+const POLICY: &str = "[policy]\nfixes = [\"file\", \"file_line\", \"directory\"]\n";
+
+fn at_terminal(stage: &Stage, args: &[&str]) -> AtTerminal {
+    let mut command = tidegate(stage.dir.path());
+    command.args(args).args(["--config", "agent.toml"]);
+    AtTerminal::start(command)
+}
+
+fn line(name: &str, path: &str, more: &str) -> String {
+    rule("file_line", &format!("path = \"{path}\"\nline = \"{name}\"\n{more}"))
+        .replace("\"a\"\nkind", &format!("\"{name}\"\nkind"))
+}
+
+#[test]
+fn what_was_shown_is_mended_and_what_one_fix_changes_for_the_next_is_not_asked_for_again() {
+    let stage = Stage::new(POLICY);
+    let folder = rule("directory", "path = \"/etc/new\"").replace("\"a\"", "\"z\"");
+    let rules = line("b", "/etc/new/x", "create = true") + &line("c", "/etc/new/x", "create = true");
+    stage.commit("rulesets/it/linux.toml", &(rules + &folder));
+    let mut fix = at_terminal(&stage, &["fix"]);
+    assert!(fix.asked().ends_with("Mend 3 rules? [y/N] "));
+    fix.answer("y");
+    let said = fix.said();
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let made = fs::read_to_string(stage.dir.path().join("root/etc/new/x")).unwrap();
+    assert_eq!(made, "b\nc\n");
+}
+
+#[test]
+fn what_somebody_changed_after_it_was_shown_is_shown_and_asked_for_anew() {
+    for (answer, code, left) in [("y", 0, "theirs\nb\n"), ("n", 2, "theirs\n")] {
+        let stage = Stage::new(POLICY);
+        let hosts = stage.dir.path().join("root/etc/hosts");
+        let file = rule("file", "path = \"/etc/motd\"\ncontent = \"hello\\n\"");
+        stage.commit("rulesets/it/linux.toml", &(file + &line("b", "/etc/hosts", "")));
+        let mut fix = at_terminal(&stage, &["fix"]);
+        fix.asked();
+        fs::write(&hosts, "theirs\n").unwrap();
+        fix.answer("y");
+        let asked = fix.asked();
+        assert!(asked.contains("it.linux/b (node) is no longer as it was shown"), "{asked}");
+        assert!(asked.ends_with("Mend it.linux/b (node) all the same? [y/N] "), "{asked}");
+        assert_eq!(fs::read_to_string(&hosts).unwrap(), "theirs\n");
+        fix.answer(answer);
+        let said = fix.said();
+        assert_eq!(said.code, code, "{}{}", said.out, said.err);
+        assert!(said.out.contains(" theirs\n+b\n"), "{}", said.out);
+        assert_eq!(said.err.contains("it.linux/b (node): left alone"), answer == "n");
+        assert_eq!(fs::read_to_string(&hosts).unwrap(), left);
+        assert_eq!(stage.motd().as_deref(), Some("hello\n"));
+    }
+}
+
+#[test]
+fn whoever_asks_for_json_is_shown_what_they_agree_to_beside_it() {
+    let stage = Stage::new(POLICY);
+    stage.commit("rulesets/it/linux.toml", &line("b", "/etc/hosts", ""));
+    let mut fix = at_terminal(&stage, &["fix", "-o", "json"]);
+    let asked = fix.asked();
+    assert!(asked.contains("+b\n"), "{asked}");
+    fix.answer("n");
+    let said = fix.said();
+    assert_eq!((said.code, said.out.as_str()), (130, ""), "{}", said.err);
+    assert!(said.err.contains("nothing was changed"), "{}", said.err);
+}
