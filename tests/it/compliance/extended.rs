@@ -8,11 +8,14 @@ use std::path::Path;
 
 use rustix::fs::{XattrFlags, getxattr, listxattr, setxattr};
 use rustix::io::Errno;
+use tidegate::clients::host::Extended;
 use tidegate::compliance::record::FixResult;
+use tidegate::model::PathState;
 
 use crate::compliance::support::{Host, rule};
 
 const ACCESS: &str = "system.posix_acl_access";
+const DEFAULT: &str = "system.posix_acl_default";
 const POWERS: &str = "security.capability";
 /// `cap_net_bind_service` for whoever runs the file.
 const BIND: [u8; 20] = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -103,6 +106,56 @@ fn the_list_of_its_folder_does_not_count_for_a_file_that_had_none() {
     let lines = "path = \"/etc/issue\"\ncontent = \"new\"\nmode = \"0640\"";
     assert_eq!(host.fix(&rule("file", lines)).unwrap().result, FixResult::Fixed);
     assert_eq!(all(&host.path("/etc/issue")).get(ACCESS), Some(&list(4)));
+}
+
+#[test]
+fn a_folder_keeps_its_lists_and_notes_when_it_is_mended_and_when_it_comes_back() {
+    let host = Host::default();
+    let folder = host.path("/etc/q");
+    fs::create_dir_all(&folder).unwrap();
+    set(&folder, "user.note", b"by hand");
+    set(&folder, ACCESS, &list(4));
+    set(&folder, DEFAULT, &list(6));
+    let (before, mode) = (all(&folder), host.mode("/etc/q"));
+    // What is made in /etc would have another list.
+    set(&host.path("/etc"), DEFAULT, &list(7));
+    for (kind, lines) in
+        [("directory", "path = \"/etc/q\"\nmode = \"0610\""), ("file_absent", "path = \"/etc/q\"")]
+    {
+        let record = host.fix(&rule(kind, lines)).unwrap();
+        assert_eq!(record.result, FixResult::Fixed);
+        if kind == "directory" {
+            assert_eq!(all(&folder).get("user.note"), before.get("user.note"));
+            assert_eq!(all(&folder).get(DEFAULT), before.get(DEFAULT));
+            assert_eq!(all(&folder).get(ACCESS), Some(&list(1)), "a mode limits whom a list names");
+        }
+        assert_eq!(host.restore(&record), FixResult::Fixed);
+        assert_eq!((all(&folder), host.mode("/etc/q")), (before.clone(), mode), "{kind}");
+    }
+}
+
+#[test]
+fn an_attribute_that_the_kernel_refuses_fails_the_change_and_is_named() {
+    let host = Host::default().with("/etc/motd", "old\n");
+    let root = host.root();
+    let path = "/etc/motd".parse().unwrap();
+    let before = root.look(&path, 100).unwrap();
+    let PathState::File { owned, .. } = before else { panic!("{before:?}") };
+    let kept: Extended = serde_json::from_str(r#"{ "unheard.of": "00" }"#).unwrap();
+    for after in
+        [PathState::File { content: b"new\n"[..].into(), owned }, PathState::Directory { owned }]
+    {
+        let path = match after {
+            PathState::File { .. } => path.clone(),
+            _ => "/etc/q".parse().unwrap(),
+        };
+        let before = root.look(&path, 100).unwrap();
+        let refused = root.put(&path, &before, &after, Some(&kept)).unwrap_err();
+        let said = tidegate::telemetry::Chain(&refused).to_string();
+        assert!(said.contains("extended attribute unheard.of: "), "{said}");
+        assert_eq!(host.text("/etc/motd"), "old\n");
+        assert_eq!(fs::read_dir(host.path("/etc")).unwrap().count(), 4, "and nothing beside it");
+    }
 }
 
 #[test]

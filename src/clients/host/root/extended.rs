@@ -1,4 +1,4 @@
-//! Extended attributes of files: access control lists, security labels, what programs noted.
+//! Extended attributes of files and folders: access control lists, security labels, what programs noted.
 //!
 //! In: an open file. Out: [`Extended`]. Effect: reads and sets them.
 //!
@@ -28,6 +28,8 @@ const VALUE_BYTES_MAX: usize = 64 * 1024;
 const BYTES_MAX: usize = 256 * 1024;
 /// Who else may do what: the mode of such a file holds the most that they may.
 const ACCESS: &str = "system.posix_acl_access";
+/// What is made in a folder has this list.
+const DEFAULT: &str = "system.posix_acl_default";
 /// Powers of a program, and what the kernel signed of a content; writing takes the former away.
 const OF_CONTENT: [&str; 2] = ["security.capability", "security.ima"];
 /// What the kernel signed of a file, its number included.
@@ -97,12 +99,15 @@ impl Extended {
         all
     }
 
-    /// Gives them to a new file before it has a content; its mode has to be set afterwards.
+    /// Gives them to a new file before it has a content, or to a new folder; its mode has to be set
+    /// afterwards.
     pub(super) fn give(&self, file: &File) -> Result<()> {
         let has = Self::of(file)?;
         // Made by the folder's own list, which the file that was there did not go by.
-        if has.0.contains_key(ACCESS) && !self.0.contains_key(ACCESS) {
-            rustix::fs::fremovexattr(file, ACCESS).map_err(|error| about(ACCESS, error))?;
+        for list in [ACCESS, DEFAULT] {
+            if has.0.contains_key(list) && !self.0.contains_key(list) {
+                rustix::fs::fremovexattr(file, list).map_err(|error| about(list, error))?;
+            }
         }
         self.set(file, &has, |name| !OF_CONTENT.contains(&name))?;
         // Nobody of a list may read it yet.
@@ -133,7 +138,7 @@ fn about(name: &str, error: Errno) -> Error {
 }
 
 impl HostRoot {
-    /// The extended attributes of a file; none of anything else.
+    /// The extended attributes of a file or folder; none of anything else.
     ///
     /// # Errors
     /// When they cannot be read, or are too many.

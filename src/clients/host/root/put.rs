@@ -13,7 +13,7 @@ use crate::model::{HostPath, PathState, Permissions};
 
 impl HostRoot {
     /// Makes `path`, at which `before` lies, what `after` says. A file has the extended attributes of
-    /// the one that it replaces, and those that were `kept`.
+    /// the one that it replaces, and those that were `kept`; a new folder the latter.
     ///
     /// # Errors
     /// When something else lies there by now, or it cannot be changed. What was there is then there
@@ -59,7 +59,10 @@ impl HostRoot {
                 let extended = self.extended_after(path, &place, [before, after], kept)?;
                 self.put_file(path, &place, content, *owned, extended.as_ref())?;
             }
-            PathState::Directory { owned } => put_directory(&place, *owned).map_err(failed)?,
+            PathState::Directory { owned } if is_made && *before != PathState::Absent => {
+                set_directory(&place, *owned).map_err(failed)?;
+            }
+            PathState::Directory { owned } => self.put_directory(path, &place, *owned, kept)?,
             PathState::Symlink { to } => self.put_link(path, &place, to)?,
             PathState::Special => {
                 let reason = "devices, pipes and sockets are not made";
@@ -130,6 +133,30 @@ impl HostRoot {
         })
     }
 
+    /// Makes a directory that nobody ever finds with another mode or owner.
+    fn put_directory(
+        &self,
+        path: &HostPath,
+        place: &Place<'_>,
+        owned: Permissions,
+        kept: Option<&Extended>,
+    ) -> Result<(), HostError> {
+        let temporary = temporary(place.name);
+        let folder = &place.folder;
+        let made = rustix::fs::mkdirat(folder, temporary.as_str(), Mode::RWXU)
+            .and_then(|()| open_directory(place, &temporary))
+            .map_err(Into::into)
+            .and_then(|held| {
+                kept.map_or(Ok(()), |kept| kept.give(&held))?;
+                own(&held, owned)?;
+                Ok(rustix::fs::renameat(folder, temporary.as_str(), folder, place.name)?)
+            });
+        made.map_err(|source| {
+            let _gone = rustix::fs::unlinkat(folder, temporary.as_str(), AtFlags::REMOVEDIR);
+            HostError::Io { action: "make", path: self.shown(path), source }
+        })
+    }
+
     fn put_link(&self, path: &HostPath, place: &Place<'_>, to: &str) -> Result<(), HostError> {
         let temporary = temporary(place.name);
         let folder = &place.folder;
@@ -142,15 +169,14 @@ impl HostRoot {
     }
 }
 
-/// Makes the directory unless it is there, then gives it mode and owner.
-fn put_directory(place: &Place<'_>, owned: Permissions) -> Result<(), Errno> {
-    match rustix::fs::mkdirat(&place.folder, place.name, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(error) => return Err(error),
-    }
+/// Gives a directory that is there mode and owner; what else it has stays.
+fn set_directory(place: &Place<'_>, owned: Permissions) -> Result<(), Errno> {
+    own(&open_directory(place, place.name)?, owned)
+}
+
+fn open_directory(place: &Place<'_>, name: &str) -> Result<File, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let held = rustix::fs::openat(&place.folder, place.name, flags, Mode::empty())?;
-    own(&held, owned)
+    rustix::fs::openat(&place.folder, name, flags, Mode::empty()).map(File::from)
 }
 
 /// Owner first: changing it takes set-user-id bits away.
