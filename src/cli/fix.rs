@@ -17,7 +17,7 @@ use crate::clients::host::create_private_dir;
 use crate::compliance::change::Change;
 use crate::compliance::check::{Checked, Purpose};
 use crate::compliance::consent::Consent;
-use crate::compliance::fix::{FixError, Mender, undo};
+use crate::compliance::fix::{FixError, Mender};
 use crate::compliance::interchange::message;
 use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy};
 use crate::compliance::verdict::VerdictStatus;
@@ -188,10 +188,8 @@ impl Mending<'_> {
     ) -> Result<Mended, CommandError> {
         let ctx = self.ctx;
         loop {
-            let consent = match self.asks {
-                true => Consent::Shown { steps: &steps, made },
-                false => Consent::Whatever,
-            };
+            let consent =
+                if self.asks { Consent::Shown { steps: &steps, made } } else { Consent::Whatever };
             let tried = self.examined.mend(rule, &self.mender, consent);
             let fresh = match tried.map_err(|error| fix_error(&error, ctx))? {
                 Mended::Unagreed(fresh) => fresh,
@@ -273,16 +271,23 @@ fn restore(
         return Err(CommandError::refused(message)
             .hint("`mode` in environment.toml, the node's or the service's file says so"));
     }
-    let changes = undo(&records, &record).map_err(|error| fix_error(&error, ctx))?;
-    if ctx.format == Format::Table {
-        write_diffs(&changes, ctx, out)?;
-    }
-    agree(yes || confirm(&format!("Take back {} ({})?", record.id, record.rule))?)?;
-    let _lock = lock(&settings)?;
     // Who may undo may undo whatever was done: the node's policy guards what is made, not the way back.
     let allowed = &settings.policy.fixes;
     let mender = Mender { host: &examined.host, records: &records, allowed, by: FixedBy::Operator };
-    let restored = mender.restore(&record, &changes, Timestamp::now());
+    let way = mender.way_back(&record).map_err(|error| fix_error(&error, ctx))?;
+    for folder in &way.stays {
+        ctx.notice(&format!("{folder} stays: something else lies in it by now"));
+    }
+    if way.changes.is_empty() {
+        ctx.notice("nothing is left to take back");
+        return if ctx.format == Format::Json { say(&[], ctx, out) } else { Ok(Outcome::Done) };
+    }
+    if ctx.format == Format::Table || !yes {
+        write_diffs(&way.changes, ctx, &mut *beside(ctx, out))?;
+    }
+    agree(yes || confirm(&format!("Take back {} ({})?", record.id, record.rule))?)?;
+    let _lock = lock(&settings)?;
+    let restored = mender.restore(&record, &way, Timestamp::now());
     say(&[restored.map_err(|error| fix_error(&error, ctx))?], ctx, out)
 }
 
@@ -300,7 +305,7 @@ fn fix_error(error: &FixError, ctx: &Context) -> CommandError {
             "the node's operator allows it with `[policy] fixes = [\"{kind}\"]` in {}",
             ctx.config.display()
         )),
-        FixError::Record(_) => CommandError::failed(error),
+        FixError::Record(_) | FixError::Look(_) => CommandError::failed(error),
     }
 }
 

@@ -33,6 +33,9 @@ pub enum FixError {
     /// The backup cannot be written or read, so nothing is begun.
     #[error("cannot keep what is there, so nothing is begun")]
     Record(#[source] HostError),
+    /// Nobody knows what is left of the fix.
+    #[error("cannot see what is to be taken back, so nothing is begun")]
+    Look(#[source] HostError),
 }
 
 /// Mends with this host, these records and this policy.
@@ -92,6 +95,28 @@ impl Mender<'_> {
         Ok(record)
     }
 
+    /// What taking a fix back comes to now.
+    ///
+    /// # Errors
+    /// When a backup is gone, or the host cannot be looked at.
+    pub fn way_back(&self, record: &FixRecord) -> Result<WayBack, FixError> {
+        let mut way = WayBack::default();
+        let mut goes = BTreeSet::new();
+        for change in undo(self.records, record)? {
+            match self.left(&change, &goes).map_err(FixError::Look)? {
+                Left::Nothing => {}
+                Left::Stays(folder) => way.stays.push(folder),
+                Left::Step(step) => {
+                    if let Change::Path { path, after: PathState::Absent, .. } = &step {
+                        goes.insert(path.clone());
+                    }
+                    way.changes.push(step);
+                }
+            }
+        }
+        Ok(way)
+    }
+
     /// Takes a fix back, step by step from its end. The record holds what was changed for that.
     ///
     /// # Errors
@@ -99,9 +124,10 @@ impl Mender<'_> {
     pub fn restore(
         &self,
         record: &FixRecord,
-        changes: &[Change],
+        way: &WayBack,
         now: Timestamp,
     ) -> Result<FixRecord, FixError> {
+        let changes = &way.changes;
         let stored = self.records.kept(record).map_err(FixError::Record)?;
         let kept = self.extended(changes).map_err(FixError::Record)?;
         let name = format!("restore {}", record.id);
@@ -110,8 +136,8 @@ impl Mender<'_> {
         let mut restored = begun.map_err(FixError::Record)?;
         self.records.keep(&restored, &kept).map_err(FixError::Record)?;
         restored.result = match self.make_back(changes, &stored, &kept) {
-            Ok(Back { made, stays }) => {
-                restored.note = said(&made, &stays);
+            Ok(WayBack { changes: made, stays }) => {
+                restored.note = said(&made, &[&way.stays[..], &stays].concat());
                 restored.narrow(&made);
                 FixResult::Fixed
             }
@@ -121,11 +147,16 @@ impl Mender<'_> {
         Ok(restored)
     }
 
-    /// What files that change have beside content, mode and owner.
+    /// What files and folders that change have beside content, mode and owner.
     fn extended(&self, changes: &[Change]) -> Result<Kept, HostError> {
         let mut kept = Kept::new();
         for change in changes {
-            if let Change::Path { path, before: PathState::File { .. }, .. } = change {
+            if let Change::Path {
+                path,
+                before: PathState::File { .. } | PathState::Directory { .. },
+                ..
+            } = change
+            {
                 let extended = self.host.extended(path)?;
                 if !extended.is_empty() {
                     kept.insert(path.clone(), extended);
@@ -146,49 +177,69 @@ impl Mender<'_> {
     }
 
     /// The same for changes that may have been made before, in part or never, with what was `stored`.
-    fn make_back(&self, changes: &[Change], stored: &Kept, kept: &Kept) -> Result<Back, String> {
-        let mut back = Back { made: Vec::new(), stays: Vec::new() };
+    fn make_back(&self, changes: &[Change], stored: &Kept, kept: &Kept) -> Result<WayBack, String> {
+        let mut back = WayBack::default();
         for change in changes {
-            match self.step_back(change, stored) {
-                Ok(Stepped::Made(made)) => back.made.push(made),
-                Ok(Stepped::WasSo) => {}
-                Ok(Stepped::Stays(folder)) => back.stays.push(folder),
-                Err(error) => return Err(self.revert(&back.made, kept, &error)),
+            let left = self.left(change, &BTreeSet::new()).and_then(|left| {
+                if let Left::Step(step) = &left {
+                    self.step(step, stored)?;
+                }
+                Ok(left)
+            });
+            match left {
+                Ok(Left::Step(made)) => back.changes.push(made),
+                Ok(Left::Nothing) => {}
+                Ok(Left::Stays(folder)) => back.stays.push(folder),
+                Err(error) => return Err(self.revert(&back.changes, kept, &error)),
             }
         }
         Ok(back)
     }
 
-    fn step_back(&self, change: &Change, stored: &Kept) -> Result<Stepped, HostError> {
-        let change = match change {
-            Change::Path { path, after, .. } if self.host.is_so(path, after)? => {
-                return Ok(Stepped::WasSo);
-            }
+    /// What is left to do of a step on the way back, once what `goes` is gone.
+    fn left(&self, change: &Change, goes: &BTreeSet<HostPath>) -> Result<Left, HostError> {
+        Ok(match change {
+            Change::Path { path, after, .. } if self.host.is_so(path, after)? => Left::Nothing,
             Change::Path {
                 path,
                 before: PathState::Directory { .. },
                 after: PathState::Absent,
                 ..
-            } if self.is_in_use(path)? => {
-                return Ok(Stepped::Stays(path.clone()));
+            } if self.is_in_use(path, goes)? => Left::Stays(path.clone()),
+            Change::Path {
+                path,
+                before: PathState::Directory { owned: ours },
+                after: PathState::Directory { owned: theirs },
+                enclosed,
+            } => {
+                let now = self.host.look(path, 0)?;
+                // An interruption between owner and mode.
+                let is_between = matches!(now, PathState::Directory { owned }
+                    if owned.mode == theirs.mode && (owned.uid, owned.gid) == (ours.uid, ours.gid));
+                if !is_between {
+                    return Ok(Left::Step(change.clone()));
+                }
+                let (path, after) = (path.clone(), PathState::Directory { owned: *theirs });
+                Left::Step(Change::Path { path, before: now, after, enclosed: *enclosed })
             }
             Change::Kernel { key, after, .. } if self.host.kernel(key)?.as_ref() == Some(after) => {
-                return Ok(Stepped::WasSo);
+                Left::Nothing
             }
             Change::Managed(moves) => match self.host.outstanding(moves)? {
-                left if left.is_empty() => return Ok(Stepped::WasSo),
-                left => Change::Managed(left),
+                left if left.is_empty() => Left::Nothing,
+                left => Left::Step(Change::Managed(left)),
             },
-            other => other.clone(),
-        };
-        self.step(&change, stored)?;
-        Ok(Stepped::Made(change))
+            other => Left::Step(other.clone()),
+        })
     }
 
-    /// Whether something lies in a folder.
-    fn is_in_use(&self, folder: &HostPath) -> Result<bool, HostError> {
-        let is_folder = matches!(self.host.look(folder, 0), Ok(PathState::Directory { .. }));
-        Ok(is_folder && !self.host.names(folder.as_str(), 1)?.is_empty())
+    /// Whether something lies in a folder besides what goes.
+    fn is_in_use(&self, folder: &HostPath, goes: &BTreeSet<HostPath>) -> Result<bool, HostError> {
+        if !matches!(self.host.look(folder, 0), Ok(PathState::Directory { .. })) {
+            return Ok(false);
+        }
+        let names = self.host.names(folder.as_str(), goes.len() + 1)?;
+        Ok(!names.iter().all(|name| folder.below(name).is_some_and(|path| goes.contains(&path))))
     }
 
     /// Takes back what was made before a step that failed, and says why it did.
@@ -213,20 +264,23 @@ impl Mender<'_> {
     }
 }
 
-/// What became of a step on the way back.
-enum Stepped {
-    /// It was made, as far as it was outstanding.
-    Made(Change),
-    /// Nothing was to be done.
-    WasSo,
-    /// A folder that the fix made is in use by now.
+/// What is left to do of a step on the way back.
+enum Left {
+    /// This.
+    Step(Change),
+    /// Nothing: it is so.
+    Nothing,
+    /// Nothing: a folder that the fix made is in use by now.
     Stays(HostPath),
 }
 
-/// What a way back came to.
-struct Back {
-    made: Vec<Change>,
-    stays: Vec<HostPath>,
+/// What taking a fix back comes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WayBack {
+    /// What it changes, in its order.
+    pub changes: Vec<Change>,
+    /// Folders that the fix made, and in which something else lies by now.
+    pub stays: Vec<HostPath>,
 }
 
 /// What there is to know of a way back that ended well.
@@ -238,11 +292,8 @@ fn said(made: &[Change], stays: &[HostPath]) -> Option<String> {
     Some(format!("left, as something else lies in it by now: {}", stays.join(", ")))
 }
 
-/// What taking a fix back would change: its changes, reversed.
-///
-/// # Errors
-/// When a backup is gone.
-pub fn undo(records: &FixRecords, record: &FixRecord) -> Result<Vec<Change>, FixError> {
+/// A fix's changes, reversed.
+fn undo(records: &FixRecords, record: &FixRecord) -> Result<Vec<Change>, FixError> {
     let changes = records.changes(record).map_err(FixError::Record)?;
     // A folder that every host needs stays once it is made.
     let needed = |change: &Change| matches!(change, Change::Path { path, after: PathState::Absent, .. } if path.is_kept());

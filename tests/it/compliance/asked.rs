@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::cli::support::tidegate;
-use crate::compliance::cli::Stage;
+use crate::compliance::cli::{Stage, json};
 use crate::compliance::support::rule;
 use crate::support::terminal::AtTerminal;
 
@@ -24,7 +24,8 @@ fn line(name: &str, path: &str, more: &str) -> String {
 fn what_was_shown_is_mended_and_what_one_fix_changes_for_the_next_is_not_asked_for_again() {
     let stage = Stage::new(POLICY);
     let folder = rule("directory", "path = \"/etc/new\"").replace("\"a\"", "\"z\"");
-    let rules = line("b", "/etc/new/x", "create = true") + &line("c", "/etc/new/x", "create = true");
+    let rules =
+        line("b", "/etc/new/x", "create = true") + &line("c", "/etc/new/x", "create = true");
     stage.commit("rulesets/it/linux.toml", &(rules + &folder));
     let mut fix = at_terminal(&stage, &["fix"]);
     assert!(fix.asked().ends_with("Mend 3 rules? [y/N] "));
@@ -71,4 +72,30 @@ fn whoever_asks_for_json_is_shown_what_they_agree_to_beside_it() {
     let said = fix.said();
     assert_eq!((said.code, said.out.as_str()), (130, ""), "{}", said.err);
     assert!(said.err.contains("nothing was changed"), "{}", said.err);
+}
+
+#[test]
+fn a_way_back_shows_and_asks_for_what_is_left_of_it_alone() {
+    let stage = Stage::new(POLICY);
+    let at = |path: &str| stage.dir.path().join("root/etc").join(path);
+    let new = rule("file", "path = \"/etc/q/b/c\"\ncontent = \"x\"");
+    stage.commit("rulesets/it/linux.toml", &new);
+    let done = json(&stage.run(&["fix", "--yes", "-o", "json"]));
+    let id = done["fixes"][0]["id"].as_str().unwrap();
+    fs::remove_file(at("q/b/c")).unwrap();
+    let mut restore = at_terminal(&stage, &["fix", "restore", id]);
+    assert!(restore.asked().ends_with(&format!("Take back {id} (it.linux/a)? [y/N] ")));
+    restore.answer("n");
+    let said = restore.said();
+    assert_eq!(said.out.matches("+++ /dev/null").count(), 2, "{}", said.out);
+    assert!(!said.out.contains("/etc/q/b/c"), "{}", said.out);
+    // Something of somebody else's is in the way of the rest.
+    fs::write(at("q/b/theirs"), "").unwrap();
+    let said = stage.run(&["fix", "restore", id]);
+    assert_eq!((said.code, said.out.as_str()), (0, ""), "{}", said.err);
+    assert!(said.err.contains("/etc/q/b stays: something else lies in it by now"), "{}", said.err);
+    assert!(said.err.contains("nothing is left to take back"), "{}", said.err);
+    let said = stage.run(&["fix", "restore", id, "-o", "json"]);
+    assert_eq!(json(&said)["fixes"], serde_json::json!([]));
+    assert!(at("q/b/theirs").exists());
 }

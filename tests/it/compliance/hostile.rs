@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
 use tidegate::compliance::change::Change;
-use tidegate::compliance::fix::undo;
 use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
 
@@ -139,8 +138,7 @@ fn what_a_folder_on_the_way_keeps_from_others_is_in_no_verdict_or_diff() {
     is_in_no_verdict_or_diff(&host, "/opt/way/secret");
     let lines = "path = \"/opt/priv/in/secret\"\nregex = \"^k\"\nstate = \"absent\"";
     let record = host.fix(&rule("file_line", lines)).unwrap();
-    let undone = undo(&host.records(), &record).unwrap();
-    let diff: String = undone.iter().map(Change::diff).collect();
+    let diff: String = host.way_back(&record).changes.iter().map(Change::diff).collect();
     assert!(!diff.contains(CANARY) && diff.contains("not everybody may read it"), "{diff}");
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tidegate::clients::host::HostRoot;
 use tidegate::compliance::check::{CheckInput, Checked, Purpose, check};
 use tidegate::compliance::facts::{FactCache, Facts, Wanted, collect};
-use tidegate::compliance::fix::{FixError, Mender, undo};
+use tidegate::compliance::fix::{FixError, Mender, WayBack};
 use tidegate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy};
 use tidegate::compliance::verdict::VerdictStatus;
 use tidegate::reconcile::desired::DesiredState;
@@ -105,32 +105,29 @@ impl Host {
     /// Mends one rule and checks again.
     pub(crate) fn fix(&self, rules: &str) -> Result<FixRecord, FixError> {
         let checked = only(self.check(rules));
-        let (host, records) = (self.root(), self.records());
-        let mender = Mender {
-            host: &host,
-            records: &records,
-            allowed: &self.allowed,
-            by: FixedBy::Operator,
-        };
         let recheck = || {
             let again = only(self.check(rules)).verdict;
             (again.status != VerdictStatus::Ok).then(|| format!("{again:?}"))
         };
-        mender.fix(&checked, recheck, Timestamp::now())
+        self.mender(|mender| mender.fix(&checked, recheck, Timestamp::now()))
     }
 
     pub(crate) fn restore(&self, record: &FixRecord) -> FixResult {
-        let (host, records) = (self.root(), self.records());
-        let mender = Mender {
-            host: &host,
-            records: &records,
-            allowed: &self.allowed,
-            by: FixedBy::Operator,
-        };
-        let stored = records.get(&record.id).unwrap().unwrap();
+        let stored = self.records().get(&record.id).unwrap().unwrap();
         assert_eq!(stored, *record);
-        let changes = undo(&records, &stored).unwrap();
-        mender.restore(&stored, &changes, Timestamp::now()).unwrap().result
+        self.mender(|mender| {
+            let way = mender.way_back(&stored).unwrap();
+            mender.restore(&stored, &way, Timestamp::now()).unwrap().result
+        })
+    }
+
+    pub(crate) fn way_back(&self, record: &FixRecord) -> WayBack {
+        self.mender(|mender| mender.way_back(record).unwrap())
+    }
+
+    fn mender<T>(&self, then: impl FnOnce(Mender<'_>) -> T) -> T {
+        let (host, records, by) = (self.root(), self.records(), FixedBy::Operator);
+        then(Mender { host: &host, records: &records, allowed: &self.allowed, by })
     }
 }
 

@@ -47,9 +47,18 @@ impl AtTerminal {
     }
 
     /// Waits for its end.
-    pub(crate) fn said(self) -> Said {
-        let mut said = Said::from(self.child.wait_with_output().unwrap());
-        said.err.insert_str(0, &self.err);
-        said
+    pub(crate) fn said(mut self) -> Said {
+        let (mut out, mut err) = (String::new(), std::mem::take(&mut self.err));
+        self.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        Said { code: self.child.wait().unwrap().code().unwrap_or(-1), out, err }
+    }
+}
+
+/// One that waits for an answer would outlive a test that failed.
+impl Drop for AtTerminal {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
     }
 }
