@@ -34,7 +34,7 @@ use crate::reconcile::desired::rule::Rule;
 #[command(args_conflicts_with_subcommands = true)]
 #[command(
     after_help = "Examples:\n  tidegate fix --dry-run\n  tidegate fix --rule 'it.linux/*' --yes\n  \
-    tidegate fix list\n  tidegate fix restore 20261122T211530123Z-1f3c9a"
+    tidegate fix list\n  tidegate fix restore 20261122T211530123456Z-1f3c9a"
 )]
 pub struct FixArgs {
     #[command(subcommand)]
@@ -55,7 +55,7 @@ enum FixAction {
     #[command(after_help = "Example:\n  tidegate fix list -o json")]
     List,
     /// Take a fix back
-    #[command(after_help = "Example:\n  tidegate fix restore 20261122T211530123Z-1f3c9a --yes")]
+    #[command(after_help = "Example:\n  tidegate fix restore 20261122T211530123456Z-1f3c9a --yes")]
     Restore {
         /// Which, as `fix list` names it
         #[arg(value_name = "ID")]

@@ -381,13 +381,13 @@ fn time_of(id: &str) -> Option<Timestamp> {
     at.to_zoned(TimeZone::UTC).ok().map(|at| at.timestamp())
 }
 
-/// `20261122T211530Z-1f3c`: sorts by time, and two of one second differ.
+/// `20261122T211530123456Z-1f3c9a`: sorts by time, and two of one moment differ.
 fn new_id(at: Timestamp) -> String {
     let mut nonce = [0; 3];
     let _filled = getrandom::fill(&mut nonce);
     format!(
         "{}-{}",
-        at.strftime("%Y%m%dT%H%M%S%3fZ").to_string().replace('.', ""),
+        at.strftime("%Y%m%dT%H%M%S%6fZ").to_string().replace('.', ""),
         hex::encode(nonce)
     )
 }
