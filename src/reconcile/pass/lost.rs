@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use crate::clients::docker::ContainerState;
 use crate::model::{CommitId, Revision};
 use crate::reconcile::desired::DesiredService;
 use crate::reconcile::desired::container::Run;
@@ -35,11 +36,13 @@ pub(crate) fn rebuild(
             continue;
         }
         let mut rebuilt = ServiceMemory::default();
-        if runs(tip, &living) && !under_way {
-            // Its gate is asked again; its migrations were over before it ran.
-            remember_once(&mut rebuilt, tip, input, observed);
-            notes.push(format!("the memory of {name} was lost: its health is checked again"));
-        } else if let Some((revision, service)) = applied(input, tip, &living) {
+        // Nothing that rolled out is left: whatever ails it now, the newest version had its turn, and
+        // its migrations were over before it ran.
+        let started: Vec<&ObservedContainer> =
+            own.iter().filter(|c| c.inspect.state != ContainerState::Created).collect();
+        let newest = (!under_way && runs(tip, &started))
+            .then(|| (input.desired.revision.clone(), tip.clone()));
+        if let Some((revision, service)) = newest.or_else(|| applied(input, tip, &living)) {
             remember_once(&mut rebuilt, &service, input, observed);
             notes.push(format!(
                 "the memory of {name} was lost: by its containers {revision} was applied last"

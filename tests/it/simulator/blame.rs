@@ -143,3 +143,26 @@ async fn a_failed_version_leaves_the_old_one_running_although_its_revision_is_no
         assert_eq!(running, ["web1"], "{strategy:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_memory_stops_nothing_although_a_container_is_ill() {
+    for phase in [None, Some(Phase::Stopped(1))] {
+        let mut world = World::deployed().await;
+        let db = world.id("app1.prd-db");
+        behave(&world, "db1", Behaviour::NeverHealthy);
+        world.sim.hand(|engine| {
+            if let Some(phase) = phase {
+                engine.containers.get_mut(&db).unwrap().phase = phase;
+            }
+        });
+        let before = world.ids();
+        *world.sim.saved.borrow_mut() = tidegate::reconcile::memory::Memory::default();
+        world.restart();
+        for _ in 0..3 {
+            world.pass().await.unwrap();
+            assert!(world.running().contains(&"app1.prd-web web1".to_owned()));
+        }
+        assert_eq!(world.ids(), before);
+        assert_eq!(world.memory.services["app1"].failed, None);
+    }
+}
