@@ -15,7 +15,7 @@ use crate::model::{Digest, Revision, ServiceName};
 use crate::reconcile::apply::{FailureClass, ServiceOutcome, ServiceResult, StepOutcome, backoff};
 use crate::reconcile::desired::DesiredService;
 use crate::reconcile::memory::{Altered, Memory, MemoryStore};
-use crate::reconcile::observed::{ObservedCache, ObservedState};
+use crate::reconcile::observed::{Look, ObservedCache, ObservedState};
 use crate::reconcile::pass::PassInput;
 use crate::reconcile::pass::works::Works;
 use crate::reconcile::plan::{Held, HeldReason, Plan, ServicePlan, Step};
@@ -131,7 +131,8 @@ impl PassState {
         &self.applied
     }
 
-    /// Resolves what was last applied where it differs from the newest, each only once.
+    /// Resolves what was last applied where it differs from the newest, each only once; what cannot
+    /// be had is asked for again at each whole look.
     pub(crate) fn resolve_applied(&mut self, input: &PassInput<'_>, memory: &Memory) {
         let differing: BTreeMap<&ServiceName, &Revision> = input
             .desired
@@ -146,7 +147,11 @@ impl PassState {
         self.revisions.retain(|name, revision| differing.get(name) == Some(&&*revision));
         self.applied.retain(|name, _| differing.contains_key(name));
         for (name, revision) in differing {
-            if self.revisions.get(name) != Some(revision) {
+            let is_tried = self.revisions.get(name) == Some(revision);
+            // What could not be had may be had by now; asking each time would cost each time.
+            let is_to_try_again =
+                input.look == Look::Everything && !self.applied.contains_key(name);
+            if !is_tried || is_to_try_again {
                 self.applied.remove(name);
                 let found = (input.resolve)(revision).and_then(|mut s| s.services.remove(name));
                 self.applied.extend(found.map(|service| (name.clone(), service)));

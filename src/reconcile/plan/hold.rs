@@ -136,7 +136,7 @@ fn gate(
     if let Some((_, reason)) = lacking.filter(|(whole, _)| *whole == service.whole_hash()) {
         return Some(reason.clone());
     }
-    if goes_on(input, tip) {
+    if goes_on(tip) {
         return None;
     }
     let closed = closed(input, tip, memory).filter(|_| !is_urgent(input, &service.name));
@@ -144,8 +144,8 @@ fn gate(
 }
 
 /// Whether the version is on its way already, or only its health gate is missing.
-fn goes_on(input: &PlanInput<'_>, tip: &Rollout<'_>) -> bool {
-    tip.is_under_way(input.applied.get(&tip.view.service.name)) || tip.only_confirms()
+fn goes_on(tip: &Rollout<'_>) -> bool {
+    tip.is_under_way() || tip.only_confirms()
 }
 
 /// What closes this moment for a version that is to begin: a freeze, or windows that are shut; where
@@ -155,7 +155,7 @@ fn closed(input: &PlanInput<'_>, tip: &Rollout<'_>, memory: &ServiceMemory) -> O
     let is_first = tip.view.own().is_empty() && memory.applied.is_none();
     let windows = [&input.desired.windows, &tip.view.service.update.windows];
     let shut = || if is_first { None } else { shut(input, &windows) };
-    if goes_on(input, tip) { None } else { frozen(input).or_else(shut) }
+    if goes_on(tip) { None } else { frozen(input).or_else(shut) }
 }
 
 /// Whether a hotfix or a rollback made what is wanted of the service.

@@ -13,7 +13,7 @@ use crate::reconcile::desired::DesiredService;
 use crate::reconcile::desired::container::{NetworkAttachment, Run};
 use crate::reconcile::desired::service::Strategy;
 use crate::reconcile::memory::Ground;
-use crate::reconcile::observed::ObservedContainer;
+use crate::reconcile::observed::{ObservedContainer, Owned};
 use crate::reconcile::plan::body::image_name;
 use crate::reconcile::plan::carry::carried;
 use crate::reconcile::plan::fields::image_matches;
@@ -117,15 +117,24 @@ impl<'a> Rollout<'a> {
         stages.iter().flat_map(|stage| &stage.steps).all(|step| matches!(step, Step::Gate(_)))
     }
 
-    /// Whether containers or networks of exactly this version were made already.
-    pub(crate) fn is_under_way(&self, applied: Option<&DesiredService>) -> bool {
+    /// Whether containers or networks of exactly this version were made already. Where the version
+    /// before cannot be resolved, an unchanged container proves nothing: what was made from this very
+    /// revision does.
+    pub(crate) fn is_under_way(&self) -> bool {
+        let (input, name) = (self.view.input, &self.view.service.name);
+        let applied = input.applied.get(name);
+        let is_first = input.memory.services.get(name).is_none_or(|m| m.applied.is_none());
+        let label = Owned::revision_label(self.view.revision);
         let spec = |service: &DesiredService, key: &ContainerName| {
             service.containers.get(key).map(|container| container.spec_hash())
         };
         self.view.own().iter().any(|own| {
             let wanted = spec(self.view.service, &own.owned.key);
-            let before = applied.and_then(|applied| spec(applied, &own.owned.key));
-            wanted == Some(own.owned.spec) && before != wanted
+            let is_made_for_it = match applied {
+                Some(applied) => spec(applied, &own.owned.key) != wanted,
+                None => is_first || own.owned.revision == label,
+            };
+            wanted == Some(own.owned.spec) && is_made_for_it
         }) || applied.is_some_and(|applied| objects::is_under_way(&self.view, applied))
     }
 

@@ -11,6 +11,7 @@ use tidegate::reconcile::desired::container::{
     Mount, MountSource, NetworkAttachment, PortMapping, Protocol,
 };
 use tidegate::reconcile::desired::service::Suspension;
+use tidegate::reconcile::observed::Look;
 use tidegate::reconcile::pass::Intent;
 use tidegate::reconcile::plan::HeldReason;
 
@@ -151,6 +152,36 @@ async fn a_rollout_under_way_finishes_although_the_window_closes() {
     let at = world.sim.effects() + 3;
     world.sim.crash_at.set(Some((at, crate::simulator::sim::Effect::Happened)));
     assert!(world.pass().await.is_none());
+    world.restart();
+    world.tip_mut().windows = vec!["02:00-04:00 UTC".parse().unwrap()];
+    world.converge(1).await;
+    assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unchanged_neighbour_is_no_rollout_under_way_where_the_version_before_is_not_to_be_had()
+{
+    let mut world = World::new();
+    let old = world.commit(vec![app1("web1", "db1", "migrate1")]);
+    world.converge(1).await;
+    world.commit(vec![app1("web2", "db1", "migrate1")]);
+    world.tip_mut().windows = vec!["02:00-04:00 UTC".parse().unwrap()];
+    let before = world.commits.remove(&old).unwrap();
+    let outcome = world.pass().await.unwrap();
+    assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web1"]);
+    assert_eq!(outcome.left.held.len(), 1, "{}", outcome.left);
+    // Once it is to be had again, it is healed.
+    world.commits.insert(old, before);
+    remove(&world, "app1.prd-web");
+    world.look = Look::Everything;
+    world.converge(1).await;
+    assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web1"]);
+    // And a rollout that was under way finishes without it.
+    world.tip_mut().windows.clear();
+    let at = world.sim.effects() + 3;
+    world.sim.crash_at.set(Some((at, crate::simulator::sim::Effect::Happened)));
+    assert!(world.pass().await.is_none());
+    world.commits.retain(|revision, _| Some(revision) == world.tip.as_ref());
     world.restart();
     world.tip_mut().windows = vec!["02:00-04:00 UTC".parse().unwrap()];
     world.converge(1).await;
