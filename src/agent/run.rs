@@ -261,12 +261,7 @@ impl<'a> Agent<'a> {
             // Another engine may answer at the same socket now.
             self.take_engine().await?;
         }
-        for id in &wake.changed {
-            self.node.state.seen.forget(id);
-        }
-        if wake.networks_changed {
-            self.node.state.seen.forget_networks_and_volumes();
-        }
+        wake.forget_changed(&mut self.node.state.seen);
         let asked = control::take(&self.node.settings.state_dir);
         let mut requeue = None;
         if asked.is_empty() || !matches!(wake.first, Trigger::Operator) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::clients::docker::EngineEvent;
-use crate::reconcile::observed::Look;
+use crate::reconcile::observed::{Look, ObservedCache};
 
 /// Something that may have changed what should run or what runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,6 +147,8 @@ pub struct Wake {
     pub changed: BTreeSet<String>,
     /// Whether networks or volumes changed.
     pub networks_changed: bool,
+    /// Whether images went.
+    pub images_changed: bool,
 }
 
 impl Wake {
@@ -160,6 +162,7 @@ impl Wake {
             events_lost: false,
             changed: BTreeSet::new(),
             networks_changed: false,
+            images_changed: false,
         };
         wake.add(&first);
         wake.first = first;
@@ -176,6 +179,18 @@ impl Wake {
         self.events_lost |= other.events_lost;
         self.changed.extend(other.changed);
         self.networks_changed |= other.networks_changed;
+        self.images_changed |= other.images_changed;
+    }
+
+    /// Forgets what changed, so that the next look asks for it.
+    pub fn forget_changed(&self, seen: &mut ObservedCache) {
+        self.changed.iter().for_each(|id| seen.forget(id));
+        if self.networks_changed {
+            seen.forget_networks_and_volumes();
+        }
+        if self.images_changed {
+            seen.forget_images();
+        }
     }
 
     /// Answers another trigger as well.
@@ -188,6 +203,7 @@ impl Wake {
         self.events_lost |= matches!(trigger, Trigger::EventsLost);
         if let Trigger::Engine { kind, container, .. } = trigger {
             self.networks_changed |= kind != "container" && kind != "image";
+            self.images_changed |= kind == "image";
             self.changed.extend(container.clone());
         }
     }

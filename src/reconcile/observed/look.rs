@@ -64,13 +64,22 @@ pub struct ObservedCache {
 struct Seen {
     summary: ContainerSummary,
     inspect: Arc<ContainerInspect>,
+    /// Whether it is inspected again however it is listed.
+    is_stale: bool,
 }
 
 impl ObservedCache {
-    /// Forgets one container, by id: an event says that it changed in a way no list shows, such as
-    /// `docker update`.
+    /// Forgets what one container is like, by id: an event says that it changed in a way no list
+    /// shows, such as `docker update`. That it was there is kept, so that its absence is noticed.
     pub fn forget(&mut self, id: &str) {
-        self.containers.remove(id);
+        if let Some(seen) = self.containers.get_mut(id) {
+            seen.is_stale = true;
+        }
+    }
+
+    /// Forgets which images there are, after some were removed.
+    pub fn forget_images(&mut self) {
+        self.images.clear();
     }
 
     /// Forgets networks and volumes, after some were made or removed.
@@ -178,7 +187,8 @@ async fn inspect<D: DockerRead>(
 ) {
     let (known, changed): (Vec<_>, Vec<_>) = own.into_iter().partition(|(_, summary)| {
         let seen = cache.containers.get(summary.id.as_str());
-        look == Look::Changes && seen.is_some_and(|seen| is_as_before(&seen.summary, summary))
+        let is_known = |seen: &Seen| !seen.is_stale && is_as_before(&seen.summary, summary);
+        look == Look::Changes && seen.is_some_and(is_known)
     });
     for (owned, summary) in known {
         if let Some(seen) = cache.containers.get_mut(summary.id.as_str()) {
@@ -198,7 +208,8 @@ async fn inspect<D: DockerRead>(
         match answer {
             Ok(Some(inspect)) => {
                 let (id, inspect) = (summary.id.to_string(), Arc::new(lean(inspect)));
-                cache.containers.insert(id, Seen { summary, inspect: Arc::clone(&inspect) });
+                let seen = Seen { summary, inspect: Arc::clone(&inspect), is_stale: false };
+                cache.containers.insert(id, seen);
                 add(state, ObservedContainer { owned, inspect });
             }
             // Gone between list and inspect: the next list will say so, too.

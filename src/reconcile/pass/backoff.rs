@@ -185,6 +185,10 @@ impl PassState {
             }
         }
         let whole = outcome.target.as_ref().map(|target| target.whole);
+        if matches!(outcome.result, ServiceResult::Failed { .. }) {
+            // An image that was believed to be there may have gone.
+            self.seen.forget_images();
+        }
         match &outcome.result {
             ServiceResult::Failed { class: FailureClass::Version, .. }
             | ServiceResult::Interrupted

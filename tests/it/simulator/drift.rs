@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tidegate::model::Digest;
 use tidegate::reconcile::apply::ServiceResult;
 use tidegate::reconcile::plan::Reason;
 use tokio::time::Instant;
 
 use crate::simulator::engine::{Behaviour, Engine, Phase};
-use crate::simulator::world::{World, app1, container, service};
+use crate::simulator::world::{GOOD, World, app1, container, service};
 
 fn change(engine: &mut Engine, id: &str, what: &str) {
     let container = engine.containers.get_mut(id).unwrap();
@@ -172,6 +173,25 @@ async fn an_image_pruned_between_pull_and_create_is_pulled_again() {
     world.restart();
     world.converge(1).await;
     assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_pruned_since_it_was_seen_is_pulled_again() {
+    let mut world = World::deployed().await;
+    world.commit(vec![app1("bad", "db1", "migrate1")]);
+    world.converge(2).await;
+    // What failed here lies on the engine still; it is removed by hand, and then wanted after all.
+    let image = Digest::of(b"config of bad");
+    world.sim.hand(|engine| {
+        engine.containers.retain(|_, container| container.image != image);
+        assert!(engine.images.remove(&image).is_some());
+    });
+    world.image("bad", GOOD);
+    world.commit(vec![app1("bad", "db2", "migrate1")]);
+    world.pass().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    world.converge(1).await;
+    assert_eq!(world.running(), ["app1.prd-db db2", "app1.prd-web bad"]);
 }
 
 #[tokio::test(start_paused = true)]

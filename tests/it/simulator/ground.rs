@@ -61,7 +61,9 @@ async fn a_migration_runs_again_where_its_data_is_gone_before_what_waits_for_it_
 async fn a_volume_that_is_removed_by_hand_takes_the_success_of_its_migration_along() {
     let mut world = deployed(stateful()).await;
     let (db, migrate) = (world.id("app1.prd-db"), world.id("app1.prd-migrate"));
-    // The container that succeeded is still there, and would say so.
+    // The container that succeeded is still there, and would say so. The agent has heard of the other
+    // one's end, and not yet of the volume's.
+    world.state.seen.forget(&db);
     world.sim.hand(|engine| {
         engine.containers.remove(&db);
         engine.volumes.clear();
