@@ -132,7 +132,10 @@ fn plain(text: &str) -> String {
 
 /// Whether its own mode keeps it from some; a folder on the way may as well.
 pub fn is_hidden(state: &PathState) -> bool {
-    matches!(state, PathState::File { owned, .. } if owned.mode & 0o004 == 0)
+    matches!(
+        state,
+        PathState::File { owned, .. } | PathState::Unread { owned } if owned.mode & 0o004 == 0
+    )
 }
 
 fn path_diff(path: &HostPath, before: &PathState, after: &PathState, enclosed: bool) -> String {
@@ -198,6 +201,7 @@ pub fn describe(state: &PathState, hidden: bool) -> String {
             let digest = Digest::of(content).short();
             format!("a file, {}, {} bytes, sha256:{digest}", access(*owned), content.len())
         }
+        PathState::Unread { owned } => format!("a file, {}", access(*owned)),
         PathState::Directory { owned } => format!("a directory, {}", access(*owned)),
         PathState::Symlink { to } => format!("a symbolic link to {}", plain(to)),
         PathState::Absent | PathState::Special => state.noun().to_owned(),

@@ -153,7 +153,8 @@ impl Mender<'_> {
         for change in changes {
             if let Change::Path {
                 path,
-                before: PathState::File { .. } | PathState::Directory { .. },
+                before:
+                    PathState::File { .. } | PathState::Unread { .. } | PathState::Directory { .. },
                 ..
             } = change
             {
@@ -206,22 +207,13 @@ impl Mender<'_> {
                 after: PathState::Absent,
                 ..
             } if self.is_in_use(path, goes)? => Left::Stays(path.clone()),
-            Change::Path {
-                path,
-                before: PathState::Directory { owned: ours },
-                after: PathState::Directory { owned: theirs },
-                enclosed,
-            } => {
-                let now = self.host.look(path, 0)?;
-                // An interruption between owner and mode.
-                let is_between = matches!(now, PathState::Directory { owned }
-                    if owned.mode == theirs.mode && (owned.uid, owned.gid) == (ours.uid, ours.gid));
-                if !is_between {
-                    return Ok(Left::Step(change.clone()));
+            Change::Path { path, before, after, enclosed } => match before.without_mode(after) {
+                Some(before) if self.host.is_so(path, &before)? => {
+                    let (path, after) = (path.clone(), after.clone());
+                    Left::Step(Change::Path { path, before, after, enclosed: *enclosed })
                 }
-                let (path, after) = (path.clone(), PathState::Directory { owned: *theirs });
-                Left::Step(Change::Path { path, before: now, after, enclosed: *enclosed })
-            }
+                _ => Left::Step(change.clone()),
+            },
             Change::Kernel { key, after, .. } if self.host.kernel(key)?.as_ref() == Some(after) => {
                 Left::Nothing
             }
@@ -229,7 +221,7 @@ impl Mender<'_> {
                 left if left.is_empty() => Left::Nothing,
                 left => Left::Step(Change::Managed(left)),
             },
-            other => Left::Step(other.clone()),
+            Change::Kernel { .. } => Left::Step(change.clone()),
         })
     }
 

@@ -117,6 +117,7 @@ enum StoredChange {
 enum StoredState {
     Absent,
     File { content: Digest, permissions: Permissions },
+    Unread { permissions: Permissions },
     Directory { permissions: Permissions },
     Symlink { to: String },
     Special,
@@ -264,6 +265,7 @@ impl FixRecords {
                 StoredState::Absent => PathState::Absent,
                 StoredState::Special => PathState::Special,
                 StoredState::Symlink { to } => PathState::Symlink { to: to.clone() },
+                StoredState::Unread { permissions } => PathState::Unread { owned: *permissions },
                 StoredState::Directory { permissions } => {
                     PathState::Directory { owned: *permissions }
                 }
@@ -359,6 +361,7 @@ fn store(state: &PathState) -> StoredState {
         PathState::Absent => StoredState::Absent,
         PathState::Special => StoredState::Special,
         PathState::Symlink { to } => StoredState::Symlink { to: to.clone() },
+        PathState::Unread { owned } => StoredState::Unread { permissions: *owned },
         PathState::Directory { owned } => StoredState::Directory { permissions: *owned },
         PathState::File { content, owned } => {
             StoredState::File { content: Digest::of(content), permissions: *owned }

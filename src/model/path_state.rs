@@ -19,6 +19,11 @@ pub enum PathState {
         /// Mode and owner.
         owned: Permissions,
     },
+    /// A regular file whose content was not read: it does not matter, or is too large.
+    Unread {
+        /// Mode and owner.
+        owned: Permissions,
+    },
     /// A directory.
     Directory {
         /// Mode and owner.
@@ -50,11 +55,40 @@ impl PathState {
     pub fn noun(&self) -> &'static str {
         match self {
             Self::Absent => "nothing",
-            Self::File { .. } => "a file",
+            Self::File { .. } | Self::Unread { .. } => "a file",
             Self::Directory { .. } => "a directory",
             Self::Symlink { .. } => "a symbolic link",
             Self::Special => "a device, pipe or socket",
         }
+    }
+}
+
+impl PathState {
+    /// Mode and owner that a file or directory gets which otherwise stays what it is; none if more
+    /// changes.
+    pub fn new_access(&self, after: &Self) -> Option<Permissions> {
+        match (self, after) {
+            (Self::Unread { .. }, Self::Unread { owned })
+            | (Self::Directory { .. }, Self::Directory { owned }) => Some(*owned),
+            (Self::File { content: old, .. }, Self::File { content, owned }) => {
+                (old == content).then_some(*owned)
+            }
+            _ => None,
+        }
+    }
+
+    /// The same with the mode of `old`, as an interruption leaves what had become this in its owner
+    /// alone; none if more than mode and owner changed.
+    #[must_use]
+    pub fn without_mode(&self, old: &Self) -> Option<Self> {
+        let mode = self.new_access(old)?.mode;
+        let mut half = self.clone();
+        if let Self::File { owned, .. } | Self::Unread { owned } | Self::Directory { owned } =
+            &mut half
+        {
+            owned.mode = mode;
+        }
+        Some(half)
     }
 }
 
@@ -63,6 +97,7 @@ impl std::fmt::Debug for PathState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File { content, owned } => write!(f, "File({} bytes, {owned:?})", content.len()),
+            Self::Unread { owned } => write!(f, "Unread({owned:?})"),
             Self::Directory { owned } => write!(f, "Directory({owned:?})"),
             Self::Symlink { to } => write!(f, "Symlink({to})"),
             Self::Absent | Self::Special => f.write_str(self.noun()),

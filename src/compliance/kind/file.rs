@@ -12,21 +12,25 @@ use crate::reconcile::desired::rule::kind::FileRule;
 /// What a new file may be read by, unless the rule says otherwise.
 const MODE: u32 = 0o644;
 
-/// Judges it.
+/// Judges it. Without a content the file is not read: whatever is in it stays.
 pub(super) fn judge(rule: &FileRule, sight: &Sight<'_>) -> Judgement {
-    let (content, owned) = match &sight.state {
-        PathState::File { content, owned } => (Some(content), Some(*owned)),
-        _ => (None, None),
+    let owned = match &sight.state {
+        PathState::File { owned, .. } | PathState::Unread { owned } => Some(*owned),
+        _ => None,
     };
     let target = match wanted(&rule.access, owned, MODE, sight) {
         Ok(target) => target,
         Err(reason) => return Judgement::Error { reason },
     };
     let wants = rule.content.as_ref().map(|content| &content.0);
-    let new: Arc<[u8]> = wants.or(content).cloned().unwrap_or_default();
-    let after = PathState::File { content: Arc::clone(&new), owned: target };
-    let hidden = is_hidden(&after) || sight.is_hidden();
-    let (Some(content), Some(owned)) = (content, owned) else {
+    let after = match (wants, &sight.state) {
+        (None, PathState::Unread { .. }) => PathState::Unread { owned: target },
+        (None, PathState::File { content, .. }) | (Some(content), _) => {
+            PathState::File { content: Arc::clone(content), owned: target }
+        }
+        (None, _) => PathState::File { content: Arc::default(), owned: target },
+    };
+    let Some(owned) = owned else {
         let fix = match &sight.state {
             PathState::Directory { .. } => Err("a directory is in its place".to_owned()),
             PathState::Special => Err("a device, pipe or socket is in its place".to_owned()),
@@ -38,9 +42,13 @@ pub(super) fn judge(rule: &FileRule, sight: &Sight<'_>) -> Judgement {
         let expected = format!("a file, mode {:04o}", target.mode);
         return Judgement::NotOk { expected, actual: sight.state.noun().to_owned(), fix };
     };
+    let hidden = is_hidden(&after) || sight.is_hidden();
     let mut found = differences(target, owned);
-    if new != *content {
-        found.insert(0, contents(&new, content, hidden));
+    if let (PathState::File { content: new, .. }, PathState::File { content, .. }) =
+        (&after, &sight.state)
+        && new != content
+    {
+        found.insert(0, contents(new, content, hidden));
     }
     if found.is_empty() {
         let expected = format!("{} as written, mode {:04o}", rule.path, owned.mode);

@@ -9,7 +9,7 @@ use crate::reconcile::desired::rule::kind::RuleKind;
 /// for rpm writes in it when it is asked.
 pub fn files_of(kind: &RuleKind) -> Vec<HostPath> {
     match need(kind) {
-        Need::Path(path) => vec![path.clone()],
+        Need::Path(path) | Need::Outside(path) => vec![path.clone()],
         Need::Daemon(rule) => vec![rule.path.clone()],
         Need::Sudoers(rule) => vec![rule.path.clone()],
         Need::Certificate(rule) => vec![rule.path.clone()],

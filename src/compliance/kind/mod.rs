@@ -189,6 +189,8 @@ pub enum Judgement {
 pub enum Need<'a> {
     /// What lies at a path.
     Path(&'a HostPath),
+    /// What lies at a path, but not what it says.
+    Outside(&'a HostPath),
     /// A kernel parameter.
     Sysctl(&'a SysctlRule),
     /// Facts.
@@ -228,6 +230,7 @@ pub enum Need<'a> {
 /// What this rule has to see.
 pub fn need(kind: &RuleKind) -> Need<'_> {
     match kind {
+        RuleKind::File(rule) if rule.content.is_none() => Need::Outside(&rule.path),
         RuleKind::File(rule) => Need::Path(&rule.path),
         RuleKind::FileLine(rule) => Need::Path(&rule.path),
         RuleKind::FileAbsent(rule) => Need::Path(&rule.path),

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 
 use crate::clients::host::{HostError, HostRoot};
 use crate::compliance::kind::{Conf, Confs, ModuleSight, SysctlSight, own_path, own_paths};
-use crate::compliance::see::{Eyes, FILE_BYTES_MAX, creator, look, once, said};
+use crate::compliance::see::{Eyes, FILE_BYTES_MAX, creator, missing, once, said};
 use crate::model::{HostPath, PathState};
 use crate::reconcile::desired::rule::RuleId;
 use crate::reconcile::desired::rule::kind::{KernelModuleRule, SysctlRule};
@@ -38,7 +38,11 @@ impl Eyes<'_> {
             Ok(Sysctls { confs: read(host, "sysctl.d")?, last })
         })?;
         let (own, missing) = match own_path(rule) {
-            Some(path) => look(host, &path).map_err(said)?,
+            Some(path) => {
+                let own = host.look(&path, FILE_BYTES_MAX).map_err(said)?;
+                let missing = missing(host, &path, &own).map_err(said)?;
+                (own, missing)
+            }
             None => (PathState::Absent, Vec::new()),
         };
         let live = host.kernel(&rule.key).map_err(said)?;

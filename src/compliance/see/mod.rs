@@ -99,6 +99,10 @@ impl<'a> Eyes<'a> {
         let CheckInput { desired, facts, host, .. } = self.input;
         match kind::need(&rule.kind) {
             Need::Path(path) => self.sight(path, &rule.id).map(View::Path),
+            Need::Outside(path) => {
+                let state = host.look_outside(path).map_err(said)?;
+                self.around(path, state, &rule.id).map(View::Path)
+            }
             Need::Sysctl(rule) => self.sysctl(rule).map(View::Sysctl),
             Need::Package(rule) => self
                 .package(&rule.package, |manager, installed| kind::order(rule, manager, installed)),
@@ -129,8 +133,19 @@ impl<'a> Eyes<'a> {
     }
 
     fn sight<'b>(&'b self, path: &HostPath, id: &'b RuleId) -> Result<Sight<'b>, String> {
+        let state = self.input.host.look(path, FILE_BYTES_MAX).map_err(said)?;
+        self.around(path, state, id)
+    }
+
+    /// What is to be seen besides what lies at a path.
+    fn around<'b>(
+        &'b self,
+        path: &HostPath,
+        state: PathState,
+        id: &'b RuleId,
+    ) -> Result<Sight<'b>, String> {
         let accounts = self.tables()?;
-        let (state, missing) = look(self.input.host, path).map_err(said)?;
+        let missing = missing(self.input.host, path, &state).map_err(said)?;
         let enclosed = self.is_enclosed(path)?;
         Ok(Sight { state, enclosed, missing, accounts, creator: creator(), id })
     }
@@ -164,12 +179,14 @@ fn creator() -> (u32, u32) {
     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
 }
 
-/// What lies at a path, and which folders are missing on the way to it.
-fn look(host: &HostRoot, path: &HostPath) -> Result<(PathState, Vec<HostPath>), HostError> {
-    let state = host.look(path, FILE_BYTES_MAX)?;
-    let missing = match state {
-        PathState::Absent => host.missing_folders(path)?,
-        _ => Vec::new(),
-    };
-    Ok((state, missing))
+/// Which folders are missing on the way to a path at which this lies.
+fn missing(
+    host: &HostRoot,
+    path: &HostPath,
+    state: &PathState,
+) -> Result<Vec<HostPath>, HostError> {
+    match state {
+        PathState::Absent => host.missing_folders(path),
+        _ => Ok(Vec::new()),
+    }
 }

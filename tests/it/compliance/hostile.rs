@@ -66,8 +66,18 @@ fn the_last_link_is_replaced_and_never_written_through() {
 fn a_second_name_of_a_file_keeps_its_content_and_mode() {
     let host = Host::default().with("/etc/shadow", "old\n");
     fs::hard_link(host.path("/etc/shadow"), host.path("/etc/motd")).unwrap();
-    host.fix(&rule("file", "path = \"/etc/motd\"\nmode = \"0666\"")).unwrap();
+    let lines = "path = \"/etc/motd\"\ncontent = \"new\"\nmode = \"0666\"";
+    assert_eq!(host.fix(&rule("file", lines)).unwrap().result, FixResult::Fixed);
     assert_eq!((host.mode("/etc/motd"), host.mode("/etc/shadow")), (0o666, 0o644));
+    assert_eq!(host.text("/etc/shadow"), "old\n");
+    // Nor may a user, by a second name in a folder of theirs, have it given away.
+    fs::create_dir_all(host.path("/srv/app")).unwrap();
+    chown(host.path("/srv/app"), Some(1000), Some(1000)).unwrap();
+    fs::hard_link(host.path("/etc/shadow"), host.path("/srv/app/x")).unwrap();
+    let lines = "path = \"/srv/app/x\"\nmode = \"0666\"";
+    let result = host.fix(&rule("file", lines)).unwrap().result;
+    assert!(matches!(result, FixResult::Failed { .. }), "{result:?}");
+    assert_eq!(host.mode("/etc/shadow"), 0o644);
 }
 
 #[test]

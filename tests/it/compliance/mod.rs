@@ -13,6 +13,7 @@ mod files;
 mod formats;
 mod hostile;
 mod images;
+mod in_place;
 mod kinds;
 mod looks;
 mod modules;

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clients::host::root::resolve::Place;
 use crate::clients::host::{HostError, HostRoot};
-use crate::model::{HostPath, PathState};
+use crate::model::{HostPath, PathState, Permissions};
 
 /// The kernel's own limit of one value, and of the list of names.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
@@ -84,7 +84,7 @@ impl Extended {
             return None;
         };
         let is_same = old == new && (from.uid, from.gid) == (to.uid, to.gid);
-        let changes_hands = from.uid != to.uid && from.uid != 0;
+        let changes_hands = changes_hands(*from, *to);
         self.0.retain(|name, _| match name.as_str() {
             ACCESS => !changes_hands,
             name => is_same || !OF_CONTENT.contains(&name),
@@ -119,6 +119,24 @@ impl Extended {
         self.set(file, &Self::default(), |name| OF_CONTENT.contains(&name))
     }
 
+    /// Takes off a file that becomes another's what does not pass on.
+    pub(super) fn hand_over(file: &File, from: Permissions, to: Permissions) -> Result<()> {
+        if changes_hands(from, to) && Self::of(file)?.0.contains_key(ACCESS) {
+            rustix::fs::fremovexattr(file, ACCESS).map_err(|error| about(ACCESS, error))?;
+        }
+        Ok(())
+    }
+
+    /// Gives a file back what went when it became another's, and what goes with its content if that is
+    /// known to be the same. Its mode has to be set afterwards.
+    pub(super) fn give_back(&self, file: &File, is_same: bool) -> Result<()> {
+        let has = Self::of(file)?;
+        self.set(file, &has, |name| {
+            let went = name == ACCESS || is_same && OF_CONTENT.contains(&name);
+            went && !has.0.contains_key(name)
+        })
+    }
+
     fn set(&self, file: &File, has: &Self, is_due: impl Fn(&str) -> bool) -> Result<()> {
         for (name, value) in self.0.iter().filter(|(name, _)| is_due(name)) {
             // A label that the folder gives is not to be asked for.
@@ -131,6 +149,11 @@ impl Extended {
         }
         Ok(())
     }
+}
+
+/// Whether a list that its owner made would be in force for a file of somebody else.
+fn changes_hands(from: Permissions, to: Permissions) -> bool {
+    from.uid != to.uid && from.uid != 0
 }
 
 fn about(name: &str, error: Errno) -> Error {

@@ -16,6 +16,18 @@ impl HostRoot {
     /// # Errors
     /// When it cannot be read, or a link in the way cannot be trusted.
     pub fn look(&self, path: &HostPath, bytes_max: u64) -> Result<PathState, HostError> {
+        self.seen(path, Some(bytes_max))
+    }
+
+    /// The same, but no file is read.
+    ///
+    /// # Errors
+    /// When it cannot be looked at, or a link in the way cannot be trusted.
+    pub fn look_outside(&self, path: &HostPath) -> Result<PathState, HostError> {
+        self.seen(path, None)
+    }
+
+    fn seen(&self, path: &HostPath, bytes_max: Option<u64>) -> Result<PathState, HostError> {
         let Some(_) = path.split() else {
             let stat = rustix::fs::fstat(&self.root).map_err(|e| self.failed("read", path, e))?;
             return Ok(PathState::Directory { owned: owned(&stat) });
@@ -29,7 +41,10 @@ impl HostRoot {
             Err(error) => return Err(failed(error)),
         };
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => self.read_file(path, &place, bytes_max),
+            FileType::RegularFile => match bytes_max {
+                Some(bytes_max) => self.read_file(path, &place, bytes_max),
+                None => Ok(PathState::Unread { owned: owned(&stat) }),
+            },
             FileType::Directory => Ok(PathState::Directory { owned: owned(&stat) }),
             FileType::Symlink => {
                 let to = rustix::fs::readlinkat(&place.folder, place.name, Vec::new());
@@ -46,10 +61,10 @@ impl HostRoot {
     /// When it cannot be looked at.
     pub fn is_so(&self, path: &HostPath, state: &PathState) -> Result<bool, HostError> {
         let bytes_max = match state {
-            PathState::File { content, .. } => content.len() as u64,
-            _ => 0,
+            PathState::File { content, .. } => Some(content.len() as u64),
+            _ => None,
         };
-        match self.look(path, bytes_max) {
+        match self.seen(path, bytes_max) {
             Err(HostError::TooLarge { .. }) => Ok(false),
             now => Ok(now? == *state),
         }
@@ -185,6 +200,6 @@ impl HostRoot {
     }
 }
 
-fn owned(stat: &Stat) -> Permissions {
+pub(super) fn owned(stat: &Stat) -> Permissions {
     Permissions { mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid }
 }

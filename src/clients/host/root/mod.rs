@@ -7,8 +7,9 @@
 //! * Nothing outside the root is ever reached: a path is resolved below it, links included.
 //! * A link in the way is followed only if root (or this user) made it in a folder that nobody else
 //!   may write to; a service's user cannot send a rule elsewhere by planting one.
-//! * The last step is never followed. A file is replaced whole by a new one, never written through,
-//!   so that neither a link nor a second name of the file is. Its extended attributes pass on.
+//! * The last step is never followed. A content is never written through: a new file takes the place
+//!   of the old one, and has its extended attributes. Where mode and owner alone change, the file
+//!   stays the same one, for whoever has it open, unless somebody else may have put it there.
 //! * Folders that a host cannot be without are never removed, whatever they are called by.
 //! * Every read is bounded.
 
@@ -18,6 +19,7 @@ mod kernel;
 mod leads;
 mod look;
 mod put;
+mod access;
 mod tail;
 
 pub use extended::Extended;

@@ -13,7 +13,8 @@ use crate::model::{HostPath, PathState, Permissions};
 
 impl HostRoot {
     /// Makes `path`, at which `before` lies, what `after` says. A file has the extended attributes of
-    /// the one that it replaces, and those that were `kept`; a new folder the latter.
+    /// the one that it replaces, and those that were `kept`; a new folder the latter. What only mode or
+    /// owner changes of stays the same file.
     ///
     /// # Errors
     /// When something else lies there by now, or it cannot be changed. What was there is then there
@@ -36,6 +37,16 @@ impl HostRoot {
         let Some(place) = self.place(path)? else {
             return Err(HostError::unfit(&self.shown(path), "there is no folder for it"));
         };
+        if let PathState::File { .. } | PathState::Unread { .. } = before
+            && let Some(owned) = before.new_access(after)
+            && self.give_access(path, &place, before, owned, kept)?
+        {
+            return Ok(());
+        }
+        if let PathState::Unread { .. } = before {
+            let reason = "what it says is not known, so that it could not be brought back";
+            return Err(HostError::unfit(&self.shown(path), reason));
+        }
         let failed = |error| self.failed("change", path, error);
         let is_made = matches!(
             (before, after),
@@ -64,8 +75,8 @@ impl HostRoot {
             }
             PathState::Directory { owned } => self.put_directory(path, &place, *owned, kept)?,
             PathState::Symlink { to } => self.put_link(path, &place, to)?,
-            PathState::Special => {
-                let reason = "devices, pipes and sockets are not made";
+            PathState::Special | PathState::Unread { .. } => {
+                let reason = "devices, pipes, sockets and unknown files are not made";
                 return Err(HostError::unfit(&self.shown(path), reason));
             }
         }
@@ -180,7 +191,7 @@ fn open_directory(place: &Place<'_>, name: &str) -> Result<File, Errno> {
 }
 
 /// Owner first: changing it takes set-user-id bits away.
-fn own(held: &impl std::os::fd::AsFd, owned: Permissions) -> Result<(), Errno> {
+pub(super) fn own(held: &impl std::os::fd::AsFd, owned: Permissions) -> Result<(), Errno> {
     let stat = rustix::fs::fstat(held)?;
     if (stat.st_uid, stat.st_gid) != (owned.uid, owned.gid) {
         let (uid, gid) = (Uid::from_raw(owned.uid), Gid::from_raw(owned.gid));

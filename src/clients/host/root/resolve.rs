@@ -120,11 +120,8 @@ impl HostRoot {
         folder: BorrowedFd<'_>,
         link: &Stat,
     ) -> Result<(), HostError> {
-        let own = rustix::process::geteuid().as_raw();
-        let ours = |uid: u32| uid == 0 || uid == own;
         let folder = rustix::fs::fstat(folder).map_err(|error| self.failed("open", path, error))?;
-        let others_write = folder.st_mode & 0o022 != 0;
-        if ours(link.st_uid) && ours(folder.st_uid) && !others_write {
+        if ours(link.st_uid) && !others_write(&folder) {
             return Ok(());
         }
         let reason = format!(
@@ -139,4 +136,13 @@ impl HostRoot {
         );
         Err(HostError::unfit(&self.shown(path), reason))
     }
+}
+
+/// Whether others than root and this user may put something into a folder.
+pub(super) fn others_write(folder: &Stat) -> bool {
+    !ours(folder.st_uid) || folder.st_mode & 0o022 != 0
+}
+
+fn ours(uid: u32) -> bool {
+    uid == 0 || uid == rustix::process::geteuid().as_raw()
 }
