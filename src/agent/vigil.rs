@@ -4,15 +4,19 @@
 //! In: rules, the host's root. Out: which path changed. Effect: inotify watches and a thread.
 //!
 //! # Guarantees
+//! * Setting up holds nobody up, whatever a file system does; one that does not answer is not watched.
 //! * At most [`FOLDERS_MAX`] folders are watched, none that something writes to all the time; what is
 //!   not watched is left to the schedule.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
+use crate::clients::host::{HostRoot, Silence};
 use crate::compliance::kind::files_of;
 use crate::model::HostPath;
 use crate::reconcile::desired::rule::Rule;
@@ -31,33 +35,29 @@ fn is_busy(path: &str) -> bool {
 /// Watches that last as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Vigil {
-    _watcher: RecommendedWatcher,
+    /// Comes when everything is watched, and ends with this.
+    _watcher: Receiver<RecommendedWatcher>,
     changed: mpsc::Receiver<PathBuf>,
 }
 
 impl Vigil {
-    /// Watches what these rules are about; none if there is nothing to watch, or no way to.
+    /// Watches what these rules are about, soon; none if there is nothing to watch.
     pub(crate) fn over(root: &Path, rules: &[Rule]) -> Option<Self> {
-        let (paths, folders) = watched(root, rules.iter().map(|rule| files_of(&rule.kind)));
+        let (paths, folders) = watched(rules.iter().map(|rule| files_of(&rule.kind)));
+        if folders.is_empty() {
+            return None;
+        }
+        let root = root.to_owned();
+        let (ready, watcher) = channel();
         // One that waits is as good as many.
         let (to, changed) = mpsc::channel(1);
-        let tell = move |event: notify::Result<notify::Event>| {
-            let Ok(event) = event else { return };
-            // Whoever opens any file of the folder comes by here.
-            if matches!(event.kind, EventKind::Access(_)) {
-                return;
-            }
-            if let Some(path) = event.paths.into_iter().find(|path| paths.contains(path)) {
-                drop(to.try_send(path));
-            }
-        };
-        let mut watcher = notify::recommended_watcher(tell).ok()?;
-        let mut n_watched = 0;
-        for folder in folders.into_iter().filter(|folder| folder.is_dir()).take(FOLDERS_MAX) {
-            let done = watcher.watch(&folder, RecursiveMode::NonRecursive);
-            n_watched += usize::from(done.is_ok());
-        }
-        (n_watched > 0).then_some(Self { _watcher: watcher, changed })
+        // A file system that hangs holds whoever looks.
+        let begun = thread::Builder::new().spawn(move || {
+            let paths = paths.iter().map(|path| below(&root, path)).collect();
+            // If the vigil is over by now, so is this.
+            let _over = watch(&root, &folders, paths, to).map(|watcher| ready.send(watcher));
+        });
+        begun.is_ok().then_some(Self { _watcher: watcher, changed })
     }
 
     /// Waits for a change; may be dropped at any time.
@@ -72,30 +72,58 @@ impl Vigil {
     }
 }
 
+fn below(root: &Path, path: &HostPath) -> PathBuf {
+    root.join(path.as_str().trim_start_matches('/'))
+}
+
+/// Tells of changes to `paths` in those of the folders that are there and whose file systems answer.
+fn watch(
+    root: &Path,
+    folders: &[HostPath],
+    paths: BTreeSet<PathBuf>,
+    to: mpsc::Sender<PathBuf>,
+) -> Option<RecommendedWatcher> {
+    let silence = HostRoot::open(root).and_then(|host| Silence::of(&host)).ok()?;
+    let tell = move |event: notify::Result<notify::Event>| {
+        let Ok(event) = event else { return };
+        // Whoever opens any file of the folder comes by here.
+        if matches!(event.kind, EventKind::Access(_)) {
+            return;
+        }
+        if let Some(path) = event.paths.into_iter().find(|path| paths.contains(path)) {
+            drop(to.try_send(path));
+        }
+    };
+    let mut watcher = notify::recommended_watcher(tell).ok()?;
+    let there = folders.iter().filter(|folder| silence.answers(folder).is_ok());
+    let there = there.map(|folder| below(root, folder)).filter(|folder| folder.is_dir());
+    for folder in there.take(FOLDERS_MAX) {
+        // What cannot be watched is left to the schedule.
+        let _watched = watcher.watch(&folder, RecursiveMode::NonRecursive);
+    }
+    Some(watcher)
+}
+
 /// Which paths matter, and the folders to watch for them, the first first: of rules about few files
 /// before those about many, so that no archive's members crowd out what others are about.
-fn watched(
-    root: &Path,
-    files: impl Iterator<Item = Vec<HostPath>>,
-) -> (BTreeSet<PathBuf>, Vec<PathBuf>) {
+fn watched(files: impl Iterator<Item = Vec<HostPath>>) -> (Vec<HostPath>, Vec<HostPath>) {
     let mut files: Vec<Vec<HostPath>> = files.collect();
     files.sort_by_key(Vec::len);
-    let calm = files.iter().flatten().map(HostPath::as_str).filter(|path| !is_busy(path));
-    let (mut paths, mut seen, mut folders) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-    for path in calm.take(PATHS_MAX).map(|path| root.join(path.trim_start_matches('/'))) {
-        if let Some(folder) = path.parent().filter(|folder| !seen.contains(*folder)) {
-            seen.insert(folder.to_owned());
-            folders.push(folder.to_owned());
+    let calm = files.into_iter().flatten().filter(|path| !is_busy(path.as_str()));
+    let (mut paths, mut seen, mut folders) = (Vec::new(), BTreeSet::new(), Vec::new());
+    for path in calm.take(PATHS_MAX) {
+        if let Some((folder, _)) = path.split()
+            && seen.insert(folder.clone())
+        {
+            folders.push(folder);
         }
-        paths.insert(path);
+        paths.push(path);
     }
     (paths, folders)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
-
     use crate::agent::vigil::{PATHS_MAX, is_busy, watched};
     use crate::model::HostPath;
 
@@ -104,9 +132,9 @@ mod tests {
         let path = |text: String| text.parse::<HostPath>().unwrap();
         let archive = (0..2 * PATHS_MAX).map(|n| path(format!("/a/{n}/x"))).collect();
         let few = ["/etc/passwd", "/etc/group"].map(|text| path(text.to_owned())).to_vec();
-        let (paths, folders) = watched(Path::new("/host"), [archive, few].into_iter());
-        assert!(paths.contains(Path::new("/host/etc/passwd")) && paths.len() == PATHS_MAX);
-        assert_eq!(folders[..2], ["/host/etc", "/host/a/0"].map(PathBuf::from));
+        let (paths, folders) = watched([archive, few].into_iter());
+        assert!(paths.contains(&path("/etc/passwd".to_owned())) && paths.len() == PATHS_MAX);
+        assert_eq!(folders[..2], ["/etc", "/a/0"].map(|folder| path(folder.to_owned())));
     }
 
     #[test]

@@ -30,9 +30,9 @@ const LOOK_MIN: Duration = Duration::from_millis(50);
 const HUNG_MAX: usize = 16;
 
 /// Where a path leads, or why that cannot be seen.
-type Led = Result<String, String>;
+pub(crate) type Led = Result<String, String>;
 
-type Look = dyn Fn(&str) -> Led + Send + Sync;
+pub(crate) type Look = dyn Fn(&str) -> Led + Send + Sync;
 
 /// Follows paths.
 pub struct Follower {
@@ -62,7 +62,8 @@ impl Follower {
         }))
     }
 
-    fn with(look: Arc<Look>) -> Self {
+    /// Asks `look`, which may hang.
+    pub(crate) fn with(look: Arc<Look>) -> Self {
         Self { look, hung: RefCell::default() }
     }
 

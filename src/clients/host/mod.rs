@@ -16,6 +16,7 @@ mod process;
 mod read;
 mod root;
 mod seen;
+mod silence;
 mod tree;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use process::{CHANGE_TIME_MAX, LOOK_TIME_MAX, ProcessError, Program, Ran, ru
 pub use read::{others_read, read_bounded};
 pub use root::{Extended, HostRoot, Stamp};
 pub use seen::certificate;
+pub use silence::Silence;
 pub use tree::{FILE_BYTES_MAX, FILES_MAX, TREE_BYTES_MAX, read_tree};
 
 use std::path::{Path, PathBuf};

@@ -4,6 +4,7 @@
 //!
 //! # Guarantees
 //! * What several rules need is looked at once a check, and only if one of them needs it.
+//! * A rule about a file system that does not answer says so, and holds up no other.
 //! * Package managers are asked what they would do only where something is about to be mended.
 
 mod confs;
@@ -14,7 +15,7 @@ mod places;
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::clients::host::{HostError, HostRoot, Modules, Units};
+use crate::clients::host::{HostError, HostRoot, Modules, Silence, Units};
 use crate::compliance::facts::Facts;
 use crate::compliance::kind::{self, FactSight, Need, Sight, UnitSight, View};
 use crate::compliance::see::confs::{ModuleConfs, Sysctls};
@@ -66,6 +67,7 @@ pub struct Eyes<'a> {
     modules: Once<Option<Modules>>,
     module_confs: Once<ModuleConfs>,
     mounts: Once<Vec<MountSeen>>,
+    silence: Once<Silence>,
     /// Folders, and whether they or one around them keep others out.
     enclosing: RefCell<BTreeMap<HostPath, bool>>,
 }
@@ -87,6 +89,7 @@ impl<'a> Eyes<'a> {
             modules: OnceCell::new(),
             module_confs: OnceCell::new(),
             mounts: OnceCell::new(),
+            silence: OnceCell::new(),
             enclosing: RefCell::default(),
         }
     }
@@ -97,6 +100,10 @@ impl<'a> Eyes<'a> {
     /// When it cannot be seen, for people.
     pub fn see<'b>(&'b self, rule: &'b Rule) -> Result<View<'b>, String> {
         let CheckInput { desired, facts, host, .. } = self.input;
+        let silence = once(&self.silence, || Silence::of(host))?;
+        if silence.is_any() {
+            kind::files_of(&rule.kind).iter().try_for_each(|path| silence.answers(path))?;
+        }
         match kind::need(&rule.kind) {
             Need::Path(path) => self.sight(path, &rule.id).map(View::Path),
             Need::Outside(path) => {

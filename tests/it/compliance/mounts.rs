@@ -1,9 +1,10 @@
 //! Mounts of a real Debian, made and unmade in a mount namespace of their own.
 
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tidegate::clients::host::HostRoot;
 use tidegate::compliance::record::FixResult;
@@ -274,4 +275,53 @@ fn a_share_of_the_network_is_kept_for_the_next_boot() {
     assert_eq!(host.fix(&share).unwrap().result, FixResult::Fixed);
     let fstab = host.text("/etc/fstab");
     assert!(fstab.contains("//files/a/b /srv/share cifs credentials=/etc/smb,nofail"), "{fstab}");
+}
+
+/// Mounts a file system whose program never answers, for as long as this program runs.
+const SILENT: &str = r#"
+import ctypes, os, sys, time
+fd = os.open("/dev/fuse", os.O_RDWR)
+options = f"fd={fd},rootmode=40000,user_id=0,group_id=0".encode()
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.mount(b"silent", sys.argv[1].encode(), b"fuse", 0, options):
+    sys.exit(os.strerror(ctypes.get_errno()))
+print("mounted", flush=True)
+time.sleep(3600)
+"#;
+
+#[test]
+fn a_file_system_that_does_not_answer_holds_up_no_other_rule() {
+    if !is_inside("a_file_system_that_does_not_answer_holds_up_no_other_rule") {
+        return;
+    }
+    let host = Host::default().with("/etc/there", "x");
+    fs::create_dir_all(host.path("/mnt/away")).unwrap();
+    symlink("/mnt/away", host.path("/etc/link")).unwrap();
+    let mut program = Command::new("python3");
+    program.args(["-c", SILENT]).arg(host.path("/mnt/away")).stdout(Stdio::piped());
+    let mut program = program.spawn().unwrap();
+    let mut said = [0; 8];
+    program.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    let rules = [("a", "/etc/there"), ("b", "/mnt/away/sub/x"), ("c", "/etc/link/x")].map(
+        |(name, path)| {
+            rule("file", &format!("path = \"{path}\"\nmode = \"0644\""))
+                .replace("name = \"a\"", &format!("name = \"{name}\""))
+        },
+    );
+    let found: Vec<(VerdictStatus, Option<String>)> = host
+        .check(&rules.concat())
+        .into_iter()
+        .map(|checked| (checked.verdict.status, checked.verdict.reason))
+        .collect();
+    program.kill().unwrap();
+    program.wait().unwrap();
+    let silent = |reason: &str| (VerdictStatus::Error, Some(reason.to_owned()));
+    assert_eq!(
+        found,
+        [
+            (VerdictStatus::Ok, None),
+            silent("the file system at /mnt/away does not answer"),
+            silent("its file system does not answer"),
+        ]
+    );
 }
