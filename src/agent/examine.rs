@@ -18,9 +18,7 @@ use crate::compliance::change::Change;
 use crate::compliance::check::{CheckInput, Checked, Purpose, check};
 use crate::compliance::consent::Consent;
 use crate::compliance::culprit::{AUDIT_BYTES_MAX, AUDIT_LOG, culprit};
-use crate::compliance::facts::{
-    FactCache, Facts, Known, Wanted, collect, learn_stock, learn_versions,
-};
+use crate::compliance::facts::{Facts, Known, Wanted, collect, learn_stock, learn_versions};
 use crate::compliance::fix::{FixError, Mender};
 use crate::compliance::image::{self, ImageInput};
 use crate::compliance::interchange::message;
@@ -62,7 +60,7 @@ async fn facts(
     wanted: &Wanted,
 ) -> Facts {
     let seen = observed.as_ref().map(|seen| (&seen.engine, seen)).map_err(String::as_str);
-    let mut facts = collect(host, seen, wanted, &mut FactCache::default()).await;
+    let mut facts = collect(host, seen, wanted);
     if let (Ok(observed), true) = (observed, wanted.any(&["image", "volume"])) {
         let stock = match engine(settings) {
             Ok(docker) => docker.stock().await.map_err(|error| Chain(&error).to_string()),

@@ -12,7 +12,7 @@ use crate::cli::error::{CommandError, Outcome};
 use crate::cli::operate::agent_error;
 use crate::cli::output::{Format, Table, write_json};
 use crate::clients::host::HostRoot;
-use crate::compliance::facts::{FactCache, Facts, Known, Row, Wanted, collect};
+use crate::compliance::facts::{Facts, Known, Row, Wanted, collect};
 use crate::reconcile::desired::rule::Fact;
 use crate::reconcile::desired::rule::fact::Shape;
 
@@ -55,7 +55,7 @@ pub fn run(args: &FactsArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outco
                 let host = HostRoot::open(folder).map_err(|error| CommandError::failed(&error))?;
                 let reason = "the engine is not asked about a folder";
                 let wanted = Wanted::everything();
-                Ok(collect(&host, Err(reason), &wanted, &mut FactCache::default()).await)
+                Ok(collect(&host, Err(reason), &wanted))
             }
             None => facts_here(ctx.settings()?).await.map_err(|error| agent_error(&error)),
         }

@@ -29,7 +29,7 @@ pub use lock::EngineLock;
 pub use managed::{InstalledPackage, Modules, Units, unfinished_of, versions_of};
 pub use process::{CHANGE_TIME_MAX, LOOK_TIME_MAX, ProcessError, Program, Ran, run};
 pub use read::{others_read, read_bounded};
-pub use root::{Extended, HostRoot, Stamp};
+pub use root::{Extended, HostRoot};
 pub use seen::certificate;
 pub use silence::Silence;
 pub use tree::{FILE_BYTES_MAX, FILES_MAX, TREE_BYTES_MAX, read_tree};

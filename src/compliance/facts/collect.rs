@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::clients::docker::EngineInfo;
 use crate::clients::host::HostRoot;
-use crate::compliance::facts::packages::Packages;
 use crate::compliance::facts::{
-    Facts, Known, accounts, engine, filesystems, network, system, units,
+    Facts, Known, accounts, engine, filesystems, network, packages, system, units,
 };
 use crate::reconcile::desired::rule::{Condition, FACTS, Rule, RuleKind, Test};
 use crate::reconcile::observed::ObservedState;
@@ -64,18 +63,11 @@ impl Wanted {
     }
 }
 
-/// What is kept between collections.
-#[derive(Debug, Default)]
-pub struct FactCache {
-    packages: Packages,
-}
-
 /// Collects what is wanted. `observed` is what the engine showed, or why it does not answer.
-pub async fn collect(
+pub fn collect(
     host: &HostRoot,
     observed: Result<(&EngineInfo, &ObservedState), &str>,
     wanted: &Wanted,
-    cache: &mut FactCache,
 ) -> Facts {
     let mut facts = Facts::default();
     system::learn(host, &mut facts);
@@ -89,7 +81,7 @@ pub async fn collect(
         accounts::learn(host, &mut facts);
     }
     if wanted.any(&["package", "package_manager"]) {
-        cache.packages.learn(host, &mut facts);
+        packages::learn(host, &mut facts);
     }
     if wanted.any(&["unit"]) {
         facts.learn("unit", units::rows(host));

@@ -5,7 +5,8 @@
 //!
 //! # Guarantees
 //! * Every fact of [`FACTS`] is there: with its value, or with the reason why it is not known.
-//! * Lists and texts are bounded; the packages are read again only when their list has changed.
+//! * Lists and texts are bounded. Each fact is read when a check begins, and only if one of its rules
+//!   asks for it: none is kept for the next, which would judge by what is no longer so.
 
 mod accounts;
 mod collect;
@@ -16,7 +17,7 @@ mod packages;
 mod system;
 mod units;
 
-pub use collect::{FactCache, Wanted, collect};
+pub use collect::{Wanted, collect};
 pub use engine::{learn_stock, learn_versions};
 
 use std::collections::BTreeMap;

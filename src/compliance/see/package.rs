@@ -56,6 +56,6 @@ impl Eyes<'_> {
 }
 
 fn packages(host: &HostRoot) -> Result<Option<Packages>, HostError> {
-    let Some((manager, ..)) = host.package_manager()? else { return Ok(None) };
+    let Some((manager, _)) = host.package_manager()? else { return Ok(None) };
     Ok(Some(Packages { manager, installed: host.packages(manager)? }))
 }

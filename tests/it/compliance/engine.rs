@@ -11,7 +11,7 @@ use tidegate::clients::docker::{
 use tidegate::clients::host::HostRoot;
 use tidegate::compliance::check::{CheckInput, Checked, Purpose, check};
 use tidegate::compliance::facts::{
-    FactCache, FactValue, Facts, Known, Row, Wanted, collect, learn_stock, learn_versions,
+    FactValue, Facts, Known, Row, Wanted, collect, learn_stock, learn_versions,
 };
 use tidegate::compliance::verdict::VerdictStatus;
 use tidegate::model::Digest;
@@ -90,12 +90,10 @@ fn desired(rules: &str) -> DesiredState {
 }
 
 fn facts(host: &Host, state: &DesiredState, observed: &ObservedState) -> Facts {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let info = EngineInfo::default();
     let wanted = Wanted::by(&state.rules);
-    let mut cache = FactCache::default();
     let root = host.root();
-    runtime.block_on(collect(&root, Ok((&info, observed)), &wanted, &mut cache))
+    collect(&root, Ok((&info, observed)), &wanted)
 }
 
 /// No program may be run.

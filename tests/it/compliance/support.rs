@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use tidegate::clients::host::HostRoot;
 use tidegate::compliance::check::{CheckInput, Checked, Purpose, check};
-use tidegate::compliance::facts::{FactCache, Facts, Wanted, collect};
+use tidegate::compliance::facts::{Facts, Wanted, collect};
 use tidegate::compliance::fix::{FixError, Mender, WayBack};
 use tidegate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy};
 use tidegate::compliance::verdict::VerdictStatus;
@@ -97,9 +97,7 @@ impl Host {
     }
 
     pub(crate) fn facts(&self, wanted: &Wanted) -> Facts {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let mut cache = FactCache::default();
-        runtime.block_on(collect(&self.root(), Err("there is no engine"), wanted, &mut cache))
+        collect(&self.root(), Err("there is no engine"), wanted)
     }
 
     /// Mends one rule and checks again.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::clients::host::managed::cannot;
-use crate::clients::host::{HostError, HostRoot, ProcessError, Program, Stamp};
+use crate::clients::host::{HostError, HostRoot, ProcessError, Program};
 use crate::model::managed::attributes;
 use crate::model::{Attributes, Move, Offer, PackageManager, Thing};
 
@@ -40,17 +40,15 @@ pub(super) type Wish<'a> = (&'a str, Option<&'a str>);
 pub(super) type Would = BTreeMap<String, Option<String>>;
 
 impl HostRoot {
-    /// Which manager there is, what changes whenever its list does, and where that is.
+    /// Which manager there is, and where its list is.
     ///
     /// # Errors
     /// When it cannot be looked for.
-    pub fn package_manager(
-        &self,
-    ) -> Result<Option<(PackageManager, Stamp, &'static str)>, HostError> {
+    pub fn package_manager(&self) -> Result<Option<(PackageManager, &'static str)>, HostError> {
         let dpkg = std::iter::once((PackageManager::Dpkg, DPKG));
         for (manager, path) in dpkg.chain(RPM.map(|path| (PackageManager::Rpm, path))) {
-            if let Some(stamp) = self.stamp(path)? {
-                return Ok(Some((manager, stamp, path)));
+            if self.is_there(path)? {
+                return Ok(Some((manager, path)));
             }
         }
         Ok(None)
@@ -67,7 +65,7 @@ impl HostRoot {
                 text.split("\n\n").filter_map(stanza).collect()
             }
             PackageManager::Rpm => {
-                let database = self.package_manager()?.map_or(RPM[0], |(_, _, path)| path);
+                let database = self.package_manager()?.map_or(RPM[0], |(_, path)| path);
                 let folder = Path::new(database).parent().unwrap_or(Path::new("/"));
                 let text = self.rpm_list(folder).map_err(cannot("listing packages"))?;
                 text.lines().filter_map(line).collect()
@@ -164,7 +162,7 @@ impl HostRoot {
     }
 
     pub(super) fn has(&self, path: &str) -> bool {
-        self.is_this_machine() || self.stamp(path).is_ok_and(|stamp| stamp.is_some())
+        self.is_this_machine() || self.is_there(path).unwrap_or(false)
     }
 }
 

@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::clients::host::root::resolve::Place;
-use crate::clients::host::{HostError, HostRoot, Stamp};
+use crate::clients::host::{HostError, HostRoot};
 use crate::model::{HostPath, PathState, Permissions};
 
 impl HostRoot {
@@ -113,21 +113,16 @@ impl HostRoot {
         Ok(None)
     }
 
-    /// What changes whenever the file at `path` does; none if there is none.
+    /// Whether anything lies at `path`.
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub fn stamp(&self, path: &str) -> Result<Option<Stamp>, HostError> {
-        let Ok(path) = path.parse::<HostPath>() else { return Ok(None) };
-        let Some(place) = self.place(&path)? else { return Ok(None) };
-        let flags = AtFlags::SYMLINK_NOFOLLOW;
-        match rustix::fs::statat(&place.folder, place.name, flags) {
-            Ok(stat) => Ok(Some(Stamp {
-                inode: stat.st_ino,
-                bytes: stat.st_size,
-                changed: (stat.st_ctime, stat.st_ctime_nsec),
-            })),
-            Err(Errno::NOENT) => Ok(None),
+    pub fn is_there(&self, path: &str) -> Result<bool, HostError> {
+        let Ok(path) = path.parse::<HostPath>() else { return Ok(false) };
+        let Some(place) = self.place(&path)? else { return Ok(false) };
+        match rustix::fs::statat(&place.folder, place.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
             Err(error) => Err(self.failed("read", &path, error)),
         }
     }

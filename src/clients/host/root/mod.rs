@@ -41,14 +41,6 @@ pub struct HostRoot {
     root: OwnedFd,
 }
 
-/// What changes whenever a file does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    inode: u64,
-    bytes: i64,
-    changed: (i64, u64),
-}
-
 impl HostRoot {
     /// The host whose root is `folder`.
     ///
