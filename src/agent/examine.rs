@@ -18,6 +18,7 @@ use crate::compliance::change::Change;
 use crate::compliance::check::{CheckInput, Checked, Purpose, check};
 use crate::compliance::consent::Consent;
 use crate::compliance::culprit::{AUDIT_BYTES_MAX, AUDIT_LOG, culprit};
+use crate::compliance::dispute::Disputes;
 use crate::compliance::facts::{Facts, Known, Wanted, collect, learn_stock, learn_versions};
 use crate::compliance::fix::{FixError, Mender};
 use crate::compliance::image::{self, ImageInput};
@@ -107,6 +108,7 @@ pub struct Examined {
     /// The host.
     pub host: HostRoot,
     facts: Facts,
+    disputes: Disputes,
     in_force: BTreeMap<ServiceName, DesiredService>,
     observed: Result<ObservedState, String>,
     commands: BTreeSet<String>,
@@ -159,7 +161,8 @@ impl Examined {
             facts.learn("hub_login", login(&node.settings, &desired).await);
         }
         let commands = node.settings.policy.commands.clone();
-        Ok(Self { desired, host, facts, in_force, observed, commands })
+        let disputes = Disputes::on_node(&desired.rules, &facts);
+        Ok(Self { desired, host, facts, disputes, in_force, observed, commands })
     }
 
     /// Mends what one rule finds now, if it finds anything and `consent` covers it: what an earlier
@@ -218,8 +221,8 @@ impl Examined {
         purpose: Purpose,
     ) -> Vec<Checked> {
         let (desired, facts, host) = (&self.desired, &self.facts, &self.host);
-        let commands = &self.commands;
-        let input = CheckInput { desired, facts, host, purpose, commands };
+        let (disputes, commands) = (&self.disputes, &self.commands);
+        let input = CheckInput { desired, facts, host, purpose, disputes, commands };
         check(input, rules)
     }
 

@@ -3,10 +3,9 @@
 //! In: rules, facts, the host. Out: [`Checked`]. Effect: reads the host.
 //!
 //! # Guarantees
+//! * Rules that contradict one another are neither right nor mended, whichever of them is asked for.
 //! * One rule that cannot be checked says so in its own verdict; the others go on.
 //! * Nothing is changed, and no file is read that no rule names.
-
-use std::collections::BTreeMap;
 
 use crate::compliance::change::Change;
 use crate::compliance::kind::{self, Judgement};
@@ -30,10 +29,9 @@ pub struct Checked {
 /// Checks these rules, which are some of `input.desired`'s.
 pub fn check<'a>(input: CheckInput<'_>, rules: impl IntoIterator<Item = &'a Rule>) -> Vec<Checked> {
     let eyes = Eyes::new(input);
-    let disputes = disputes(input);
     let checked = rules.into_iter().map(|rule| {
         let checked = one(input, rule, &eyes);
-        match disputes.get(&rule.kind.thing()) {
+        match input.disputes.of(rule) {
             Some(reason) => checked.disputed(reason),
             None => checked,
         }
@@ -110,27 +108,6 @@ fn may_fix(desired: &DesiredState, rule: &Rule) -> Result<(), String> {
         (_, Some(Mode::Apply)) => Ok(()),
         _ => Err("report mode: nothing is changed here".to_owned()),
     }
-}
-
-/// What rules that apply together want differently, and which: none of them is mended, for each would
-/// undo the other. All rules count, whichever are asked for. Those that need no facts to tell were
-/// refused by the revision itself.
-fn disputes(input: CheckInput<'_>) -> BTreeMap<String, String> {
-    let mut by_thing: BTreeMap<String, Vec<&Rule>> = BTreeMap::new();
-    for rule in &input.desired.rules {
-        by_thing.entry(rule.kind.thing()).or_default().push(rule);
-    }
-    by_thing.retain(|_, rules| rules.len() > 1);
-    let in_dispute = |(thing, mut rules): (String, Vec<&Rule>)| {
-        rules.retain(|rule| matches!(applies(&rule.condition, input.facts), Applies::Yes));
-        let (one, other) = rules.iter().find_map(|one| {
-            let other = rules.iter().find(|other| one.kind.contradicts(&other.kind))?;
-            Some((&one.id, &other.id))
-        })?;
-        let reason = format!("{thing} is wanted differently by rules {one} and {other}");
-        Some((thing, reason))
-    };
-    by_thing.into_iter().filter_map(in_dispute).collect()
 }
 
 fn base(desired: &DesiredState, rule: &Rule) -> Verdict {

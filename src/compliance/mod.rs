@@ -12,7 +12,7 @@
 //! fix       makes changes, keeps backups (record)        interchange  JUnit, SARIF           pure
 //! standing  verdicts → since when, turns, scores (pure)  auto      what the agent may mend  pure
 //! shelf     where both are kept                          culprit   who undoes a fix          pure
-//! tally     what was found, counted for metrics (pure)
+//! tally     what was found, counted for metrics (pure)   dispute   rules that contradict     pure
 //! ```
 //!
 //! # Guarantees
@@ -24,6 +24,7 @@ pub mod verdict;
 pub mod matching;
 pub mod change;
 pub mod kind;
+pub mod dispute;
 pub mod image;
 pub mod see;
 pub mod check;

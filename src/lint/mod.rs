@@ -17,12 +17,14 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::compliance::dispute::Disputes;
 use crate::model::Diagnostic;
 use crate::model::Diagnostics;
 use crate::model::EnvironmentName;
 use crate::model::Revision;
 use crate::reconcile::desired::Reading;
 use crate::reconcile::desired::ResolveError;
+use crate::reconcile::desired::rule::Rule;
 use crate::reconcile::source::Snapshot;
 use crate::reconcile::trust::Verified;
 use crate::reconcile::trust::policy::TrustPolicy;
@@ -86,9 +88,27 @@ fn lint_environment(files: &Files, environment: &EnvironmentName, found: &mut Di
     }
     for node in reading.nodes() {
         match reading.node(node) {
-            Ok(resolution) => found.append(resolution.warnings),
+            Ok(resolution) => {
+                found.append(resolution.warnings);
+                lint_rules(files, &resolution.state.rules, found);
+            }
             Err(diagnostics) => found.append(diagnostics),
         }
+    }
+}
+
+/// Rules that apply whatever the facts are, and contradict one another: nodes would mend none.
+fn lint_rules(files: &Files, rules: &[Rule], found: &mut Diagnostics) {
+    let always: Vec<&Rule> = rules.iter().filter(|rule| rule.condition.is_always()).collect();
+    let disputes = Disputes::among(always.iter().copied());
+    for rule in always {
+        let Some(reason) = disputes.of(rule) else { continue };
+        let file = &rule.source.file;
+        let text = files.get(file).and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let lines = text.unwrap_or_default().split_inclusive('\n');
+        let at: usize = lines.take(rule.source.line.saturating_sub(1)).map(str::len).sum();
+        let help = "leave it to one of them, or narrow a `match`";
+        found.push(Diagnostic::error(file, Some(at..at), reason).help(help));
     }
 }
 

@@ -16,6 +16,7 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clients::host::{HostError, HostRoot, Modules, Silence, Units};
+use crate::compliance::dispute::Disputes;
 use crate::compliance::facts::Facts;
 use crate::compliance::kind::{self, FactSight, Need, Sight, UnitSight, View};
 use crate::compliance::see::confs::{ModuleConfs, Sysctls};
@@ -49,6 +50,8 @@ pub struct CheckInput<'a> {
     pub host: &'a HostRoot,
     /// What for.
     pub purpose: Purpose,
+    /// Rules that contradict one another, whichever are asked for.
+    pub disputes: &'a Disputes,
     /// Programs that rules may run, as the node's policy says.
     pub commands: &'a BTreeSet<String>,
 }

@@ -1,7 +1,7 @@
 //! Rules about the engine: how containers run, whose they are, what lies about.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
 use tidegate::clients::docker::{
@@ -10,6 +10,7 @@ use tidegate::clients::docker::{
 };
 use tidegate::clients::host::HostRoot;
 use tidegate::compliance::check::{CheckInput, Checked, Purpose, check};
+use tidegate::compliance::dispute::Disputes;
 use tidegate::compliance::facts::{
     FactValue, Facts, Known, Row, Wanted, collect, learn_stock, learn_versions,
 };
@@ -98,9 +99,12 @@ fn facts(host: &Host, state: &DesiredState, observed: &ObservedState) -> Facts {
 
 /// No program may be run.
 static NONE: BTreeSet<String> = BTreeSet::new();
+/// No rules contradict one another.
+static QUIET: LazyLock<Disputes> = LazyLock::new(Disputes::default);
 
 fn input<'a>(desired: &'a DesiredState, facts: &'a Facts, host: &'a HostRoot) -> CheckInput<'a> {
-    CheckInput { desired, facts, host, purpose: Purpose::Mend, commands: &NONE }
+    let purpose = Purpose::Mend;
+    CheckInput { desired, facts, host, purpose, disputes: &QUIET, commands: &NONE }
 }
 
 fn checked(rules: &str, observed: &ObservedState, stock: &Stock) -> Checked {

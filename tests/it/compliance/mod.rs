@@ -7,6 +7,7 @@ mod asked;
 mod budget;
 pub(crate) mod cli;
 mod debian;
+mod disputes;
 mod engine;
 mod extended;
 mod files;

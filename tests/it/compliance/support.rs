@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use tidegate::clients::host::HostRoot;
 use tidegate::compliance::check::{CheckInput, Checked, Purpose, check};
+use tidegate::compliance::dispute::Disputes;
 use tidegate::compliance::facts::{Facts, Wanted, collect};
 use tidegate::compliance::fix::{FixError, Mender, WayBack};
 use tidegate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy};
@@ -92,7 +93,9 @@ impl Host {
         let (host, facts) = (self.root(), self.facts(&Wanted::by(&state.rules)));
         let purpose = Purpose::Mend;
         let commands = &self.commands;
-        let input = CheckInput { desired: state, facts: &facts, host: &host, purpose, commands };
+        let disputes = &Disputes::on_node(&state.rules, &facts);
+        let (facts, host) = (&facts, &host);
+        let input = CheckInput { desired: state, facts, host, purpose, disputes, commands };
         check(input, &state.rules)
     }
 
