@@ -9,7 +9,7 @@
 //! ```
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -21,12 +21,12 @@ use crate::agent::belief::{Belief, Believer, News, Origin};
 use crate::agent::below::Keep;
 use crate::agent::effects::{HostFiles, hub_credentials, nonce};
 use crate::agent::images;
-use crate::agent::record;
+use crate::agent::record::{self, Failures};
 use crate::agent::trigger::Trigger;
 use crate::clients::docker::{DockerClient, DockerWrite as _};
 use crate::clients::host::NodeKey;
 use crate::config::{Requirement, Settings};
-use crate::model::{CommitId, ServiceName};
+use crate::model::CommitId;
 use crate::reconcile::apply::ServiceOutcome;
 use crate::reconcile::memory::{FileMemoryStore, Memory, MemoryStore as _};
 use crate::reconcile::observed::{Look, OwnershipKey};
@@ -61,7 +61,7 @@ pub struct Node {
     pub(crate) status_file: StatusFile,
     pub(crate) status: Option<Status>,
     pub(crate) journal: Journal,
-    pub(crate) failures: BTreeMap<ServiceName, String>,
+    pub(crate) failures: Failures,
     /// What passes add to, where anybody may ask for it.
     pub(crate) meter: Option<Meter>,
     /// Id of the engine that is locked; none once another was seen in its place.
@@ -131,7 +131,7 @@ impl Node {
         Ok(Self {
             belief: Belief::default(),
             state: PassState::default(),
-            failures: BTreeMap::new(),
+            failures: Failures::default(),
             locked: None,
             meter: None,
             settings,

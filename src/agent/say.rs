@@ -10,8 +10,6 @@ use crate::agent::AgentError;
 use crate::agent::inspect::Inspected;
 use crate::agent::node::{Ask, Node, Report};
 use crate::agent::record;
-use crate::model::ServiceName;
-use crate::reconcile::apply::ServiceResult;
 use crate::reconcile::observed::ObservedState;
 use crate::reconcile::pass::{Intent, PassOutcome};
 use crate::reconcile::plan::Plan;
@@ -35,7 +33,9 @@ impl Node {
             self.note(record)?;
         }
         self.journal.sync().map_err(AgentError::Report)?;
-        self.learn(outcome.as_ref());
+        if let Some(outcome) = &outcome {
+            self.failures.learn(&outcome.outcomes, &outcome.left);
+        }
         let facts = self.facts(
             engine,
             outcome.as_ref().map(|outcome| &outcome.left),
@@ -62,24 +62,6 @@ impl Node {
                 Report { status, plan: Some(plan), outcomes, requeue }
             }
         })
-    }
-
-    /// Keeps why services could not be changed until they could.
-    fn learn(&mut self, outcome: Option<&PassOutcome>) {
-        for outcome in outcome.iter().flat_map(|outcome| &outcome.outcomes) {
-            match &outcome.result {
-                ServiceResult::Failed { reason, .. } => {
-                    self.failures.insert(outcome.service.clone(), reason.clone());
-                }
-                ServiceResult::Waiting { .. } | ServiceResult::Interrupted => {}
-                _ => drop(self.failures.remove(&outcome.service)),
-            }
-        }
-        if let Some(outcome) = outcome {
-            let left =
-                |name: &ServiceName| outcome.left.services.iter().any(|s| s.service == *name);
-            self.failures.retain(|name, _| left(name));
-        }
     }
 
     fn facts<'a>(
@@ -111,7 +93,7 @@ impl Node {
             desired: belief.desired.as_ref(),
             plan: left,
             observed,
-            failures: self.failures.clone(),
+            failures: self.failures.reasons(),
             under_way: self.state.reasons_under_way(),
             memory: &self.memory,
             now: Timestamp::now(),

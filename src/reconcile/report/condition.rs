@@ -60,7 +60,7 @@ pub struct Facts<'a> {
     pub plan: Option<&'a Plan>,
     /// What runs, after the pass.
     pub observed: Option<&'a ObservedState>,
-    /// Why services could not be changed in this pass.
+    /// Why services could not be changed, until they are.
     pub failures: BTreeMap<ServiceName, String>,
     /// Services that are being worked on, and why: their health gates are still open.
     pub under_way: BTreeMap<ServiceName, String>,
@@ -168,7 +168,8 @@ fn service_status(
     if gone && facts.observed.is_some() && facts.desired.is_some() {
         return None;
     }
-    let failure = facts.failures.get(name);
+    // While only a newer version is held for its failure, what runs may be well.
+    let failure = facts.failures.get(name).filter(|_| step.is_some());
     let under_way = facts.under_way.get(name);
     let (sync, why) = sync(facts, desired, step, held, failure, under_way);
     let progresses = under_way.is_some() || step.is_some_and(|step| step.mode == Mode::Apply);
@@ -212,9 +213,6 @@ fn sync(
         let why = failure.map_or(why, Clone::clone);
         let report = if step.mode == Mode::Report { "report mode: " } else { "" };
         return (Sync::OutOfSync, format!("{report}{why}"));
-    }
-    if let Some(failure) = failure {
-        return (Sync::OutOfSync, failure.clone());
     }
     if desired.is_none() {
         return (Sync::OutOfSync, "no longer wanted here".to_owned());
