@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -30,7 +30,7 @@ use crate::agent::promoter::Promoter;
 use crate::agent::reload::reload;
 use crate::agent::state::take_state;
 use crate::agent::trigger::{Trigger, Wake};
-use crate::agent::wakes::{TRIGGERS_MAX, drop_ins, listen, signals, watch_files};
+use crate::agent::wakes::{drop_ins, listen, signals, watch_files};
 use crate::agent::{AgentError, answer, control, systemd};
 use crate::clients::docker::{DockerClient, DockerRead as _};
 use crate::clients::host::EngineLock;
@@ -61,8 +61,7 @@ pub struct Options {
 /// # Errors
 /// When this machine's own files do not work, another agent has the engine, or passes keep panicking.
 pub async fn run(mut settings: Settings, options: &Options) -> Result<(), AgentError> {
-    let (to, triggers) = mpsc::channel(TRIGGERS_MAX);
-    let mut inbox = Inbox::new(triggers);
+    let (to, mut inbox) = Inbox::new();
     let stop = signals(to.clone())?;
     let mut before: Option<(Checker, Option<Port>)> = None;
     loop {

@@ -1,6 +1,6 @@
 //! Where triggers come from: files, the engine, signals.
 //!
-//! In: settings. Out: [`Trigger`]s on a channel. Effect: watches, a held connection, signal handlers.
+//! In: settings. Out: [`Trigger`]s in a [`Post`]. Effect: watches, a held connection, signal handlers.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -10,19 +10,18 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use crate::agent::AgentError;
 use crate::agent::control;
+use crate::agent::inbox::Post;
 use crate::agent::pace::backoff;
 use crate::agent::trigger::Trigger;
 use crate::clients::docker::{DockerClient, DockerEvents as _};
 use crate::config::{RemoteUrl, Settings};
 use crate::telemetry::Chain;
 
-/// Triggers that wait for a pass; more of them say nothing new.
-pub const TRIGGERS_MAX: usize = 256;
 /// First wait before the event stream is asked for again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
@@ -41,7 +40,7 @@ fn extension(wanted: &'static str) -> Filter {
 
 /// Watches the node's configuration, operators' requests, and the repository if it lies here. What
 /// cannot be watched is polled anyway.
-pub fn watch_files(settings: &Settings, config: &Path, to: &mpsc::Sender<Trigger>) -> Watches {
+pub fn watch_files(settings: &Settings, config: &Path, to: &Post) -> Watches {
     let mut watchers = Vec::new();
     let mut add = |paths: Vec<(PathBuf, RecursiveMode)>, trigger: Trigger, of_ours: Filter| {
         let to = to.clone();
@@ -52,8 +51,7 @@ pub fn watch_files(settings: &Settings, config: &Path, to: &mpsc::Sender<Trigger
             };
             // What cannot be told apart wakes: a look is cheap.
             if event.is_err() || event.as_ref().is_ok_and(matters) {
-                // A full channel wakes the agent all the same.
-                drop(to.try_send(trigger.clone()));
+                to.put(trigger.clone());
             }
         };
         let mut watcher = match notify::recommended_watcher(tell) {
@@ -116,7 +114,7 @@ pub fn drop_ins(config: &Path) -> PathBuf {
 }
 
 /// Listens to the engine, for ever; a stream that broke may have missed anything.
-pub async fn listen(docker: DockerClient, to: mpsc::Sender<Trigger>) {
+pub async fn listen(docker: DockerClient, to: Post) {
     let mut n_failures = 0;
     loop {
         let mut events = pin!(docker.events());
@@ -125,8 +123,7 @@ pub async fn listen(docker: DockerClient, to: mpsc::Sender<Trigger>) {
                 Ok(event) => {
                     n_failures = 0;
                     if let Some(trigger) = Trigger::from_event(&event) {
-                        // A full channel wakes the agent all the same.
-                        drop(to.try_send(trigger));
+                        to.put(trigger);
                     }
                 }
                 Err(error) => {
@@ -137,7 +134,7 @@ pub async fn listen(docker: DockerClient, to: mpsc::Sender<Trigger>) {
         }
         n_failures += 1;
         tokio::time::sleep(backoff(LISTEN_AGAIN, n_failures).min(Duration::from_secs(10))).await;
-        drop(to.send(Trigger::EventsLost).await);
+        to.put(Trigger::EventsLost);
     }
 }
 
@@ -145,7 +142,7 @@ pub async fn listen(docker: DockerClient, to: mpsc::Sender<Trigger>) {
 ///
 /// # Errors
 /// When the kernel refuses a handler.
-pub fn signals(to: mpsc::Sender<Trigger>) -> Result<watch::Receiver<bool>, AgentError> {
+pub fn signals(to: Post) -> Result<watch::Receiver<bool>, AgentError> {
     let handler =
         |kind| signal(kind).map_err(|source| AgentError::System { what: "handle signals", source });
     let mut terminate = handler(SignalKind::terminate())?;
@@ -157,7 +154,7 @@ pub fn signals(to: mpsc::Sender<Trigger>) -> Result<watch::Receiver<bool>, Agent
             tokio::select! {
                 _ = terminate.recv() => drop(stop.send(true)),
                 _ = interrupt.recv() => drop(stop.send(true)),
-                _ = hangup.recv() => drop(to.try_send(Trigger::Hangup)),
+                _ = hangup.recv() => to.put(Trigger::Hangup),
             }
         }
     });
