@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! run.rs      the loop                     wakes.rs, inbox.rs, pace.rs   what wakes it, and when
+//! engine.rs, state.rs  what it has for itself
 //! node.rs     one pass                     belief.rs, below.rs, judge.rs, urgent.rs   source → trust → desired
 //! say.rs      what is said about it
 //! port.rs    metrics, where they are wanted
@@ -40,6 +41,7 @@ pub mod answer;
 pub mod desk;
 pub mod inbox;
 pub mod state;
+mod engine;
 pub mod wakes;
 pub mod promoter;
 mod vigil;

@@ -21,19 +21,19 @@ use crate::agent::belief::Origin;
 use crate::agent::checker::Checker;
 use crate::agent::desk::{self, Desk};
 use crate::agent::effects::chance;
+use crate::agent::engine::OwnEngine;
 use crate::agent::inbox::Inbox;
-use crate::agent::lock::{Presence, engine_locks};
+use crate::agent::lock::{Presence, StateLock};
 use crate::agent::node::{Ask, Node};
 use crate::agent::pace::{Bursts, Idle, backoff, jitter};
 use crate::agent::port::Port;
 use crate::agent::promoter::Promoter;
-use crate::agent::reload::reload;
+use crate::agent::reload::{Reload, say_unused};
 use crate::agent::state::take_state;
 use crate::agent::trigger::{Trigger, Wake};
-use crate::agent::wakes::{drop_ins, listen, signals, watch_files};
+use crate::agent::wakes::{listen, signals, watch_files};
 use crate::agent::{AgentError, answer, control, systemd};
-use crate::clients::docker::{DockerClient, DockerRead as _};
-use crate::clients::host::EngineLock;
+use crate::clients::docker::DockerClient;
 use crate::config::Settings;
 use crate::model::EnvironmentName;
 use crate::reconcile::pass::Intent;
@@ -64,39 +64,43 @@ pub async fn run(mut settings: Settings, options: &Options) -> Result<(), AgentE
     let (to, mut inbox) = Inbox::new();
     let stop = signals(to.clone())?;
     let mut before: Option<(Checker, Option<Port>)> = None;
+    // The configuration that was in force before, and one that is of no use.
+    let (mut old, mut useless) = (None, None);
     loop {
-        let events = DockerClient::new(&settings.engine.socket.to_string_lossy())
-            .map_err(AgentError::Engine)?;
-        let state = take_state(&settings).await?;
-        let (checker, port) = match before.take() {
-            None => (None, Port::open(&settings)?),
-            Some((checker, port)) => (Some(checker), Port::change(&settings, port)),
+        let (mut agent, events) = match Agent::open(&settings, options, &stop, useless.take()).await
+        {
+            Ok(opened) => opened,
+            Err(error) => {
+                let Some(old) = old.take() else { return Err(error) };
+                say_unused(&error);
+                useless = Some(std::mem::replace(&mut settings, old));
+                continue;
+            }
         };
-        let mut agent = Agent::open(settings, options, stop.clone(), port.clone())?;
-        if let Some(checker) = checker {
-            agent.checker.take_over(checker);
-        }
+        agent.port = match before.take() {
+            None => Port::open(&settings)?,
+            Some((checker, port)) => {
+                agent.checker.take_over(checker);
+                Port::change(&settings, port)
+            }
+        };
+        agent.node.meter = agent.port.as_ref().map(|port| Rc::clone(&port.meter));
         let watches = watch_files(&agent.node.settings, &options.config, &to);
         // One thread: nothing needs to be sent anywhere.
         let local = tokio::task::LocalSet::new();
         local.spawn_local(listen(events, to.clone()));
         local.spawn_local(systemd::watchdog());
-        if let Some(port) = port {
+        if let Some(port) = agent.port.clone() {
             local.spawn_local(port.answer());
         }
         let next = local.run_until(agent.work(&mut inbox)).await;
         if !matches!(next, Ok(Some(_))) {
             local.run_until(agent.checker.stop()).await;
         }
-        let next = next?;
-        drop((watches, state));
-        match next {
-            Some(reloaded) => {
-                settings = reloaded;
-                before = Some((agent.checker, agent.port));
-            }
-            None => return Ok(()),
-        }
+        let Some(reloaded) = next? else { return Ok(()) };
+        drop(watches);
+        old = Some(std::mem::replace(&mut settings, reloaded));
+        before = Some((agent.checker, agent.port));
     }
 }
 
@@ -104,16 +108,14 @@ struct Agent<'a> {
     node: Node,
     options: &'a Options,
     stop: watch::Receiver<bool>,
-    engine: Option<(String, EngineLock)>,
-    /// Why the engine does not answer; said once.
-    silence: String,
+    _state: StateLock,
+    engine: OwnEngine,
     bursts: Bursts,
     idle: Idle,
     n_panics: u32,
     n_git_failures: u32,
     last_pass: Option<Instant>,
-    /// Whether there was a folder of drop-ins to watch.
-    has_drop_ins: bool,
+    reload: Reload,
     desk: Desk,
     presence: Presence,
     promoter: Promoter,
@@ -122,34 +124,40 @@ struct Agent<'a> {
 }
 
 impl<'a> Agent<'a> {
-    fn open(
-        settings: Settings,
+    /// Takes everything that the settings name; with it, who listens to the engine.
+    async fn open(
+        settings: &Settings,
         options: &'a Options,
-        stop: watch::Receiver<bool>,
-        port: Option<Port>,
-    ) -> Result<Self, AgentError> {
-        let origin = Origin::repository(&settings)?;
+        stop: &watch::Receiver<bool>,
+        useless: Option<Settings>,
+    ) -> Result<(Self, DockerClient), AgentError> {
+        let events = DockerClient::new(&settings.engine.socket.to_string_lossy())
+            .map_err(AgentError::Engine)?;
+        let state = take_state(settings).await?;
+        let origin = Origin::repository(settings)?;
         let checker = Checker::new(&options.config, &settings.host.root);
-        let mut node = Node::open(settings, origin)?;
-        node.meter = port.as_ref().map(|port| Rc::clone(&port.meter));
-        Ok(Self {
+        let mut node = Node::open(settings.clone(), origin)?;
+        let mut engine = OwnEngine::default();
+        engine.take(&mut node, options.scope.as_ref()).await?;
+        let agent = Self {
             node,
             options,
-            stop,
-            engine: None,
-            silence: String::new(),
+            stop: stop.clone(),
+            _state: state,
+            engine,
             bursts: Bursts::default(),
             idle: Idle::default(),
             n_panics: 0,
             n_git_failures: 0,
             last_pass: None,
-            has_drop_ins: drop_ins(&options.config).is_dir(),
+            reload: Reload::new(&options.config, useless),
             desk: Desk::default(),
             presence: Presence::default(),
             promoter: Promoter::new(&options.config),
             checker,
-            port,
-        })
+            port: None,
+        };
+        Ok((agent, events))
     }
 
     /// Works until a signal, or until the configuration changed: then the new one is returned.
@@ -157,14 +165,14 @@ impl<'a> Agent<'a> {
         if self.node.trust() == TrustLevel::None {
             warn!("trust.require is \"none\": whatever the branch points at runs here, UNVERIFIED");
         }
-        self.take_engine().await?;
         systemd::ready();
         // What changed before it was watched is seen now.
         let mut wake = Wake { reloads: true, ..Wake::by(Trigger::Start) };
         let mut next_poll = Instant::now();
         loop {
             if wake.reloads
-                && let Some(reloaded) = reload(&self.options.config, self.settled())
+                && let Some(reloaded) =
+                    self.reload.changed(&self.options.config, &self.node.settings)
             {
                 self.finish().await?;
                 return Ok(Some(reloaded));
@@ -294,10 +302,10 @@ impl<'a> Agent<'a> {
         inbox: &mut Inbox,
         next_poll: Instant,
     ) -> Result<Option<Duration>, AgentError> {
-        if self.engine.is_none() {
+        if !self.engine.is_held() {
             self.take_engine().await?;
         }
-        let has_engine = self.engine.is_some();
+        let has_engine = self.engine.is_held();
         let mut stop = self.stop.clone();
         let began = Instant::now();
         let is_own = self.node.own_events();
@@ -307,7 +315,7 @@ impl<'a> Agent<'a> {
                 () = tokio::time::sleep_until(next_poll) => {}
             }
         };
-        let (node, silence) = (&mut self.node, &self.silence);
+        let (node, silence) = (&mut self.node, &self.engine.silence);
         let work = AssertUnwindSafe(async {
             if has_engine {
                 node.pass(ask, over).await
@@ -342,7 +350,7 @@ impl<'a> Agent<'a> {
         systemd::status(&report.line());
         let under_way: Vec<_> = self.node.state.under_way().collect();
         self.desk.settle(&self.node.settings.state_dir, &report, &under_way);
-        if self.node.locked.is_none() && self.engine.take().is_some() {
+        if self.node.locked.is_none() && self.engine.let_go() {
             // Another engine answers: it is locked before anything is begun there.
             return Ok(Some(Duration::ZERO));
         }
@@ -360,35 +368,7 @@ impl<'a> Agent<'a> {
         Ok(None)
     }
 
-    /// Locks the engine that answers at the socket, if one does.
     async fn take_engine(&mut self) -> Result<(), AgentError> {
-        let id = match self.node.docker.info().await {
-            Ok(info) => info.id,
-            Err(error) => {
-                let reason = error.message;
-                if self.silence != reason {
-                    warn!("the engine does not answer: {reason}");
-                    self.silence = reason;
-                }
-                return Ok(());
-            }
-        };
-        self.silence.clear();
-        if self.engine.as_ref().is_some_and(|(held, _)| *held == id) {
-            return Ok(());
-        }
-        let scope = self.options.scope.as_ref().or(self.node.settings.scope.as_ref());
-        let folder = engine_locks(&self.node.settings.engine.socket, scope);
-        let lock = EngineLock::acquire(&folder.map_err(AgentError::Lock)?, &id, scope);
-        let lock = lock.map_err(AgentError::Taken)?;
-        self.node.locked = Some(id.clone());
-        self.engine = Some((id, lock));
-        Ok(())
-    }
-
-    /// The configuration in force; none once its drop-ins lie where nobody watches.
-    fn settled(&self) -> Option<&Settings> {
-        let is_watched = self.has_drop_ins == drop_ins(&self.options.config).is_dir();
-        is_watched.then_some(&self.node.settings)
+        self.engine.take(&mut self.node, self.options.scope.as_ref()).await
     }
 }

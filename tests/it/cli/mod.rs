@@ -1,5 +1,6 @@
 //! The command line as people and scripts meet it.
 
+mod agent;
 mod below;
 mod help;
 mod hub;

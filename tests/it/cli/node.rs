@@ -299,29 +299,3 @@ fn without_its_revoked_keys_a_node_keeps_what_it_believed_and_says_so() {
     run(dir.path(), ["agent", "--once"].iter().chain(&config));
     assert!(status().1["configuration"].is_null());
 }
-
-#[test]
-fn drop_ins_made_after_the_start_are_noticed() {
-    let dir = tempfile::tempdir().unwrap();
-    node(dir.path());
-    let mut command = crate::cli::support::tidegate(dir.path());
-    let log = fs::File::create(dir.path().join("log")).unwrap();
-    command.args(["agent", "-vv", "--config", "agent.toml"]).stdout(log.try_clone().unwrap());
-    let mut agent = command.stderr(log).spawn().unwrap();
-    let log = || fs::read_to_string(dir.path().join("log")).unwrap();
-    let until = |words: &str, n: usize| {
-        let said = || log().matches(words).count() >= n;
-        (0..1200).any(|_| {
-            std::thread::park_timeout(std::time::Duration::from_millis(50));
-            said()
-        })
-    };
-    let started = until("pass by start", 1);
-    fs::create_dir(dir.path().join("agent.toml.d")).unwrap();
-    let watched = until("pass by start", 2);
-    fs::write(dir.path().join("agent.toml.d/1.toml"), "node = \"dev7\"\n").unwrap();
-    let noticed = until("the configuration has changed", 2);
-    agent.kill().unwrap();
-    agent.wait().unwrap();
-    assert!(started && watched && noticed, "{started} {watched} {noticed}\n{}", log());
-}

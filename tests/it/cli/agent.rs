@@ -1,0 +1,108 @@
+//! A running agent whose engine is not there: its configuration, Git, operators.
+
+use std::fs;
+use std::path::Path;
+use std::process::Child;
+use std::thread::park_timeout as park;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::cli::node::node;
+use crate::cli::support::{Said, run, tidegate};
+
+/// The most that anything may take on a busy machine.
+const WAIT_SECS_MAX: u64 = 60;
+
+struct Agent {
+    process: Child,
+    dir: TempDir,
+}
+
+impl Agent {
+    /// One whose configuration has these lines too, `more` below and `repository` in that section.
+    fn start(repository: &str, more: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        node(dir.path());
+        let file = dir.path().join("agent.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        let text = text.replace("[engine]", &format!("{repository}\n[engine]"));
+        fs::write(&file, format!("{text}{more}\n")).unwrap();
+        let log = fs::File::create(dir.path().join("log")).unwrap();
+        let mut command = tidegate(dir.path());
+        command.args(["agent", "-vv", "--config", "agent.toml"]);
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        Self { process: command.spawn().unwrap(), dir }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Waits until it has said something so many times.
+    #[track_caller]
+    fn says(&self, words: &str, n: usize) {
+        self.until(words, || {
+            let log = fs::read_to_string(self.path().join("log")).unwrap();
+            log.matches(words).count() >= n
+        });
+    }
+
+    #[track_caller]
+    fn until(&self, what: &str, so: impl Fn() -> bool) {
+        let is_so = (0..WAIT_SECS_MAX * 20).any(|_| {
+            park(Duration::from_millis(50));
+            so()
+        });
+        assert!(is_so, "{what}: {}", fs::read_to_string(self.path().join("log")).unwrap());
+    }
+
+    fn run(&self, args: &[&str]) -> Said {
+        run(self.path(), args.iter().chain(&["--config", "agent.toml"]))
+    }
+
+    fn status(&self) -> Value {
+        serde_json::from_str(&self.run(&["status", "-o", "json"]).out).unwrap_or_default()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn drop_ins_made_after_the_start_are_noticed() {
+    let agent = Agent::start("", "");
+    agent.says("pass by start", 1);
+    fs::create_dir(agent.path().join("agent.toml.d")).unwrap();
+    agent.says("pass by start", 2);
+    fs::write(agent.path().join("agent.toml.d/1.toml"), "node = \"dev7\"\n").unwrap();
+    agent.says("the configuration has changed", 2);
+}
+
+/// Writes a file so that nobody sees half of it.
+fn write(path: &Path, text: &str) {
+    let other = path.with_extension("new");
+    fs::write(&other, text).unwrap();
+    fs::rename(other, path).unwrap();
+}
+
+#[test]
+fn a_changed_configuration_that_is_of_no_use_leaves_the_one_before_in_force() {
+    let agent = Agent::start("", "");
+    agent.says("pass by start", 1);
+    let file = agent.path().join("agent.toml");
+    let good = fs::read_to_string(&file).unwrap();
+    // Well-formed, and a directory.
+    write(&file, &format!("{good}[keys]\nnode = \"/\"\n"));
+    agent.says("the changed configuration is not used: ", 1);
+    agent.says("pass by start", 2);
+    write(&file, &good.replace("\"dev1\"", "\"dev7\""));
+    agent.until("the next one is used", || agent.status()["node"] == "dev7");
+    let log = fs::read_to_string(agent.path().join("log")).unwrap();
+    assert_eq!(log.matches("the changed configuration is not used: ").count(), 1, "{log}");
+}
