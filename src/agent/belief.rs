@@ -191,11 +191,11 @@ impl Believer<'_> {
             }
             Err(error) => {
                 belief.git = Reach::Silent(Chain(&error).to_string());
-                match (belief.tip, memory.verified) {
-                    // The first pass of a process believes what was believed before.
-                    (None, Some(verified)) => (verified, None),
-                    // What waited is here already.
-                    (Some(tip), _) if due => (tip, None),
+                let has = |tip: &CommitId| source.has(*tip).unwrap_or(false);
+                match belief.tip.filter(has).or(memory.verified) {
+                    // The first pass of a process believes what was believed before; what waited is
+                    // here already, and so is what other revoked keys may take back.
+                    Some(here) if belief.tip.is_none() || due || !settled => (here, None),
                     _ => return Ok(News::default()),
                 }
             }

@@ -65,6 +65,18 @@ impl Agent {
     fn status(&self) -> Value {
         serde_json::from_str(&self.run(&["status", "-o", "json"]).out).unwrap_or_default()
     }
+
+    /// A commit by alice of all there is.
+    fn commit(&self, message: &str) {
+        let key = format!("user.signingkey={}", self.path().join("people/alice").display());
+        let who = ["-c", "user.name=alice", "-c", "user.email=alice@example.org"];
+        let how = ["-c", "gpg.format=ssh", "-c", &key];
+        for args in [&["add", "--all"][..], &["commit", "-qS", "--allow-empty", "-m", message]] {
+            let mut git = std::process::Command::new("git");
+            git.current_dir(self.path().join("repo")).args(who).args(how);
+            assert!(git.args(args).status().unwrap().success());
+        }
+    }
 }
 
 impl Drop for Agent {
@@ -105,4 +117,22 @@ fn a_changed_configuration_that_is_of_no_use_leaves_the_one_before_in_force() {
     agent.until("the next one is used", || agent.status()["node"] == "dev7");
     let log = fs::read_to_string(agent.path().join("log")).unwrap();
     assert_eq!(log.matches("the changed configuration is not used: ").count(), 1, "{log}");
+}
+
+#[test]
+fn a_key_is_revoked_although_git_is_silent() {
+    let agent = Agent::start("interval = \"1s\"", "[trust]\nrevoked_keys = \"/dev/null\"");
+    let file = agent.path().join("agent.toml");
+    let keys = agent.path().join("revoked_keys");
+    fs::write(&keys, "").unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    write(&file, &text.replace("/dev/null", &keys.display().to_string()));
+    agent.commit("signed");
+    let head = fs::read_to_string(agent.path().join("repo/.git/refs/heads/dev")).unwrap();
+    agent.until("it is believed", || agent.status()["revision"]["verified"] == head.trim());
+    fs::rename(agent.path().join("repo"), agent.path().join("away")).unwrap();
+    agent.until("git is silent", || agent.status()["git"].is_object());
+    fs::copy(agent.path().join("people/alice.pub"), &keys).unwrap();
+    agent.until("the tip is refused", || agent.status()["refused"]["commit"] == head.trim());
+    assert!(agent.status()["git"].is_object());
 }
