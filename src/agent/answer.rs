@@ -23,8 +23,8 @@ pub fn before(node: &mut Node, request: &Request) -> Result<Result<Ask, Answer>,
     let mut overrides = Overrides::default();
     match request {
         Request::Apply { services, now, allow_removal } => {
-            if let Some(stranger) = services.iter().find(|name| !is_known(node, name)) {
-                return Ok(Err(unknown(stranger)));
+            if let Some(refusal) = stranger(node, services) {
+                return Ok(Err(refusal));
             }
             overrides.services.clone_from(services);
             overrides.now.clone_from(now);
@@ -38,8 +38,8 @@ pub fn before(node: &mut Node, request: &Request) -> Result<Result<Ask, Answer>,
             }
         }
         Request::Suspend { service, reason, until } => {
-            if !is_known(node, service) {
-                return Ok(Err(unknown(service)));
+            if let Some(refusal) = stranger(node, [service]) {
+                return Ok(Err(refusal));
             }
             let at = jiff::Timestamp::now();
             let suspension = LocalSuspension { reason: reason.clone(), at, until: *until };
@@ -64,25 +64,28 @@ pub fn before(node: &mut Node, request: &Request) -> Result<Result<Ask, Answer>,
 fn is_known(node: &Node, service: &ServiceName) -> bool {
     let desired = node.belief.desired.as_ref();
     node.memory.services.contains_key(service)
-        // Without any repository to read, the operator is believed.
-        || desired.is_none_or(|desired| desired.services.contains_key(service))
+        || desired.is_some_and(|desired| desired.services.contains_key(service))
 }
 
 /// Whether the repository must be read to say whether the named services exist.
 pub fn needs_reading(node: &Node, request: &Request) -> bool {
-    let named: Vec<&ServiceName> = match request {
-        Request::Apply { services, .. } => services.iter().collect(),
-        Request::Suspend { service, .. } => vec![service],
-        Request::Resume { .. } => Vec::new(),
-    };
-    let known = |name: &&ServiceName| node.memory.services.contains_key(*name);
-    node.belief.desired.is_none() && !named.iter().all(known)
+    match request {
+        Request::Apply { services, .. } => services.iter().any(|name| !is_known(node, name)),
+        Request::Suspend { service, .. } => !is_known(node, service),
+        Request::Resume { .. } => false,
+    }
 }
 
-/// The answer about a service that is not there.
-fn unknown(service: &ServiceName) -> Answer {
-    let line = format!("no service `{service}` runs or should run on this node");
-    Answer { result: AnswerResult::Senseless, lines: vec![line] }
+/// The answer about the first of the named services that is not there, if one is not. Without any
+/// repository to read, the operator is believed.
+pub fn stranger<'a>(
+    node: &Node,
+    named: impl IntoIterator<Item = &'a ServiceName>,
+) -> Option<Answer> {
+    node.belief.desired.as_ref()?;
+    let stranger = named.into_iter().find(|name| !is_known(node, name))?;
+    let line = format!("no service `{stranger}` runs or should run on this node");
+    Some(Answer { result: AnswerResult::Senseless, lines: vec![line] })
 }
 
 fn list(names: &std::collections::BTreeSet<ServiceName>) -> String {

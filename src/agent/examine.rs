@@ -34,6 +34,7 @@ use crate::reconcile::desired::{DesiredService, DesiredState};
 use crate::reconcile::observed::{
     Look, ObservedCache, ObservedState, OwnershipKey, Viewer, observe,
 };
+use crate::reconcile::pass::Intent;
 use crate::reconcile::plan::body::image_name;
 use crate::telemetry::Chain;
 
@@ -120,7 +121,7 @@ impl Examined {
     /// # Errors
     /// When this machine's own files do not work. None if no revision is believed here yet.
     pub async fn of(node: &mut Node) -> Result<Option<Self>, AgentError> {
-        node.read().await?;
+        node.read("check", Intent::Plan).await?;
         match node.belief.desired.clone() {
             Some(desired) => Self::look(node, desired).await.map(Some),
             None => Ok(None),

@@ -219,12 +219,12 @@ impl Node {
         self.status.as_ref().and_then(|status| status.revision.applied)
     }
 
-    /// Learns what should run without changing or keeping anything.
+    /// Learns what should run and changes nothing; with [`Intent::Plan`] nothing of it is kept.
     ///
     /// # Errors
     /// When this machine's own files do not work.
-    pub async fn read(&mut self) -> Result<(), AgentError> {
-        self.refresh(&Ask::whole("read", Overrides::default(), Intent::Plan)).await
+    pub async fn read(&mut self, trigger: &str, intent: Intent) -> Result<(), AgentError> {
+        self.refresh(&Ask::whole(trigger, Overrides::default(), intent)).await
     }
 
     async fn refresh(&mut self, ask: &Ask) -> Result<(), AgentError> {

@@ -68,11 +68,6 @@ pub fn run(args: &ApplyArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outco
         let settings = laptop(ctx, dir, environment, node)?;
         let overrides = Overrides { allow_removal, now, services: services.clone() };
         let report = once(settings, Some(environment), overrides, Some(dir.clone()))?;
-        let is_there = |name: &&ServiceName| report.status.services.contains_key(*name);
-        if let Some(unknown) = services.iter().find(|name| !is_there(name)) {
-            let message = format!("no service `{unknown}` runs or should run on this node");
-            return Err(CommandError::usage(message));
-        }
         return tell(&report, &services, ctx, out);
     }
     let request = Request::Apply { services, now, allow_removal };

@@ -47,6 +47,13 @@ pub fn once(
             None => Origin::repository(&settings).map_err(|error| agent_error(&error))?,
         };
         let mut node = Node::open(settings, origin).map_err(|error| agent_error(&error))?;
+        if !ask.overrides.services.is_empty() {
+            let read = interruptible(node.read("operator", Intent::Apply)).await?;
+            read.map_err(|error| agent_error(&error))?;
+            if let Some(stranger) = answer::stranger(&node, &ask.overrides.services) {
+                return Err(CommandError::usage(stranger.lines.join("; ")));
+            }
+        }
         let report = whole_pass(&mut node, scope, &ask).await;
         drop(state);
         report
@@ -115,7 +122,8 @@ pub fn ask_or_do(
         let origin = Origin::repository(&settings).map_err(|error| agent_error(&error))?;
         let mut node = Node::open(settings, origin).map_err(|error| agent_error(&error))?;
         if answer::needs_reading(&node, request) {
-            interruptible(node.read()).await?.map_err(|error| agent_error(&error))?;
+            let read = interruptible(node.read("operator", Intent::Apply)).await?;
+            read.map_err(|error| agent_error(&error))?;
         }
         let wish = answer::before(&mut node, request).map_err(|error| agent_error(&error))?;
         let said = match (wish, request) {

@@ -196,6 +196,25 @@ fn a_work_tree_is_applied_for_a_node_that_it_has() {
 }
 
 #[test]
+fn a_mistake_in_a_work_tree_is_named_whichever_service_is_chosen() {
+    let dir = tempfile::tempdir().unwrap();
+    node(dir.path());
+    let apply = |service: &str| {
+        let args = ["--worktree", "repo", "--environment", "dev", "--node", "dev1", service];
+        run(dir.path(), ["apply", "--config", "agent.toml"].iter().chain(&args))
+    };
+    let said = apply("hallo");
+    assert_eq!(said.code, 64, "{}{}", said.out, said.err);
+    assert!(said.err.contains("no service `hallo`"), "{}", said.err);
+    let service = dir.path().join("repo/services/hello.toml");
+    let text = fs::read_to_string(&service).unwrap();
+    fs::write(&service, format!("imgae = 1\n{text}")).unwrap();
+    let said = apply("hello");
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    assert!(said.err.contains("services/hello.toml:1:1"), "{}", said.err);
+}
+
+#[test]
 fn a_repository_is_linted_branch_by_branch_from_a_clone_or_a_linked_work_tree() {
     let dir = tempfile::tempdir().unwrap();
     let made = run(dir.path(), ["init", "--keys", "people", "repo"]);

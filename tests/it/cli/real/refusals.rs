@@ -192,4 +192,12 @@ fn says_unverified_of_a_work_tree(stage: &Stage) {
     assert_same(&before, &stage.running(), &["app9.dev-mine"]);
     let labels = stage.inspect("app9.dev-mine")["Config"]["Labels"].to_string();
     assert!(labels.contains("worktree"), "{labels}");
+    for file in ["services/app9.toml", "rulesets/app9.toml"] {
+        std::fs::remove_file(stage.dir.path().join("tree").join(file)).unwrap();
+    }
+    // One of so few is more than half: past the brake.
+    let chosen = ["app9", "--allow-removal", "app9"];
+    let gone = stage.run(&[&["apply", "--worktree", &tree][..], &node, &chosen].concat());
+    assert_eq!(gone.code, 0, "{}{}", gone.out, gone.err);
+    assert_eq!(before, stage.running());
 }
