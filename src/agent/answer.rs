@@ -119,7 +119,7 @@ pub fn after(report: Option<&Report>, request: &Request) -> Answer {
             result = AnswerResult::Failed;
         }
     }
-    for outcome in &report.outcomes {
+    for outcome in report.outcomes.iter().filter(|outcome| is_about(request, &outcome.service)) {
         let line = match &outcome.result {
             ServiceResult::Applied => "applied".to_owned(),
             ServiceResult::Repaired => "repaired".to_owned(),
@@ -143,6 +143,14 @@ pub fn after(report: Option<&Report>, request: &Request) -> Answer {
         lines.push(format!("what to do: {}", refused.remedy));
     }
     Answer { result, lines }
+}
+
+/// Whether a request is about a service; what else a pass did is none of its answer.
+fn is_about(request: &Request, name: &ServiceName) -> bool {
+    match request {
+        Request::Apply { services, .. } => services.is_empty() || services.contains(name),
+        Request::Suspend { service, .. } | Request::Resume { service } => service == name,
+    }
 }
 
 /// Chosen services of which nothing was done, for something holds them: a line each, and whether one of
@@ -170,4 +178,66 @@ pub fn troubles(status: &Status) -> Vec<String> {
         lines.extend(outage.as_ref().map(|o| format!("{what} is unreachable: {}", o.reason)));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use crate::agent::answer::after;
+    use crate::agent::control::{AnswerResult, Request};
+    use crate::agent::node::Report;
+    use crate::model::ServiceName;
+    use crate::reconcile::apply::{FailureClass, ServiceOutcome, ServiceResult};
+
+    fn name(name: &str) -> ServiceName {
+        name.parse().unwrap()
+    }
+
+    fn outcome(service: &str, result: ServiceResult) -> ServiceOutcome {
+        ServiceOutcome {
+            service: name(service),
+            target: None,
+            reasons: Vec::new(),
+            steps: Vec::new(),
+            result,
+            took: Duration::ZERO,
+            trigger: "operator".to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_answer_is_about_the_services_that_were_asked_for() {
+        let status = json!({ "schema": "tidegate.status/1", "node": "n1", "environment": "prd",
+            "trust": "signed", "mode": "apply", "changed_at": "2026-01-01T00:00:00Z",
+            "revision": {}, "services": {} });
+        let reason = "no route to host".to_owned();
+        let failed = ServiceResult::Failed { class: FailureClass::Transient, reason };
+        let report = Report {
+            status: serde_json::from_value(status).unwrap(),
+            plan: None,
+            outcomes: vec![outcome("app1", failed), outcome("app4", ServiceResult::Applied)],
+            requeue: None,
+        };
+        let apply = |names: &[&str]| Request::Apply {
+            services: names.iter().map(|service| name(service)).collect(),
+            now: None,
+            allow_removal: [].into(),
+        };
+        let (failed, applied) = ("app1 failed: no route to host", "app4 applied");
+        for (request, result, lines) in [
+            (apply(&[]), AnswerResult::Failed, &[failed, applied][..]),
+            (apply(&["app1"]), AnswerResult::Failed, &[failed]),
+            (apply(&["app4"]), AnswerResult::Done, &[applied]),
+            (Request::Resume { service: name("app2") }, AnswerResult::Done, &["app2 is resumed"]),
+        ] {
+            let said = after(Some(&report), &request);
+            assert_eq!(
+                (said.result, &said.lines[..]),
+                (result, &lines.iter().map(ToString::to_string).collect::<Vec<_>>()[..])
+            );
+        }
+    }
 }
