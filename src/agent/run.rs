@@ -104,6 +104,9 @@ pub async fn run(mut settings: Settings, options: &Options) -> Result<(), AgentE
     }
 }
 
+/// What came of work, if it did not panic.
+type Caught<T> = std::thread::Result<Result<T, AgentError>>;
+
 struct Agent<'a> {
     node: Node,
     options: &'a Options,
@@ -282,6 +285,11 @@ impl<'a> Agent<'a> {
             requeue = self.guarded(&ask, inbox, next_poll).await?;
         }
         for asked in asked {
+            if answer::needs_reading(&self.node, &asked.request) && !self.read().await? {
+                let said = answer::after(None, &asked.request);
+                desk::say(&self.node.settings.state_dir, &asked, &said);
+                continue;
+            }
             match answer::before(&mut self.node, &asked.request)? {
                 Err(refusal) => desk::say(&self.node.settings.state_dir, &asked, &refusal),
                 Ok(ask) => {
@@ -292,6 +300,16 @@ impl<'a> Agent<'a> {
         }
         self.last_pass = Some(Instant::now());
         Ok(requeue)
+    }
+
+    /// Asks the remote about what is not known here; whether that ended well.
+    async fn read(&mut self) -> Result<bool, AgentError> {
+        let mut stop = self.stop.clone();
+        let read = AssertUnwindSafe(self.node.read("operator", Intent::Apply)).catch_unwind();
+        tokio::select! {
+            ended = read => Ok(self.caught(ended)?.is_some()),
+            _ = stop.wait_for(|stop| *stop) => Ok(false),
+        }
     }
 
     /// A pass that may panic, and that is over when there are news, or the agent is to stop. Says
@@ -333,16 +351,7 @@ impl<'a> Agent<'a> {
             let end = if well { End::Done } else { End::Failed };
             port.meter.borrow_mut().passed(Timestamp::now(), began.elapsed(), end);
         }
-        let report = match ended {
-            Ok(Ok(report)) => report,
-            Ok(Err(error @ (AgentError::Config(_) | AgentError::Lock(_)))) => return Err(error),
-            Ok(Err(error)) => {
-                error!(error = %Chain(&error), "the pass failed: {}", Chain(&error));
-                self.desk.give_up(&self.node.settings.state_dir);
-                return Ok(None);
-            }
-            Err(_) => return self.panicked(),
-        };
+        let Some(report) = self.caught(ended)? else { return Ok(None) };
         self.n_panics = 0;
         self.presence.announce(&self.node.settings.state_dir).await;
         let (ms, n) = (began.elapsed().as_secs_f64() * 1e3, report.outcomes.len());
@@ -357,9 +366,19 @@ impl<'a> Agent<'a> {
         Ok(report.requeue)
     }
 
-    fn panicked(&mut self) -> Result<Option<Duration>, AgentError> {
-        self.n_panics += 1;
+    /// What came of work that may have failed or panicked, which is said.
+    fn caught<T>(&mut self, ended: Caught<T>) -> Result<Option<T>, AgentError> {
+        let ended = match ended {
+            Ok(Ok(done)) => return Ok(Some(done)),
+            Ok(Err(error @ (AgentError::Config(_) | AgentError::Lock(_)))) => return Err(error),
+            ended => ended,
+        };
         self.desk.give_up(&self.node.settings.state_dir);
+        if let Ok(Err(error)) = ended {
+            error!(error = %Chain(&error), "the pass failed: {}", Chain(&error));
+            return Ok(None);
+        }
+        self.n_panics += 1;
         error!("a pass panicked; what it knew is forgotten");
         self.node.forget();
         if self.n_panics >= PANICS_MAX {

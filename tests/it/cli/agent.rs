@@ -136,3 +136,26 @@ fn a_key_is_revoked_although_git_is_silent() {
     agent.until("the tip is refused", || agent.status()["refused"]["commit"] == head.trim());
     assert!(agent.status()["git"].is_object());
 }
+
+#[test]
+fn an_operator_may_name_a_service_that_was_pushed_a_moment_ago() {
+    let agent = Agent::start("interval = \"1h\"", "");
+    agent.says("pass by start", 1);
+    // Nobody watches another repository in the place of the first.
+    let at = |name: &str| agent.path().join(name);
+    let copied = std::process::Command::new("cp").arg("-a").args([at("repo"), at("new")]).status();
+    assert!(copied.unwrap().success());
+    fs::rename(at("repo"), at("old")).unwrap();
+    fs::rename(at("new"), at("repo")).unwrap();
+    let pins = "rulesets/it/applications";
+    for (folder, from, to) in [("services", "8080:80", "8081:80"), (pins, "hello", "hallo")] {
+        let text = fs::read_to_string(at(&format!("repo/{folder}/hello.toml"))).unwrap();
+        fs::write(at(&format!("repo/{folder}/hallo.toml")), text.replace(from, to)).unwrap();
+    }
+    agent.commit("another service");
+    let said = agent.run(&["suspend", "hallo", "--reason", "not yet"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(agent.status()["services"]["hallo"].is_object(), "{:#}", agent.status());
+    let said = agent.run(&["suspend", "nobody", "--reason", "x"]);
+    assert!(said.code == 64 && said.err.contains("no service `nobody`"), "{}", said.err);
+}
