@@ -43,14 +43,23 @@ pub struct ResumeArgs {
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 fn parse_until(text: &str) -> Result<Timestamp, String> {
-    if let Ok(at) = text.parse() {
-        return Ok(at);
+    let now = Timestamp::now();
+    let until = if let Ok(at) = text.parse() {
+        at
+    } else {
+        let from_now = parse_duration(text).map_err(|_| {
+            format!(
+                "`{text}` is neither a time such as 2026-03-01T06:00:00Z nor a duration such as 2h"
+            )
+        })?;
+        let until = now.checked_add(from_now).and_then(|at| at.round(jiff::Unit::Second));
+        until.map_err(|error| error.to_string())?
+    };
+    // One that has ended would be none: the service would go on at once.
+    if until <= now {
+        return Err(format!("`{text}` is not in the future; it is {now:.0}"));
     }
-    let from_now = parse_duration(text).map_err(|_| {
-        format!("`{text}` is neither a time such as 2026-03-01T06:00:00Z nor a duration such as 2h")
-    })?;
-    let until = Timestamp::now().checked_add(from_now);
-    until.and_then(|at| at.round(jiff::Unit::Second)).map_err(|error| error.to_string())
+    Ok(until)
 }
 
 /// Suspends.

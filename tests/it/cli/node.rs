@@ -106,6 +106,18 @@ fn an_unknown_service_is_refused_before_anything_is_done() {
 }
 
 #[test]
+fn a_suspension_that_would_have_ended_by_now_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    node(dir.path());
+    for until in ["2020-01-01T00:00:00Z", "0s"] {
+        let args = ["suspend", "hello", "--reason", "x", "--until", until];
+        let said = run(dir.path(), args.iter().chain(&["--config", "agent.toml"]));
+        assert_eq!(said.code, 64, "{until}: {}{}", said.out, said.err);
+        assert!(said.err.contains("not in the future"), "{until}: {}", said.err);
+    }
+}
+
+#[test]
 fn what_was_taken_unjudged_is_judged_once_signatures_are_demanded() {
     let dir = tempfile::tempdir().unwrap();
     node(dir.path());
