@@ -24,14 +24,16 @@ pub struct NodePolicy {
     pub volume_drivers: BTreeSet<String>,
     /// Services that may mount the engine's socket.
     pub docker_socket: BTreeSet<ServiceName>,
+    /// Where that lies, as `[engine]` says.
+    pub engine_socket: String,
     /// Kinds of rules whose fixes may change this host.
     pub fixes: BTreeSet<String>,
     /// Programs that rules of kind `command` may run, by their whole paths.
     pub commands: BTreeSet<String>,
 }
 
-/// Reads `[policy]`.
-pub(crate) fn read_policy(mut section: Section<'_>) -> NodePolicy {
+/// Reads `[policy]`; the engine's socket is elsewhere.
+pub(crate) fn read_policy(mut section: Section<'_>, engine_socket: String) -> NodePolicy {
     let policy = NodePolicy {
         bind_mounts: section.list::<HostPath>("bind_mounts").into_iter().map(|p| p.0).collect(),
         privileged: section.list("privileged").into_iter().collect(),
@@ -44,6 +46,7 @@ pub(crate) fn read_policy(mut section: Section<'_>) -> NodePolicy {
             .map(|driver| driver.0)
             .collect(),
         docker_socket: section.list("docker_socket").into_iter().collect(),
+        engine_socket,
         fixes: section.list::<FixKind>("fixes").into_iter().map(|kind| kind.0).collect(),
         commands: section.list::<HostPath>("commands").into_iter().map(|path| path.0).collect(),
     };

@@ -206,7 +206,8 @@ fn read(main: &str, mut top: Section<'_>) -> Option<Settings> {
     };
     hub_section.finish();
     let keys = read_keys(top.section("keys"), &state_dir);
-    let policy = read_policy(top.section("policy"));
+    let engine_socket = engine.socket.to_string_lossy().into_owned();
+    let policy = read_policy(top.section("policy"), engine_socket);
     let images = read_images(top.section("images"));
     let metrics = read_listen(top.section("listen"));
     let sources = read_sources(main, &mut top);

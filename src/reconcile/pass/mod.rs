@@ -331,7 +331,10 @@ fn make_plan<D, F: ConfigFiles, S>(
     state.resolve_applied(input, memory);
     let stuck = state.stuck(observed);
     let services = input.desired.services.values().chain(state.applied().values());
-    let paths: BTreeSet<&str> = services.flat_map(host_paths).collect();
+    let mut paths: BTreeSet<&str> = services.flat_map(host_paths).collect();
+    if !paths.is_empty() {
+        paths.insert(&input.policy.engine_socket);
+    }
     let links = effects.files.links(&paths);
     plan(&PlanInput {
         desired: input.desired,

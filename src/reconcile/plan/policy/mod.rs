@@ -26,6 +26,13 @@ use crate::reconcile::plan::policy::volume::denied_volume;
 /// The engine's socket, wherever a distribution puts it.
 const SOCKET_NAMES: [&str; 2] = ["docker.sock", "containerd.sock"];
 
+/// Where it lies on most hosts, and that of the engine below it.
+const SOCKETS: [&str; 3] = [
+    "/run/docker.sock",
+    "/run/containerd/containerd.sock",
+    "/run/docker/containerd/containerd.sock",
+];
+
 /// Capabilities that mean all of them.
 const ALL_CAPABILITIES: &str = "ALL";
 
@@ -153,14 +160,21 @@ fn denied_path(service: &DesiredService, (policy, links): Rules<'_>, path: &str)
     } else {
         format!("{path}, which leads to {leads}")
     };
-    let is_socket = plain.file_name().is_some_and(|n| SOCKET_NAMES.iter().any(|s| n == *s));
-    if is_socket {
-        return (!policy.docker_socket.contains(&service.name))
-            .then(|| format!("{called}: {}", line("docker_socket", &service.name)));
+    let may = policy.docker_socket.contains(&service.name);
+    let engine = links.of(&policy.engine_socket).unwrap_or(&policy.engine_socket);
+    let sockets = || SOCKETS.into_iter().chain([engine]).map(Path::new);
+    let is_named = plain.file_name().is_some_and(|n| SOCKET_NAMES.iter().any(|s| n == *s));
+    if is_named || sockets().any(|socket| socket == plain) {
+        return (!may).then(|| format!("{called}: {}", line("docker_socket", &service.name)));
     }
     let allowed = policy.bind_mounts.iter().map(Path::new);
     let covered = allowed.filter(|a| is_plain(a)).any(|a| plain.starts_with(a));
-    (!covered).then(|| format!("{called}: {}", line("bind_mounts", leads)))
+    if !covered {
+        return Some(format!("{called}: {}", line("bind_mounts", leads)));
+    }
+    let socket = sockets().find(|socket| socket.starts_with(plain)).filter(|_| !may)?;
+    let allow = line("docker_socket", &service.name);
+    Some(format!("{called}, with {} in it: {allow}", socket.display()))
 }
 
 /// Absolute, and without a component that leads elsewhere.

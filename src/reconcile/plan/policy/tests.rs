@@ -61,6 +61,44 @@ fn a_host_path_is_allowed_by_whole_components_and_never_with_dots() {
 }
 
 #[test]
+fn a_folder_with_the_engines_socket_in_it_hands_that_over_whatever_it_is_called() {
+    let bind = |path: &str| {
+        let source =
+            MountSource::Bind { path: path.into(), propagation: None, create_host_path: false };
+        let mount = Mount { target: "/x".into(), source, read_only: true };
+        service(ContainerSpec { mounts: vec![mount], ..ContainerSpec::default() })
+    };
+    let links: HostLinks = [("/var/engine", "/srv/engines/main"), ("/srv/app1/up", "/srv")]
+        .into_iter()
+        .map(|(path, led)| (path.to_owned(), Ok(led.to_owned())))
+        .collect();
+    for (path, socket) in [
+        ("/", Some("/run/docker.sock")),
+        ("/run", Some("/run/docker.sock")),
+        ("/run/containerd", Some("/run/containerd/containerd.sock")),
+        ("/run/docker", Some("/run/docker/containerd/containerd.sock")),
+        ("/srv", Some("/srv/engines/main")),
+        ("/srv/app1/up", Some("/srv/engines/main")),
+        ("/srv/engines/main", Some("/srv/engines/main")),
+        ("/var/engine", Some("/srv/engines/main")),
+        ("/run/app1", None),
+        ("/srv/engines/main.d", None),
+    ] {
+        let mut policy = NodePolicy {
+            bind_mounts: vec!["/".into()],
+            engine_socket: "/var/engine".into(),
+            ..NodePolicy::default()
+        };
+        let denials = denied_with(&bind(path), &policy, &links);
+        assert_eq!(denials.len(), usize::from(socket.is_some()), "{path}: {denials:?}");
+        let said = denials.join("; ");
+        assert!(said.contains(socket.unwrap_or_default()), "{path}: {said}");
+        policy.docker_socket.insert("app1".parse().unwrap());
+        assert!(denied_with(&bind(path), &policy, &links).is_empty(), "{path}");
+    }
+}
+
+#[test]
 fn a_capability_is_allowed_for_one_service_or_for_every_one() {
     for (who, what, n_denied) in [
         ("app1", "NET_ADMIN", 0),
