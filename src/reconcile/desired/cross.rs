@@ -199,19 +199,18 @@ fn shared(service: &DesiredService, source: Source<'_>, findings: &mut Findings)
     }
 }
 
-/// Health checks that may say nothing yet when the gate's time is over.
+/// Health checks that say nothing yet when the gate's time is over: the first comes after an interval.
 fn slow_checks(service: &DesiredService, source: Source<'_>, findings: &mut Findings) {
     let limit = service.update.health_timeout.max(service.update.stable);
     for container in service.containers.values().filter(|c| c.run == Run::Always) {
         let Some(check) = &container.spec.healthcheck else { continue };
         let off = check.test.first().is_some_and(|word| word == "NONE");
-        let slow = [("start_period", check.start_period), ("interval", check.interval)];
-        let slow = slow.into_iter().find(|(_, lasts)| lasts.is_some_and(|lasts| lasts > limit));
-        let Some((key, Some(lasts))) = slow.filter(|_| !off) else { continue };
+        let slow = check.interval.filter(|interval| *interval > limit);
+        let Some(interval) = slow.filter(|_| !off) else { continue };
         let message = format!(
-            "`{key}` of `{}` is {}, and [update] health_timeout gives it {} to become healthy",
+            "`interval` of `{}` is {}, and [update] health_timeout gives it {} to become healthy",
             container.name,
-            format_duration(lasts),
+            format_duration(interval),
             format_duration(limit)
         );
         let help = "the time counts from the start; write a longer `health_timeout`";
