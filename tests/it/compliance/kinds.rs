@@ -142,7 +142,7 @@ static CASES: &[Case] = &[
         "path = \"/etc/x.json\"\nformat = \"json\"\nkey = \"a.b\"\nvalue = true",
         "a.b = true",
         "a.b = 1",
-        "+    \"b\": true",
+        "+{\"a\":{\"b\":true}}",
     ),
     case(
         "key_value",
@@ -184,7 +184,7 @@ static CASES: &[Case] = &[
         "path = \"/etc/x.json\"\nkey = \"registry-mirrors\"\nvalue = [\"https://a\", \"https://b\"]",
         "registry-mirrors = [\"https://a\",\"https://b\"]",
         "no `registry-mirrors`",
-        "+    \"https://a\",",
+        "+{\"a\":{\"b\":1},\"registry-mirrors\":[\"https://a\"",
     ),
     case(
         "sysctl",

@@ -15,6 +15,7 @@ mod formats;
 mod hostile;
 mod images;
 mod in_place;
+mod key_values;
 mod kinds;
 mod looks;
 mod modules;

@@ -5,7 +5,11 @@
 //! # Guarantees
 //! * A value in quotes, as a shell reads it, stays in quotes; one that would not be read as it is
 //!   wanted is refused.
+//! * What readers of such files read differently is refused where it matters to the key.
 
+use std::borrow::Cow;
+
+use crate::compliance::kind::key_value::continued::continued;
 use crate::reconcile::desired::rule::kind::KeyFormat;
 
 /// What is wanted of one key.
@@ -18,11 +22,15 @@ pub(super) struct Wish<'a> {
 }
 
 impl Wish<'_> {
+    fn is_comment(&self, line: &str) -> bool {
+        line.starts_with('#') || (self.format == KeyFormat::Ini && line.starts_with(';'))
+    }
+
     /// The value, if this line is the key's.
-    fn value_of<'l>(&self, line: &'l str) -> Option<&'l str> {
+    fn value_of<'l>(&self, line: &'l str) -> Result<Option<&'l str>, &'static str> {
         let line = line.trim();
-        if line.starts_with('#') || (self.format == KeyFormat::Ini && line.starts_with(';')) {
-            return None;
+        if self.is_comment(line) {
+            return Ok(None);
         }
         if self.format == KeyFormat::Spaces {
             // As sshd reads its own: in any case, and with one `=` or none.
@@ -30,22 +38,43 @@ impl Wish<'_> {
             let (key, value) = line.split_at(end);
             let value = value.trim_start();
             let value = value.strip_prefix('=').unwrap_or(value).trim();
-            return key.eq_ignore_ascii_case(self.key).then_some(value);
+            return Ok(key.eq_ignore_ascii_case(self.key).then_some(value));
         }
-        let (key, value) = line.split_once('=')?;
-        (key.trim() == self.key).then_some(value.trim())
+        let Some((name, value)) = line.split_once('=') else { return Ok(None) };
+        let name = name.trim_end();
+        if name == self.key {
+            return Ok(Some(value.trim()));
+        }
+        let last = name.split_whitespace().next_back().map(|word| word.trim_end_matches('+'));
+        if self.format == KeyFormat::Equals && last == Some(self.key) {
+            return Err("what stands before the key, such as `export`, or `+=`");
+        }
+        Ok(None)
     }
 
     /// What a value says: what stands in its quotes, unless the wish has quotes of its own.
-    fn says<'l>(&self, value: &'l str) -> &'l str {
-        let has_own = self.value.is_some_and(|wanted| quote_of(wanted).is_some());
-        match quote_of(value) {
-            Some(quote) if self.format == KeyFormat::Equals && !has_own => {
-                let inner = value.get(1..).and_then(|rest| rest.strip_suffix(quote));
-                inner.filter(|inner| is_literal(inner, quote)).unwrap_or(value)
+    fn says<'l>(&self, value: &'l str) -> Result<&'l str, &'static str> {
+        let Some(wanted) = self.value.filter(|wanted| *wanted != value) else { return Ok(value) };
+        if let Some(quote) = quote_of(value) {
+            let inner = value.get(1..).and_then(|rest| rest.strip_suffix(quote));
+            let inner = inner.filter(|inner| is_literal(inner, quote));
+            match (self.format, inner) {
+                (KeyFormat::Equals, Some(inner)) if quote_of(wanted).is_none() => return Ok(inner),
+                // Of several words quotes make one.
+                (KeyFormat::Spaces, Some(inner)) if !inner.contains(char::is_whitespace) => {
+                    return Ok(inner);
+                }
+                (KeyFormat::Equals, Some(_)) => return Ok(value),
+                _ => {}
             }
-            _ => value,
         }
+        let mut chars = value.chars().zip(value.chars().skip(1));
+        if chars.any(|(before, c)| {
+            before.is_whitespace() && self.is_comment(c.encode_utf8(&mut [0; 4]))
+        }) {
+            return Err("a comment behind the value, which some programs take for part of it,");
+        }
+        Ok(value)
     }
 
     /// The value in the quotes of the one that it replaces; else, if a shell would not read it as
@@ -88,9 +117,13 @@ impl Wish<'_> {
     }
 
     /// The section that a line opens.
-    fn section_of<'l>(&self, line: &'l str) -> Option<&'l str> {
-        let inner = line.trim().strip_prefix('[')?.strip_suffix(']')?;
-        (self.format == KeyFormat::Ini).then(|| inner.trim())
+    fn section_of<'l>(&self, line: &'l str) -> Result<Option<&'l str>, &'static str> {
+        let Some(inner) = line.trim().strip_prefix('[').filter(|_| self.format == KeyFormat::Ini)
+        else {
+            return Ok(None);
+        };
+        let inner = inner.strip_suffix(']').filter(|inner| !inner.contains(']'));
+        inner.map(|inner| Some(inner.trim())).ok_or("a section with something behind it")
     }
 
     /// Whether what follows this line counts only under a condition, as in `sshd_config`.
@@ -117,61 +150,75 @@ fn is_literal(text: &str, quote: char) -> bool {
 
 /// What the key says, and the text in which it says what it should, once.
 pub(super) fn edit(text: &str, wish: &Wish<'_>) -> Result<(Option<String>, String), String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let continued = continued(&lines, wish.format);
     let mut is: Option<String> = None;
-    let mut edited: Vec<String> = Vec::new();
+    let mut edited: Vec<Cow<'_, str>> = Vec::with_capacity(lines.len() + 1);
     let (mut section, mut conditional) = (None, false);
     // Where a new line goes: after the section's last, before what is conditional.
-    let mut place = (wish.section.is_none() && wish.format != KeyFormat::Ini).then_some(usize::MAX);
-    if wish.section.is_none() && wish.format == KeyFormat::Ini {
-        place = Some(0);
-    }
-    for line in text.lines() {
-        if let Some(opened) = wish.section_of(line) {
-            section = Some(opened.to_owned());
+    let mut place = match (wish.section, wish.format) {
+        (Some(_), _) => None,
+        (None, KeyFormat::Ini) => Some(0),
+        (None, _) => Some(lines.len()),
+    };
+    for (at, line) in lines.iter().copied().enumerate() {
+        let refused = |what: &str| format!("line {}: {what} is not edited here", at + 1);
+        if let Some(opened) = wish.section_of(line).map_err(refused)? {
+            if continued[at] {
+                return Err(refused("a section that may belong to the line before"));
+            }
+            section = Some(opened);
         }
         if !conditional && wish.is_conditional(line) {
             conditional = true;
-            place = Some(edited.len());
+            place = Some(at);
         }
-        let inside = section.as_deref() == wish.section && !conditional;
-        match wish.value_of(line).filter(|_| inside) {
-            Some(value) if is.is_none() => {
-                let says = wish.says(value);
+        let inside = section == wish.section && !conditional;
+        let value = if inside { wish.value_of(line).map_err(refused)? } else { None };
+        if value.is_some() && (continued[at] || continued[at + 1]) {
+            return Err(refused("a value that may go on in another line"));
+        }
+        match (value, wish.value) {
+            (Some(value), wanted) if is.is_none() => {
+                let says = wish.says(value).map_err(refused)?;
                 is = Some(says.to_owned());
-                match wish.value {
-                    Some(wanted) if wanted == says => edited.push(line.to_owned()),
+                match wanted {
+                    Some(wanted) if wanted == says => edited.push(line.into()),
                     Some(wanted) => {
                         let wanted = wish.quoted(wanted, Some(value), text)?;
-                        edited.push(wish.line(&wanted, Some(line)));
+                        edited.push(wish.line(&wanted, Some(line)).into());
                     }
                     None => {}
                 }
             }
             // A second one would win, or be believed to.
-            Some(_) => {}
-            None => edited.push(line.to_owned()),
+            (Some(_), _) => {}
+            (None, _) => edited.push(line.into()),
         }
-        let blank = line.trim().is_empty();
-        if inside && wish.format == KeyFormat::Ini && !blank {
-            place = Some(edited.len());
+        if inside && wish.format == KeyFormat::Ini && !line.trim().is_empty() {
+            place = Some(at + 1);
         }
     }
     if let (None, Some(value)) = (&is, wish.value) {
         let value = &wish.quoted(value, None, text)?;
         let line = wish.line(value, text.lines().find(|l| l.contains('=') && !l.starts_with('#')));
-        if let Some(at) = place {
-            edited.insert(at.min(edited.len()), line);
-        } else {
-            let section = wish.section.unwrap_or_default();
-            edited.extend([format!("[{section}]"), line]);
+        let at = place.unwrap_or(lines.len());
+        if continued[at] {
+            return Err(format!(
+                "line {at}: a value that may go on in what is added is not edited here"
+            ));
         }
+        if place.is_none() {
+            edited.push(format!("[{}]", wish.section.unwrap_or_default()).into());
+        }
+        let at = if place.is_none() { edited.len() } else { at };
+        edited.insert(at, line.into());
     }
-    let mut whole = edited.join("\n");
-    if !whole.is_empty() {
-        whole.push('\n');
+    if lines == edited {
+        return Ok((is, text.to_owned()));
     }
-    let same = text.lines().eq(whole.lines());
-    Ok((is, if same { text.to_owned() } else { whole }))
+    let whole: String = edited.iter().flat_map(|line| [line, "\n"]).collect();
+    Ok((is, whole))
 }
 
 #[cfg(test)]
@@ -231,6 +278,60 @@ mod tests {
             assert_eq!(edited, after, "{before:?}");
             let again = edit(&edited, &wish).unwrap();
             assert_eq!(again, (value.map(str::to_owned), edited), "{before:?}");
+        }
+    }
+
+    #[test]
+    fn what_readers_read_differently_is_refused_where_it_matters() {
+        use KeyFormat::{Equals, Ini, Spaces};
+        for (format, section, text) in [
+            (Ini, Some("a"), "[a]\nx=1\n[b] ; comment\nk=2\n"),
+            (Ini, Some("a"), "[a]\nk=1 \\\n  --b\n"),
+            (Ini, Some("a"), "[a]\nk = 1\n  2\n  3\nz=3\n"),
+            (Ini, Some("a"), "[a]\nx = 1\n  k = 2\n"),
+            (Ini, Some("a"), "[a]\nx = 1 \\\n[b]\nk = 2\n"),
+            (Ini, Some("a"), "[a]\nk = 0 ; c\n"),
+            (Equals, None, "k=\"x \\\n y\"\n"),
+            (Equals, None, "k=\"x\ny\"\n"),
+            (Equals, None, "a=\"x\nk=2\"\n"),
+            (Equals, None, "a=\"x\n"),
+            (Equals, None, "a=x \\\nk=2\n"),
+            (Equals, None, "export k=3\n"),
+            (Equals, None, "k+=3\n"),
+            (Equals, None, "k=0 # c\n"),
+            (Equals, None, "k=\"1\" # c\n"),
+            (Spaces, None, "k 0 # c\n"),
+            (Spaces, None, "k \"0\" # c\n"),
+        ] {
+            for value in [Some("1"), None] {
+                let wish = Wish { format, section, key: "k", value };
+                let found = edit(text, &wish);
+                // What goes as a whole may have a comment; nothing is added where nothing is.
+                let is_sure = value.is_none() && (text.contains(" c\n") || text == "a=\"x\n");
+                assert_eq!(found.is_ok(), is_sure, "{text:?} {value:?} {found:?}");
+                let reason = found.err().unwrap_or_default();
+                assert!(is_sure || reason.starts_with("line "), "{reason}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_goes_on_elsewhere_does_not_matter() {
+        use KeyFormat::{Equals, Ini, Spaces};
+        for (format, section, before, after) in [
+            (
+                Ini,
+                Some("Service"),
+                "[Service]\nExecStart=/bin/a \\\n  --b\nk=0\n[Install]\n",
+                "[Service]\nExecStart=/bin/a \\\n  --b\nk=1\n[Install]\n",
+            ),
+            (Equals, None, "a=\"x\n y\"\nk=0\n", "a=\"x\n y\"\nk=1\n"),
+            (Equals, None, "a=1 # c\n", "a=1 # c\nk=1\n"),
+            (Spaces, None, "k \"1\"\n", "k \"1\"\n"),
+            (Spaces, None, "k \"0\"\n", "k 1\n"),
+        ] {
+            let wish = Wish { format, section, key: "k", value: Some("1") };
+            assert_eq!(edit(before, &wish).unwrap().1, after, "{before:?}");
         }
     }
 

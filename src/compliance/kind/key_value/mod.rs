@@ -1,8 +1,13 @@
 //! `key_value`: what a key says in a configuration file.
 
+mod continued;
+mod json;
 mod lines;
-mod tree;
+mod plain;
+mod toml;
 mod yaml;
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 
@@ -50,11 +55,30 @@ pub(super) fn rewritten(rule: &KeyValueRule, sight: &Sight<'_>) -> Option<String
     (edited != file.text).then_some(edited)
 }
 
-/// What the key says now, and the text in which it says what it should.
+/// What the key says now, and the text in which it says what it should, its lines ended as they are.
 fn edit(text: &str, rule: &KeyValueRule) -> Result<(Option<Value>, String), String> {
+    if text.starts_with('\u{feff}') {
+        return Err("it begins with a byte order mark: a file without one can be edited".to_owned());
+    }
+    let returns = text.contains('\r');
+    let plain = if returns { Cow::from(text.replace("\r\n", "\n")) } else { Cow::from(text) };
+    let ended = |plain: &str| if returns { plain.replace('\n', "\r\n") } else { plain.to_owned() };
+    if returns && (plain.contains('\r') || ended(&plain) != text) {
+        return Err("its lines do not all end in the same way: let them, first".to_owned());
+    }
+    let (is, edited) = edit_plain(&plain, rule)?;
+    // What was written is read again before anybody believes it.
+    if edited != plain && edit_plain(&edited, rule)?.1 != edited {
+        return Err("it is written in a way that is not edited here".to_owned());
+    }
+    Ok((is, ended(&edited)))
+}
+
+/// The same for a text whose lines end plainly.
+fn edit_plain(text: &str, rule: &KeyValueRule) -> Result<(Option<Value>, String), String> {
     match rule.format {
-        KeyFormat::Json => tree::json(text, &rule.key, rule.value.as_ref()),
-        KeyFormat::Toml => tree::toml(text, &rule.key, rule.value.as_ref()),
+        KeyFormat::Json => json::json(text, &rule.key, rule.value.as_ref()),
+        KeyFormat::Toml => toml::toml(text, &rule.key, rule.value.as_ref()),
         KeyFormat::Yaml => yaml::yaml(text, &rule.key, rule.value.as_ref()),
         KeyFormat::Equals | KeyFormat::Spaces | KeyFormat::Ini => {
             let value = rule

@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use crate::compliance::kind::key_value::plain::{is_doubtful, plain};
+
 /// An entry of a mapping: its lines, from the key's on.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -51,12 +53,6 @@ pub(super) fn yaml(
     if !edited.is_empty() {
         edited.push('\n');
     }
-    // What was written is read again before anybody believes it.
-    let lines: Vec<&str> = edited.lines().collect();
-    let again = walk(&lines, &steps)?.found.map(|entry| value(&lines, entry)).transpose()?;
-    if again.as_ref() != wanted {
-        return Err("the file is written in a way that is not edited here".to_owned());
-    }
     Ok((is, edited))
 }
 
@@ -67,9 +63,6 @@ fn sound(lines: &[&str]) -> Result<(), String> {
         let starts = |mark: &str| line.starts_with(mark);
         if line.trim_start_matches(' ').starts_with('\t') {
             return refused("a tab before a key");
-        }
-        if line.contains('\r') {
-            return refused("a carriage return");
         }
         let earlier = lines[..at].iter().any(|line| !is_void(line));
         if starts("%") || starts("...") || (starts("---") && (earlier || line.trim() != "---")) {
@@ -244,26 +237,12 @@ fn value(lines: &[&str], entry: Entry) -> Result<Value, String> {
     if text.starts_with(['"', '\'']) {
         return unquoted(text).map(Value::String);
     }
-    Ok(match text {
-        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
-        "true" | "True" | "TRUE" => Value::Bool(true),
-        "false" | "False" | "FALSE" => Value::Bool(false),
-        // Old readers take these for truths: neither a truth nor a text that could be believed.
-        _ if is_doubtful(text) => Value::Array(vec![Value::String(text.to_owned())]),
-        _ => match serde_json::from_str::<Value>(text) {
-            Ok(number @ Value::Number(_)) => number,
-            _ => Value::String(text.to_owned()),
-        },
-    })
-}
-
-/// Words that some readers take for truths.
-fn is_doubtful(text: &str) -> bool {
-    ["yes", "no", "on", "off", "y", "n"].contains(&text.to_ascii_lowercase().as_str())
+    Ok(plain(text))
 }
 
 fn unquoted(text: &str) -> Result<String, String> {
-    let bad = || format!("{text} is quoted in a way that is not read here");
+    // The text itself may be secret.
+    let bad = || "what is quoted is written in a way that is not read here".to_owned();
     match text.chars().next() {
         Some('"') => serde_json::from_str(text).map_err(|_| bad()),
         Some('\'') => {
@@ -285,9 +264,9 @@ fn written(wanted: &Value) -> Result<String, String> {
         Value::String(text) => {
             let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '.' | '-');
             let word = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '_');
-            let plain = word && text.chars().all(safe) && !is_doubtful(text);
+            let is_plain = word && text.chars().all(safe) && !is_doubtful(text);
             let known = ["true", "false", "null"].contains(&text.to_ascii_lowercase().as_str());
-            if plain && !known {
+            if is_plain && !known {
                 return Ok(text.clone());
             }
             serde_json::to_string(text).map_err(|error| error.to_string())
@@ -353,7 +332,6 @@ flow: { a: 1 }
             (FILE, "text"),
             ("a: 1\n---\nb: 1\n", "a"),
             ("a:\n\tb: 1\n", "a.b"),
-            ("a: 1\r\nb: 2\r\n", "a"),
             ("a: 1\na: 2\n", "a"),
             ("a: \"x\n  y\"\n", "a"),
             ("- a\n", "a"),

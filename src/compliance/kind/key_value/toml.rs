@@ -1,39 +1,9 @@
-//! Files of nested keys: JSON, TOML. `a.b` is `b` within `a`.
+//! TOML: everything else stays as it is written. `a.b` is `b` within `a`.
+//!
+//! In: a text, a key, what it should say. Out: what it says, the text that says it. Pure.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use toml_edit::{DocumentMut, Item, Table, TomlError};
-
-/// JSON: written anew where it changes, keys in alphabetical order.
-pub(super) fn json(
-    text: &str,
-    key: &str,
-    wanted: Option<&Value>,
-) -> Result<(Option<Value>, String), String> {
-    let empty = text.trim().is_empty();
-    let mut root: Value = if empty {
-        Value::Object(Map::new())
-    } else {
-        serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?
-    };
-    let steps: Vec<&str> = key.split('.').collect();
-    let is = steps.iter().try_fold(&root, |value, step| value.get(step)).cloned();
-    if is.as_ref() == wanted {
-        return Ok((is, text.to_owned()));
-    }
-    let (last, outer) = steps.split_last().ok_or("the key is empty")?;
-    let mut at = &mut root;
-    for step in outer {
-        let object = at.as_object_mut().ok_or_else(|| in_the_way(step))?;
-        at = object.entry(*step).or_insert_with(|| Value::Object(Map::new()));
-    }
-    let object = at.as_object_mut().ok_or_else(|| in_the_way(last))?;
-    match wanted {
-        Some(value) => drop(object.insert((*last).to_owned(), value.clone())),
-        None => drop(object.remove(*last)),
-    }
-    let text = serde_json::to_string_pretty(&root).map_err(|error| error.to_string())?;
-    Ok((is, text + "\n"))
-}
 
 /// Where it is no TOML, and why. The line itself may be secret.
 fn not_toml(text: &str, error: &TomlError) -> String {
@@ -43,7 +13,7 @@ fn not_toml(text: &str, error: &TomlError) -> String {
     format!("it is not TOML{at}")
 }
 
-/// TOML: everything else stays as it is written.
+/// What a key says, and the text in which it says what it should.
 pub(super) fn toml(
     text: &str,
     key: &str,
@@ -55,6 +25,9 @@ pub(super) fn toml(
     let is = found.map(shown);
     if is.as_ref() == wanted {
         return Ok((is, text.to_owned()));
+    }
+    if wanted.is_some() && found.is_some_and(|i| i.is_table_like() || i.is_array_of_tables()) {
+        return Err(format!("`{key}` is a table, which no value replaces"));
     }
     let (last, outer) = steps.split_last().ok_or("the key is empty")?;
     let mut at: &mut dyn toml_edit::TableLike = document.as_table_mut();
@@ -100,39 +73,36 @@ fn shown(item: &Item) -> Value {
         Some(toml_edit::Value::Integer(number)) => (*number.value()).into(),
         Some(toml_edit::Value::Float(number)) => (*number.value()).into(),
         Some(toml_edit::Value::Boolean(truth)) => (*truth.value()).into(),
-        _ => Value::String(item.to_string().trim().to_owned()),
+        // Neither a text nor a number, such as a date.
+        _ => Value::Array(vec![Value::String(item.to_string().trim().to_owned())]),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
-    use crate::compliance::kind::key_value::tree::{json, toml};
-
-    type Edit = fn(&str, &str, Option<&Value>) -> Result<(Option<Value>, String), String>;
+    use crate::compliance::kind::key_value::toml::toml;
 
     #[test]
     fn a_nested_key_keeps_its_type_and_a_second_edit_changes_nothing() {
-        let pretty = "{\n  \"a\": 1,\n  \"b\": {\n    \"c\": true\n  }\n}\n";
-        for (edit, before, key, wanted, after) in [
-            (json as Edit, "", "b", Some(json!("x")), "{\n  \"b\": \"x\"\n}\n"),
-            (json, "{\"a\":1}", "b.c", Some(json!(true)), pretty),
-            (json, "{\"a\":1,\"b\":2}", "b", None, "{\n  \"a\": 1\n}\n"),
-            (toml, "# top\na = 1 # one\n", "a", Some(json!(2)), "# top\na = 2 # one\n"),
-            (toml, "a = 1\n", "t.k", Some(json!("x")), "a = 1\n\n[t]\nk = \"x\"\n"),
-            (toml, "[t]\nk = 1\n", "t.k", None, "[t]\n"),
+        for (before, key, wanted, after) in [
+            ("# top\na = 1 # one\n", "a", Some(json!(2)), "# top\na = 2 # one\n"),
+            ("a = 1\n", "t.k", Some(json!("x")), "a = 1\n\n[t]\nk = \"x\"\n"),
+            ("[t]\nk = 1\n", "t.k", None, "[t]\n"),
+            // A date is no text.
+            ("a = 2026-01-02\n", "a", Some(json!("2026-01-02")), "a = \"2026-01-02\"\n"),
         ] {
-            let (_, edited) = edit(before, key, wanted.as_ref()).unwrap();
+            let (_, edited) = toml(before, key, wanted.as_ref()).unwrap();
             assert_eq!(edited, after, "{before}");
-            assert_eq!(edit(&edited, key, wanted.as_ref()).unwrap(), (wanted, edited));
+            assert_eq!(toml(&edited, key, wanted.as_ref()).unwrap(), (wanted, edited));
         }
-        for (edit, text) in
-            [(json as Edit, "{"), (toml, "a = "), (json, "{\"b\":1}"), (toml, "b = 1")]
-        {
-            assert!(edit(text, "b.c", Some(&json!(1))).is_err(), "{text}");
+    }
+
+    #[test]
+    fn what_holds_others_is_replaced_by_no_value() {
+        for text in ["b = ", "b = 1\n", "[b.c]\nd = 1\n", "[[b.c]]\nd = 1\n", "b.c = { d = 1 }\n"] {
+            assert!(toml(text, "b.c", Some(&json!(1))).is_err(), "{text}");
         }
-        // `1` and `"1"` are not the same.
-        assert_ne!(json("{\"a\":1}", "a", Some(&json!("1"))).unwrap().1, "{\"a\":1}");
     }
 }
