@@ -39,8 +39,13 @@ fn shown(rule: &FileLineRule, text: &str, hidden: bool) -> (String, String) {
     match &rule.wish {
         LineWish::Line { line, regex } => {
             let finds = regex.as_deref().and_then(|regex| pattern(regex).ok());
-            let other = text.lines().find(|l| finds.as_ref().is_some_and(|r| r.is_match(l)));
-            let actual = other.map_or_else(|| "no such line".to_owned(), quoted);
+            let is_other = |l: &&str| *l != line && finds.as_ref().is_some_and(|r| r.is_match(l));
+            let actual = match (text.lines().find(is_other), text.lines().any(|l| l == line)) {
+                (None, false) => "no such line".to_owned(),
+                (None, true) => "it stands more than once".to_owned(),
+                (Some(other), false) => quoted(other),
+                (Some(other), true) => format!("{} as well", quoted(other)),
+            };
             (quoted(line), actual)
         }
         LineWish::NoLine { line, regex } => {

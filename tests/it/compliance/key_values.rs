@@ -51,3 +51,18 @@ fn all_else_and_the_line_ends_stay() {
         assert_eq!(only(host.check(&rule)).verdict.status, VerdictStatus::Ok);
     }
 }
+
+#[test]
+fn a_line_that_is_right_is_not_what_is_said_to_be_wrong() {
+    for (text, actual) in [
+        ("p 1\nq\np 2\n", "`p 2` as well"),
+        ("p 1\np 1\n", "it stands more than once"),
+        ("q\np 2\n", "`p 2`"),
+        ("q\n", "no such line"),
+    ] {
+        let host = Host::default().with("/etc/x", text);
+        let lines = "path = \"/etc/x\"\nline = \"p 1\"\nregex = \"^p \"";
+        let verdict = only(host.check(&rule("file_line", lines))).verdict;
+        assert_eq!((&*verdict.expected, &*verdict.actual), ("`p 1`", actual));
+    }
+}
