@@ -82,9 +82,9 @@ impl<'a> PlanDocument<'a> {
 }
 
 #[derive(Serialize)]
-struct FixesDocument<'a> {
+struct FixesDocument {
     schema: &'static str,
-    fixes: &'a [FixRecord],
+    fixes: Vec<FixRecord>,
 }
 
 /// Records of fixes.
@@ -97,7 +97,8 @@ pub(super) fn write_records(
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     if ctx.format == Format::Json {
-        write_json(out, &FixesDocument { schema: "tidegate.fixes/1", fixes: records })?;
+        let fixes = records.iter().map(FixRecord::shown).collect();
+        write_json(out, &FixesDocument { schema: "tidegate.fixes/1", fixes })?;
         return Ok(());
     }
     let mut table = Table::new(&["ID", "RULE", "TARGET", "RESULT", "WHY"]);

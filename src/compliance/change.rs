@@ -16,6 +16,8 @@ use crate::model::{PathState, Permissions};
 const CONTEXT_LINES: usize = 3;
 /// Longer diffs are cut: nobody reads them.
 const DIFF_LINES_MAX: usize = 200;
+/// Stands for what is not shown.
+pub const HIDDEN: &str = "a value that not everybody may read";
 
 /// One step of a fix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub enum Change {
         before: String,
         /// What it should be.
         after: String,
+        /// Whether not everybody may read it.
+        hidden: bool,
     },
     /// Things that programs of the host look after become something else, all together.
     Managed(Vec<Move>),
@@ -55,9 +59,12 @@ impl Change {
                 after: before.clone(),
                 enclosed: *enclosed,
             },
-            Self::Kernel { key, before, after } => {
-                Self::Kernel { key: key.clone(), before: after.clone(), after: before.clone() }
-            }
+            Self::Kernel { key, before, after, hidden } => Self::Kernel {
+                key: key.clone(),
+                before: after.clone(),
+                after: before.clone(),
+                hidden: *hidden,
+            },
             Self::Managed(moves) => Self::Managed(moves.iter().map(Move::undone).collect()),
         }
     }
@@ -94,7 +101,10 @@ impl Change {
             Self::Path { path, before, after, enclosed } => {
                 path_diff(path, before, after, *enclosed)
             }
-            Self::Kernel { key, before, after } => {
+            Self::Kernel { key, hidden: true, .. } => {
+                format!("--- kernel\n+++ kernel\n# {key} becomes {HIDDEN}\n")
+            }
+            Self::Kernel { key, before, after, .. } => {
                 format!("--- kernel\n+++ kernel\n-{key} = {before}\n+{key} = {after}\n")
             }
             Self::Managed(moves) => moves.iter().map(move_diff).collect(),
@@ -132,10 +142,7 @@ fn plain(text: &str) -> String {
 
 /// Whether its own mode keeps it from some; a folder on the way may as well.
 pub fn is_hidden(state: &PathState) -> bool {
-    matches!(
-        state,
-        PathState::File { owned, .. } | PathState::Unread { owned } if owned.mode & 0o004 == 0
-    )
+    matches!(state, PathState::File { owned, .. } | PathState::Unread { owned } if owned.is_hidden())
 }
 
 fn path_diff(path: &HostPath, before: &PathState, after: &PathState, enclosed: bool) -> String {

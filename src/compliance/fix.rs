@@ -250,7 +250,7 @@ impl Mender<'_> {
             Change::Path { path, before, after, .. } => {
                 self.host.put(path, before, after, kept.get(path))
             }
-            Change::Kernel { key, before, after } => self.host.set_kernel(key, before, after),
+            Change::Kernel { key, before, after, .. } => self.host.set_kernel(key, before, after),
             Change::Managed(moves) => self.host.manage(moves),
         }
     }

@@ -9,7 +9,7 @@
 //! kind/     one file a kind: holds it, how is it mended  image     the built-in rule         pure
 //! see       what a rule has to see of the host           change    what a fix would do       pure
 //! check     every rule → a verdict and changes           consent   what was agreed to        pure
-//! fix       makes changes, keeps backups (record)        interchange  JUnit, SARIF           pure
+//! fix       makes changes; backups (record, stored)      interchange  JUnit, SARIF           pure
 //! standing  verdicts → since when, turns, scores (pure)  auto      what the agent may mend  pure
 //! shelf     where both are kept                          culprit   who undoes a fix          pure
 //! tally     what was found, counted for metrics (pure)   dispute   rules that contradict     pure
@@ -29,6 +29,7 @@ pub mod image;
 pub mod see;
 pub mod check;
 pub mod consent;
+mod stored;
 pub mod record;
 pub mod fix;
 pub mod auto;

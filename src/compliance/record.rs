@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clients::host::{Extended, HostError, create_private_dir, read_bounded, write_durable};
 use crate::compliance::change::Change;
-use crate::model::{Digest, HostPath, Move, PathState, Permissions};
+use crate::compliance::stored::{StoredChange, StoredState, store_change};
+use crate::model::{Digest, HostPath, PathState};
 
 /// The record's format.
 const SCHEMA: &str = "tidegate.fix/1";
@@ -92,42 +93,19 @@ pub enum FixResult {
     },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum StoredChange {
-    Path {
-        path: HostPath,
-        before: StoredState,
-        after: StoredState,
-        #[serde(default)]
-        enclosed: bool,
-    },
-    Kernel {
-        key: String,
-        before: String,
-        after: String,
-    },
-    Managed {
-        moves: Vec<Move>,
-    },
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum StoredState {
-    Absent,
-    File { content: Digest, permissions: Permissions },
-    Unread { permissions: Permissions },
-    Directory { permissions: Permissions },
-    Symlink { to: String },
-    Special,
-}
-
 impl FixRecord {
     /// Whether it is of the last day; or of the next, as a clock that was set back makes it. One of
     /// further ahead tells nothing: it would block for as long as that clock was wrong.
     pub fn counts(&self, now: Timestamp) -> bool {
         now.duration_since(self.at).abs() < COUNTED
+    }
+
+    /// The same without what not everybody may read, digests of contents among it.
+    #[must_use]
+    pub fn shown(&self) -> Self {
+        let mut shown = self.clone();
+        shown.changes.iter_mut().for_each(StoredChange::hide);
+        shown
     }
 
     /// Leaves in it what was changed in the end.
@@ -270,11 +248,14 @@ impl FixRecords {
                     PathState::Directory { owned: *permissions }
                 }
                 StoredState::File { content, permissions } => {
-                    let bytes = match contents.get(content) {
+                    let digest = content.ok_or_else(|| {
+                        HostError::unfit(&folder, "the record does not say which content it was")
+                    })?;
+                    let bytes = match contents.get(&digest) {
                         Some(bytes) => Arc::clone(bytes),
-                        None => content_of(&folder, *content)?,
+                        None => content_of(&folder, digest)?,
                     };
-                    contents.insert(*content, Arc::clone(&bytes));
+                    contents.insert(digest, Arc::clone(&bytes));
                     PathState::File { content: bytes, owned: *permissions }
                 }
             })
@@ -285,10 +266,12 @@ impl FixRecords {
                     let (before, after) = (load(before)?, load(after)?);
                     Change::Path { path: path.clone(), before, after, enclosed: *enclosed }
                 }
-                StoredChange::Kernel { key, before, after } => {
-                    let (before, after) = (before.clone(), after.clone());
-                    Change::Kernel { key: key.clone(), before, after }
-                }
+                StoredChange::Kernel { key, before, after, hidden } => Change::Kernel {
+                    key: key.clone(),
+                    before: before.clone(),
+                    after: after.clone(),
+                    hidden: *hidden,
+                },
                 StoredChange::Managed { moves } => Change::Managed(moves.clone()),
             })
         };
@@ -340,33 +323,6 @@ fn keep_contents(folder: &Path, states: [&PathState; 2]) -> Result<(), HostError
         }
     }
     Ok(())
-}
-
-fn store_change(change: &Change) -> StoredChange {
-    match change {
-        Change::Path { path, before, after, enclosed } => {
-            let (before, after) = (store(before), store(after));
-            StoredChange::Path { path: path.clone(), before, after, enclosed: *enclosed }
-        }
-        Change::Kernel { key, before, after } => {
-            let (before, after) = (before.clone(), after.clone());
-            StoredChange::Kernel { key: key.clone(), before, after }
-        }
-        Change::Managed(moves) => StoredChange::Managed { moves: moves.clone() },
-    }
-}
-
-fn store(state: &PathState) -> StoredState {
-    match state {
-        PathState::Absent => StoredState::Absent,
-        PathState::Special => StoredState::Special,
-        PathState::Symlink { to } => StoredState::Symlink { to: to.clone() },
-        PathState::Unread { owned } => StoredState::Unread { permissions: *owned },
-        PathState::Directory { owned } => StoredState::Directory { permissions: *owned },
-        PathState::File { content, owned } => {
-            StoredState::File { content: Digest::of(content), permissions: *owned }
-        }
-    }
 }
 
 fn content_of(folder: &Path, digest: Digest) -> Result<Arc<[u8]>, HostError> {

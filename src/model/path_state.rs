@@ -50,6 +50,13 @@ pub struct Permissions {
     pub gid: u32,
 }
 
+impl Permissions {
+    /// Whether they keep others from reading.
+    pub fn is_hidden(self) -> bool {
+        self.mode & 0o004 == 0
+    }
+}
+
 impl PathState {
     /// What a person would call it.
     pub fn noun(&self) -> &'static str {

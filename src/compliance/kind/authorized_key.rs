@@ -192,7 +192,7 @@ fn changes(
             path: folder.clone(),
             before: PathState::Absent,
             after: PathState::Directory { owned: own(FOLDER_MODE) },
-            enclosed: false,
+            enclosed: seen.enclosed,
         })
         .collect();
     let owned = owned
@@ -200,7 +200,7 @@ fn changes(
     let after = PathState::File { content: new.into_bytes().into(), owned };
     let before = seen.state.clone();
     // A home keeps others out as a rule, and public keys are no secret: the file's own mode counts.
-    changes.push(Change::Path { path: path.clone(), before, after, enclosed: false });
+    changes.push(Change::Path { path: path.clone(), before, after, enclosed: seen.enclosed });
     Ok(changes)
 }
 

@@ -1,9 +1,7 @@
 //! `sysctl`: a kernel parameter, now and after the next boot.
 
-use std::sync::Arc;
-
-use crate::compliance::change::Change;
-use crate::compliance::kind::{Confs, Judgement};
+use crate::compliance::change::{Change, HIDDEN};
+use crate::compliance::kind::{Conf, Confs, Judgement, Sight};
 use crate::model::kernel_parameter::parameter_name;
 use crate::model::{HostPath, PathState, Permissions};
 use crate::reconcile::desired::rule::kind::SysctlRule;
@@ -11,19 +9,30 @@ use crate::reconcile::desired::rule::kind::SysctlRule;
 /// What a rule sees of a kernel parameter.
 #[derive(Debug)]
 pub struct SysctlSight<'a> {
-    /// What the kernel says, white space as single blanks; none if it has no such parameter.
-    pub live: Option<String>,
+    /// What the kernel says; none if it has no such parameter.
+    pub live: Option<Parameter>,
     /// Files that set parameters at boot, by their name there: the last by name wins, as
     /// sysctl.d(5) has it; /etc/sysctl.conf comes after all.
     pub boot: &'a Confs,
     /// /etc/sysctl.conf.
-    pub last: &'a str,
+    pub last: &'a Conf,
     /// The file of ours.
-    pub own: PathState,
-    /// Folders that are missing on the way to it.
-    pub missing: Vec<HostPath>,
-    /// User and group of new files.
-    pub creator: (u32, u32),
+    pub own: (HostPath, Sight<'a>),
+}
+
+/// What a parameter is set to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// White space as single blanks.
+    pub value: String,
+    /// Whether not everybody may read it.
+    pub hidden: bool,
+}
+
+impl Parameter {
+    fn shown(&self) -> &str {
+        if self.hidden { HIDDEN } else { &self.value }
+    }
 }
 
 /// Where a rule's parameter is kept: after those of the distribution by name. Steps with dots are
@@ -41,57 +50,50 @@ pub(crate) fn judge(rule: &SysctlRule, sight: &SysctlSight<'_>) -> Judgement {
     let Some(live) = &sight.live else {
         return Judgement::NotApplicable { reason: format!("this kernel has no `{key}`") };
     };
-    let expected = format!("{key} = {value}, now and at boot");
     let boot = sight.at_boot(key);
-    let right_at_boot = boot.as_deref() == Some(value);
-    if live == value && right_at_boot {
+    let right_at_boot = boot.as_ref().is_some_and(|boot| boot.value == *value);
+    // What is wanted tells what is so, where it is so.
+    let hidden = live.hidden || boot.as_ref().is_some_and(|boot| boot.hidden);
+    let wanted = Parameter { value: value.clone(), hidden };
+    let expected = format!("{key} = {}, now and at boot", wanted.shown());
+    if live.value == *value && right_at_boot {
         return Judgement::Ok { expected };
     }
     let mut changes = Vec::new();
     if !right_at_boot {
-        let Some(path) = own_path(rule) else {
-            return Judgement::Error { reason: format!("`{key}` gives no file name") };
-        };
-        changes.extend(sight.keep(path, format!("{key} = {value}\n")));
+        changes.extend(sight.keep(format!("{key} = {value}\n"), hidden));
     }
-    if live != value {
+    if live.value != *value {
         changes.push(Change::Kernel {
             key: key.clone(),
-            before: live.clone(),
+            before: live.value.clone(),
             after: value.clone(),
+            hidden,
         });
     }
-    let at_boot =
-        boot.map_or_else(|| "nothing at boot".to_owned(), |boot| format!("{boot} at boot"));
+    let at_boot = boot.as_ref().map_or("nothing", Parameter::shown);
     Judgement::NotOk {
         expected,
-        actual: format!("{key} = {live} now, {at_boot}"),
+        actual: format!("{key} = {} now, {at_boot} at boot", live.shown()),
         fix: Ok(changes),
     }
 }
 
 impl SysctlSight<'_> {
     /// What files set the parameter to at boot.
-    fn at_boot(&self, key: &str) -> Option<String> {
-        let files = self.boot.values().map(|conf| conf.text.as_str()).chain([self.last]);
-        files.filter_map(|text| set_in(text, key)).next_back()
+    fn at_boot(&self, key: &str) -> Option<Parameter> {
+        let set = |conf: &Conf| {
+            set_in(&conf.text, key).map(|value| Parameter { value, hidden: conf.hidden })
+        };
+        self.boot.values().chain([self.last]).filter_map(set).next_back()
     }
 
-    fn keep(&self, path: HostPath, text: String) -> Vec<Change> {
-        let (uid, gid) = self.creator;
-        let made = |folder: &HostPath| Change::Path {
-            path: folder.clone(),
-            before: PathState::Absent,
-            after: PathState::Directory { owned: Permissions { mode: 0o755, uid, gid } },
-            enclosed: false,
-        };
-        let content: Arc<[u8]> = text.into_bytes().into();
-        let owned = Permissions { mode: 0o644, uid, gid };
-        let after = PathState::File { content, owned };
-        let mut changes: Vec<Change> = self.missing.iter().map(made).collect();
-        let before = self.own.clone();
-        changes.push(Change::Path { path, before, after, enclosed: false });
-        changes
+    fn keep(&self, text: String, hidden: bool) -> Vec<Change> {
+        let (path, own) = &self.own;
+        let (uid, gid) = own.creator;
+        let mode = if hidden { 0o600 } else { 0o644 };
+        let owned = Permissions { mode, uid, gid };
+        own.change(path, PathState::File { content: text.into_bytes().into(), owned })
     }
 }
 

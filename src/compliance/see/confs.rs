@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use crate::clients::host::{HostError, HostRoot};
-use crate::compliance::kind::{Conf, Confs, ModuleSight, SysctlSight, own_path, own_paths};
-use crate::compliance::see::{Eyes, FILE_BYTES_MAX, creator, missing, once, said};
-use crate::model::{HostPath, PathState};
+use crate::compliance::kind::{
+    Conf, Confs, ModuleSight, Parameter, SysctlSight, own_path, own_paths,
+};
+use crate::compliance::see::{Eyes, FILE_BYTES_MAX, once, said};
+use crate::model::HostPath;
 use crate::reconcile::desired::rule::RuleId;
 use crate::reconcile::desired::rule::kind::{KernelModuleRule, SysctlRule};
 
@@ -20,7 +22,7 @@ const FILES_MAX: usize = 1_000;
 pub(super) struct Sysctls {
     confs: Confs,
     /// /etc/sysctl.conf, which comes after all.
-    last: String,
+    last: Conf,
 }
 
 /// What loads modules at boot, and what keeps them out.
@@ -31,22 +33,21 @@ pub(super) struct ModuleConfs {
 }
 
 impl Eyes<'_> {
-    pub(super) fn sysctl(&self, rule: &SysctlRule) -> Result<SysctlSight<'_>, String> {
+    pub(super) fn sysctl<'b>(
+        &'b self,
+        rule: &SysctlRule,
+        id: &'b RuleId,
+    ) -> Result<SysctlSight<'b>, String> {
         let host = self.input.host;
         let Sysctls { confs, last } = once(&self.sysctls, || {
-            let last = host.text("/etc/sysctl.conf", FILE_BYTES_MAX)?.unwrap_or_default();
+            let last = conf(host, "/etc/sysctl.conf".to_owned(), false)?;
             Ok(Sysctls { confs: read(host, "sysctl.d")?, last })
         })?;
-        let (own, missing) = match own_path(rule) {
-            Some(path) => {
-                let own = host.look(&path, FILE_BYTES_MAX).map_err(said)?;
-                let missing = missing(host, &path, &own).map_err(said)?;
-                (own, missing)
-            }
-            None => (PathState::Absent, Vec::new()),
-        };
-        let live = host.kernel(&rule.key).map_err(said)?;
-        Ok(SysctlSight { live, boot: confs, last, own, missing, creator: creator() })
+        let own = own_path(rule).ok_or_else(|| format!("`{}` gives no file name", rule.key))?;
+        let own = (own.clone(), self.sight(&own, id)?);
+        let seen = host.kernel_owned(&rule.key).map_err(said)?;
+        let live = seen.map(|(value, owned)| Parameter { value, hidden: owned.is_hidden() });
+        Ok(SysctlSight { live, boot: confs, last, own })
     }
 
     pub(super) fn module<'b>(
@@ -80,17 +81,25 @@ impl Eyes<'_> {
     }
 }
 
+/// A file; one that is not there, or leads to /dev/null, says nothing.
+fn conf(host: &HostRoot, path: String, enclosed: bool) -> Result<Conf, HostError> {
+    Ok(match host.text_owned(&path, FILE_BYTES_MAX)? {
+        Some((text, owned)) => Conf { path, text, hidden: enclosed || owned.is_hidden() },
+        None => Conf { path, text: String::new(), hidden: false },
+    })
+}
+
 /// Every file of a folder of this name that counts.
 fn read(host: &HostRoot, name: &str) -> Result<Confs, HostError> {
     let mut confs: Confs = BTreeMap::new();
     for place in PLACES {
         let folder = format!("{place}/{name}");
+        let enclosed = folder.parse().map_or(Ok(false), |folder| host.is_enclosing(&folder))?;
         for name in host.names(&folder, FILES_MAX)? {
             let path = format!("{folder}/{name}");
             let is_conf = name.strip_suffix(".conf").is_some();
             if let (true, Entry::Vacant(place)) = (is_conf, confs.entry(name)) {
-                let text = host.text(&path, FILE_BYTES_MAX)?.unwrap_or_default();
-                place.insert(Conf { path, text });
+                place.insert(conf(host, path, enclosed)?);
             }
         }
     }

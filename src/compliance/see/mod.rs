@@ -113,7 +113,7 @@ impl<'a> Eyes<'a> {
                 let state = host.look_outside(path).map_err(said)?;
                 self.around(path, state, &rule.id).map(View::Path)
             }
-            Need::Sysctl(rule) => self.sysctl(rule).map(View::Sysctl),
+            Need::Sysctl(sysctl) => self.sysctl(sysctl, &rule.id).map(View::Sysctl),
             Need::Package(rule) => self
                 .package(&rule.package, |manager, installed| kind::order(rule, manager, installed)),
             Need::Vulnerable(rule) => self.package(&rule.package, |manager, installed| {

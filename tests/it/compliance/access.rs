@@ -59,14 +59,14 @@ fn keys_do_all_seven_on_a_real_debian() {
                 lines: LINES,
                 expected: wanted,
                 actual: "alice has it more than once, or with other options",
-                fix: Fix::Plan(&["--- /home/alice/.ssh/authorized_keys", " # mine"]),
+                fix: Fix::Plan(&["--- /home/alice/.ssh/authorized_keys", "# the content differs"]),
             },
             Row {
                 kind: "ssh_authorized_key",
                 lines: absent,
                 expected: "no key SHA256:",
                 actual: "alice may log in with it",
-                fix: Fix::Plan(&["--- /home/alice/.ssh/authorized_keys", " # mine"]),
+                fix: Fix::Plan(&["--- /home/alice/.ssh/authorized_keys", "# the content differs"]),
             },
         ],
     );

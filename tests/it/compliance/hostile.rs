@@ -218,3 +218,49 @@ fn a_fix_that_fails_half_way_takes_its_steps_back() {
     assert!(record.is_err() || matches!(record.unwrap().result, FixResult::Failed { .. }));
     assert!(!host.path("/new").exists());
 }
+
+#[test]
+fn what_is_quoted_in_a_way_that_is_not_read_is_not_quoted_again() {
+    for text in ["k: \"CANARY\\x41\"\n", "k: 'CANARY' x\n", "\"CANARY\\x41\": 1\n"] {
+        let host = Host::default().with("/etc/x.yaml", &text.replace("CANARY", CANARY));
+        fs::set_permissions(host.path("/etc/x.yaml"), fs::Permissions::from_mode(0o600)).unwrap();
+        is_in_no_verdict_or_diff(&host, "/etc/x.yaml");
+    }
+}
+
+#[test]
+fn a_kernel_parameter_that_not_everybody_may_read_is_in_no_verdict_diff_or_record() {
+    let key = "net.ipv4.tcp_fastopen_key";
+    let (live, conf) = ("/proc/sys/net/ipv4/tcp_fastopen_key", "/etc/sysctl.d/10-x.conf");
+    for (hidden, content) in [(live, format!("{CANARY}\n")), (conf, format!("{key} = {CANARY}\n"))]
+    {
+        let host = Host::default().with(live, "1-1-1-1\n").with(hidden, &content);
+        fs::set_permissions(host.path(hidden), fs::Permissions::from_mode(0o600)).unwrap();
+        let wanted = rule("sysctl", &format!("key = \"{key}\"\nvalue = \"other-canary\""));
+        let checked = only(host.check(&wanted));
+        let diff: String = checked.changes.iter().map(Change::diff).collect();
+        let verdict = format!("{:?}", checked.verdict);
+        assert!(!verdict.contains("canary") && !diff.contains("canary"), "{verdict}\n{diff}");
+        let record = host.fix(&wanted).unwrap();
+        assert_eq!(record.result, FixResult::Fixed);
+        let shown = serde_json::to_string(&record.shown()).unwrap();
+        assert!(!shown.contains("canary"), "{shown}");
+        assert_eq!(host.mode("/etc/sysctl.d/99-tidegate-net.ipv4.tcp_fastopen_key.conf"), 0o600);
+        let FixResult::Fixed = host.restore(&record) else { panic!("not restored") };
+        assert_eq!(host.text(hidden), content);
+    }
+}
+
+#[test]
+fn a_record_that_is_shown_has_no_digest_of_what_not_everybody_may_read() {
+    let host = Host::default().with("/etc/x", "pin 1234\n").with("/etc/y", "public\n");
+    fs::set_permissions(host.path("/etc/x"), fs::Permissions::from_mode(0o600)).unwrap();
+    for (path, is_shown) in [("/etc/x", false), ("/etc/y", true)] {
+        let wanted = rule("file", &format!("path = \"{path}\"\ncontent = \"pin 4321\\n\""));
+        let digest = tidegate::model::Digest::of(host.text(path).as_bytes()).hex();
+        let shown = serde_json::to_string(&host.fix(&wanted).unwrap().shown()).unwrap();
+        assert_eq!(shown.contains(&digest), is_shown, "{shown}");
+        let new = tidegate::model::Digest::of(b"pin 4321\n").hex();
+        assert_eq!(shown.contains(&new), is_shown, "{shown}");
+    }
+}

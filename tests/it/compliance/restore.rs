@@ -28,7 +28,9 @@ fn begun(host: &Host, changes: &[Change], n_made: usize) -> FixRecord {
             Change::Path { path, before, after, .. } => {
                 root.put(path, before, after, None).unwrap();
             }
-            Change::Kernel { key, before, after } => root.set_kernel(key, before, after).unwrap(),
+            Change::Kernel { key, before, after, .. } => {
+                root.set_kernel(key, before, after).unwrap();
+            }
             Change::Managed(moves) => root.manage(moves).unwrap(),
         }
     }

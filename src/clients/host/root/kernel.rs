@@ -6,8 +6,8 @@ use std::io::Write;
 use rustix::fs::{Mode, OFlags};
 
 use crate::clients::host::{HostError, HostRoot};
-use crate::model::HostPath;
 use crate::model::kernel_parameter::parameter_path;
+use crate::model::{HostPath, Permissions};
 
 /// A parameter is a line.
 const BYTES_MAX: u64 = 64 * 1024;
@@ -18,9 +18,18 @@ impl HostRoot {
     /// # Errors
     /// When it cannot be read.
     pub fn kernel(&self, key: &str) -> Result<Option<String>, HostError> {
+        Ok(self.kernel_owned(key)?.map(|(value, _)| value))
+    }
+
+    /// The same, and who may read it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn kernel_owned(&self, key: &str) -> Result<Option<(String, Permissions)>, HostError> {
         let Some(path) = path(key) else { return Ok(None) };
-        let value = self.text(&path, BYTES_MAX)?;
-        Ok(value.map(|value| value.split_whitespace().collect::<Vec<_>>().join(" ")))
+        let seen = self.text_owned(&path, BYTES_MAX)?;
+        let plain = |value: &str| value.split_whitespace().collect::<Vec<_>>().join(" ");
+        Ok(seen.map(|(value, owned)| (plain(&value), owned)))
     }
 
     /// Sets a kernel parameter that still is `before`.

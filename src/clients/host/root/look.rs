@@ -95,13 +95,25 @@ impl HostRoot {
     /// # Errors
     /// When it cannot be read, or is larger.
     pub fn text(&self, path: &str, bytes_max: u64) -> Result<Option<String>, HostError> {
+        Ok(self.text_owned(path, bytes_max)?.map(|(text, _)| text))
+    }
+
+    /// The same, and who may read it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is larger.
+    pub fn text_owned(
+        &self,
+        path: &str,
+        bytes_max: u64,
+    ) -> Result<Option<(String, Permissions)>, HostError> {
         let Ok(path) = path.parse::<HostPath>() else { return Ok(None) };
         // A last link, as /etc/os-release is, is resolved like those in the way.
         let mut at = path;
         for _ in 0..8 {
             match self.look(&at, bytes_max)? {
-                PathState::File { content, .. } => {
-                    return Ok(Some(String::from_utf8_lossy(&content).into_owned()));
+                PathState::File { content, owned } => {
+                    return Ok(Some((String::from_utf8_lossy(&content).into_owned(), owned)));
                 }
                 PathState::Symlink { to } => match at.beside(&to) {
                     Some(next) => at = next,

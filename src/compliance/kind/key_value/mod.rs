@@ -11,6 +11,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use crate::compliance::change::HIDDEN;
 use crate::compliance::kind::text::TextFile;
 use crate::compliance::kind::{Judgement, Sight};
 use crate::reconcile::desired::rule::kind::{KeyFormat, KeyValueRule};
@@ -29,7 +30,7 @@ pub(super) fn judge(rule: &KeyValueRule, sight: &Sight<'_>) -> Judgement {
     let hidden = sight.is_hidden();
     let shown = |value: Option<&Value>| match value {
         None => format!("no `{}`", rule.key),
-        Some(_) if hidden => format!("{} = a value that not everybody may read", rule.key),
+        Some(_) if hidden => format!("{} = {HIDDEN}", rule.key),
         Some(Value::String(text)) => format!("{} = {text}", rule.key),
         Some(other) => format!("{} = {other}", rule.key),
     };
