@@ -44,6 +44,12 @@ pub(crate) fn judge(rule: &AuthorizedKeyRule, sight: &KeysSight<'_>) -> Judgemen
         }
     };
     let Some(entry) = sight.user else {
+        if *state == Presence::Absent {
+            let reason = format!(
+                "user {user} is not in /etc/passwd: where their keys would lie is not known"
+            );
+            return Judgement::Error { reason };
+        }
         let reason = format!("a rule of kind `user` makes user {user}");
         return stuck(format!("there is no user {user}"), reason);
     };

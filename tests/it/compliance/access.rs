@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
+use tidegate::compliance::change::Change;
 use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
 
@@ -121,6 +122,23 @@ fn a_user_cannot_send_a_key_elsewhere_with_a_link() {
     let verdict = only(host.check(&nobody)).verdict;
     assert_eq!(verdict.actual, "there is no user erin");
     assert!(!verdict.fixable);
+}
+
+#[test]
+fn who_is_known_elsewhere_may_have_a_key_that_nobody_sees() {
+    let lines = format!("{}\nstate = \"absent\"", LINES.replace("alice\"\n", "erin\"\n"));
+    let verdict = only(with_home().check(&rule("ssh_authorized_key", &lines))).verdict;
+    assert_eq!(verdict.status, VerdictStatus::Error);
+    assert!(verdict.reason.unwrap().contains("erin is not in /etc/passwd"));
+}
+
+#[test]
+fn a_neighbours_key_below_a_closed_folder_is_in_no_diff() {
+    let neighbour = KEY.replace("GGXD", "GGXE");
+    let host = with_keys(&format!("environment=\"TOKEN=canary\" {neighbour}\n"), 0o644);
+    let checked = only(host.check(&rule("ssh_authorized_key", LINES)));
+    let diff: String = checked.changes.iter().map(Change::diff).collect();
+    assert!(diff.contains("authorized_keys") && !diff.contains("canary"), "{diff}");
 }
 
 #[test]
