@@ -19,7 +19,7 @@ fn account(one: &Value) -> (&str, Option<(&'static str, toml_edit::Value)>) {
 /// Class `user`.
 pub(crate) fn user(one: &Value, lost: &mut dyn FnMut(String)) -> Result<Rules, String> {
     let (name, absent) = account(one);
-    let of = one.get("of").ok_or("it is no user")?;
+    let of = one.get("of").filter(|of| of.is_object()).ok_or("it is no user")?;
     let mut parameters = vec![("user", name.into())];
     if absent.is_none() {
         parameters.extend(principal(of.get("uid")).map(|uid| ("uid", uid)));
@@ -38,7 +38,7 @@ pub(crate) fn user(one: &Value, lost: &mut dyn FnMut(String)) -> Result<Rules, S
 /// Class `group`.
 pub(crate) fn group(one: &Value) -> Result<Rules, String> {
     let (name, absent) = account(one);
-    let of = one.get("of").ok_or("it is no group")?;
+    let of = one.get("of").filter(|of| of.is_object()).ok_or("it is no group")?;
     let mut parameters = vec![("group", name.into())];
     parameters.extend(principal(of.get("gid")).map(|gid| ("gid", gid)));
     parameters.extend(absent);
@@ -46,12 +46,19 @@ pub(crate) fn group(one: &Value) -> Result<Rules, String> {
 }
 
 /// Class `group_membership`.
-pub(crate) fn members(one: &Value) -> Result<Rules, String> {
-    let of = one.get("of").ok_or("it is no group")?;
+pub(crate) fn members(one: &Value, lost: &mut dyn FnMut(String)) -> Result<Rules, String> {
+    let of = one.get("of").filter(|of| of.is_object()).ok_or("it is no group")?;
     let group = text(one, "name");
-    let users = list(of, "members").iter().filter_map(Value::as_str);
-    let one = |user: &str| ("membership", vec![("user", user.into()), ("group", group.into())]);
-    Ok(users.map(one).collect())
+    let mut found = Rules::new();
+    for member in list(of, "members") {
+        match member.as_str() {
+            Some(user) => {
+                found.push(("membership", vec![("user", user.into()), ("group", group.into())]));
+            }
+            None => lost(format!("member {member} of {group}: say the user's name")),
+        }
+    }
+    Ok(found)
 }
 
 /// Class `authkey`: a line as in `authorized_keys`, with options before the key or without.

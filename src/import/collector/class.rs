@@ -50,12 +50,19 @@ impl Reading<'_> {
             return self.settings(named, &parsed, draft);
         }
         let mut found = Rules::new();
+        let mut is_said = false;
         for one in items(class, &parsed) {
-            let mut lost = |why: String| draft.lost(self.place, &what, why);
+            let mut lost = |why: String| {
+                is_said = true;
+                draft.lost(self.place, &what, why);
+            };
             match rules(class, &one, &mut lost) {
                 Ok(rules) => found.extend(rules),
                 Err(why) => lost(why),
             }
+        }
+        if found.is_empty() && !is_said {
+            draft.lost(self.place, &what, "nothing is asked in it that can be understood");
         }
         let n_all = found.len();
         for (at, (kind, parameters)) in found.into_iter().enumerate() {

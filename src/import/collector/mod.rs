@@ -5,6 +5,7 @@
 
 mod accounts;
 mod class;
+mod fields;
 mod filter;
 mod rules;
 mod running;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::import::collector::accounts::{group, key, members, user};
+use crate::import::collector::fields::strange;
 use crate::import::collector::running::{certificate, job, process, service, time, unit};
 use crate::import::collector::values::{
     anchored, each, mode, path, principal, referring, scalar, truth,
@@ -21,7 +22,7 @@ pub(crate) fn rules(
     one: &Value,
     lost: &mut dyn FnMut(String),
 ) -> Result<Rules, String> {
-    match class {
+    let rules = match class {
         "file" => file(one, lost),
         "sudoers" => sudoers(one, lost),
         "fileprop" => property(one, lost),
@@ -38,7 +39,7 @@ pub(crate) fn rules(
         "vuln" => vulnerable(one),
         "user" => user(one, lost),
         "group" => group(one),
-        "group_membership" => members(one),
+        "group_membership" => members(one, lost),
         "authkey" | "authkey_list" => key(one),
         "systemd_unit_state" => unit(one),
         "rc" | "chkconfig" | "sysvinit" => service(one),
@@ -47,7 +48,9 @@ pub(crate) fn rules(
         "timedatectl" => time(one),
         "self_signed_cert" => certificate(one, lost),
         other => Err(why(other)),
-    }
+    }?;
+    strange(class, one, lost);
+    Ok(rules)
 }
 
 /// Why a class has no counterpart.
@@ -165,7 +168,7 @@ fn line(one: &Value) -> Result<Rules, String> {
     if one.get("ref").is_some() {
         return Err("its line lies elsewhere (`ref`)".to_owned());
     }
-    if truth(one.get("strict_fmt")) == Some(false) {
+    if truth(one, "strict_fmt")? == Some(false) {
         return Err("any line that matches was enough (`strict_fmt` false)".to_owned());
     }
     let escaped = |text: String| text.replace('$', "$$");

@@ -13,11 +13,11 @@ use crate::model::cron::is_cron;
 pub(crate) fn unit(one: &Value) -> Result<Rules, String> {
     let name = scalar(one.get("name")).ok_or("it has no `name`")?;
     let mut parameters = vec![("unit", name.into())];
-    match truth(one.get("mask")) {
+    match truth(one, "mask")? {
         Some(true) => parameters.push(("masked", true.into())),
         masked => {
             parameters.extend(masked.map(|masked| ("masked", masked.into())));
-            let enabled = truth(one.get("disable")).map(|disable| ("enabled", (!disable).into()));
+            let enabled = truth(one, "disable")?.map(|disable| ("enabled", (!disable).into()));
             parameters.extend(enabled);
         }
     }
@@ -110,7 +110,7 @@ pub(crate) fn job(one: &Value) -> Result<Rules, String> {
 /// Class `timedatectl`.
 pub(crate) fn time(one: &Value) -> Result<Rules, String> {
     let zone = referring(one.get("timezone"))?.map(|zone| ("zone", zone.into()));
-    let ntp = truth(one.get("ntpenabled")).map(|ntp| ("ntp", ntp.into()));
+    let ntp = truth(one, "ntpenabled")?.map(|ntp| ("ntp", ntp.into()));
     let parameters: Vec<_> = zone.into_iter().chain(ntp).collect();
     if parameters.is_empty() {
         return Err("it has neither `timezone` nor `ntpenabled`".to_owned());

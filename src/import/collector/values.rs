@@ -22,12 +22,13 @@ pub(crate) fn scalar(value: Option<&Value>) -> Option<String> {
     }
 }
 
-/// A truth, however it is written.
-pub(crate) fn truth(value: Option<&Value>) -> Option<bool> {
-    match scalar(value)?.to_lowercase().as_str() {
-        "true" | "1" | "yes" => Some(true),
-        "false" | "0" | "no" => Some(false),
-        _ => None,
+/// Whether a field is true, however it is written; none if it is not there.
+pub(crate) fn truth(one: &Value, field: &str) -> Result<Option<bool>, String> {
+    let Some(said) = scalar(one.get(field)) else { return Ok(None) };
+    match said.to_lowercase().as_str() {
+        "true" | "1" | "yes" => Ok(Some(true)),
+        "false" | "0" | "no" => Ok(Some(false)),
+        _ => Err(format!("`{field}` is `{said}`, which says neither yes nor no")),
     }
 }
 

@@ -51,10 +51,12 @@ pub(crate) fn arguments(reading: &mut Reading<'_>, value: &str) {
             _ => (word, None),
         };
         if FLAGS.contains(&option) {
-            match option {
-                "--rm" => {}
-                "-t" | "--tty" => reading.set("tty", true),
-                other => reading.set(&other.trim_start_matches('-').replace('-', "_"), true),
+            let key = match option {
+                "-t" => "tty".to_owned(),
+                other => other.trim_start_matches('-').replace('-', "_"),
+            };
+            if key != "rm" {
+                reading.truth(&key, option, joined.unwrap_or("true"));
             }
             continue;
         }

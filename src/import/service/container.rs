@@ -41,9 +41,13 @@ pub(crate) fn container(section: &Section, draft: &mut Draft) -> (Table, BTreeSe
     (reading.table, reading.volumes)
 }
 
-/// A word that may say yes.
-fn is_true(value: &str) -> bool {
-    matches!(value.to_lowercase().as_str(), "true" | "1" | "yes" | "y" | "t")
+/// What a word says that means yes or no; none if it is neither.
+pub(crate) fn truth(value: &str) -> Option<bool> {
+    match value.to_lowercase().as_str() {
+        "true" | "1" | "yes" | "y" | "t" | "on" => Some(true),
+        "false" | "0" | "no" | "n" | "f" | "off" => Some(false),
+        _ => None,
+    }
 }
 
 impl Reading<'_> {
@@ -58,6 +62,14 @@ impl Reading<'_> {
             self.lost(key, value, &format!("this version has no `{key}` for containers"));
         }
         known
+    }
+
+    /// Sets a key that is true or not; what `said` it is named as it stands if it is neither.
+    pub(crate) fn truth(&mut self, key: &str, said: &str, value: &str) {
+        match truth(value) {
+            Some(is) => self.set(key, is),
+            None => self.lost(said, value, "it says neither yes nor no"),
+        }
     }
 
     pub(crate) fn set(&mut self, key: &str, value: impl Into<Value>) {
@@ -111,14 +123,16 @@ impl Reading<'_> {
 
     fn key(&mut self, key: &str, value: &str) {
         match key {
-            "type" | "image" | "run_image" | "rm" | "disable" | "monitor" | "standby" => {}
+            "type" | "image" | "run_image" | "rm" => {}
+            "disable" if truth(value) == Some(false) => {}
+            "disable" => self.lost(key, value, "it says neither yes nor no: it runs"),
             "command" | "run_command" => self.words("command", value),
             "entrypoint" => self.words("entrypoint", value),
             "hostname" | "user" => self.set(key, value),
             "cwd" => self.set("working_dir", value),
             "name" => self.lost(key, value, "a container is called by its service and environment"),
-            "privileged" | "read_only" | "init" | "tty" => self.set(key, is_true(value)),
-            "interactive" => self.set("stdin_open", is_true(value)),
+            "privileged" | "read_only" | "init" | "tty" => self.truth(key, key, value),
+            "interactive" => self.truth("stdin_open", key, value),
             "netns" | "pidns" | "ipcns" | "utsns" | "userns" => self.namespace(key, value),
             "environment" => {
                 for word in self.split(key, value) {
@@ -147,11 +161,11 @@ impl Reading<'_> {
                 }
             }
             "sysctl" => self.sysctls(value),
-            "detach" => {
-                if !is_true(value) {
-                    self.set("run", "once");
-                }
-            }
+            "detach" => match truth(value) {
+                Some(true) => {}
+                Some(false) => self.set("run", "once"),
+                None => self.lost(key, value, "it says neither yes nor no"),
+            },
             "restart" => match value.parse::<u32>() {
                 Ok(0) => {}
                 Ok(times) => self.set("restart", format!("on-failure:{times}")),
@@ -258,6 +272,8 @@ fn why(key: &str) -> &'static str {
     match key {
         "image_pull_policy" | "pull_timeout" => "an image is pulled by its digest, once",
         "registry_creds" => "the node's own credentials count: [hub] credentials in agent.toml",
+        "standby" => "a container runs on every node of its service, or on none: see `nodes`",
+        "monitor" => "a container that ends or is ill is started again; no service moves for it",
         "start_timeout" => "say `health_timeout` in the service's [update]",
         "secrets_environment" | "configs_environment" => {
             "mount configs as files; secrets do not stand in the environment"

@@ -8,7 +8,7 @@ use toml_edit::{DocumentMut, InlineTable, Item, Table};
 
 use crate::import::ImportError;
 use crate::import::draft::{Draft, RulesetDraft};
-use crate::import::service::container::container;
+use crate::import::service::container::{container, truth};
 use crate::import::service::ini::{Section, sections};
 use crate::import::words::{braces, name, variable};
 use crate::model::EnvironmentName;
@@ -41,8 +41,12 @@ pub(crate) fn read(named: &str, text: &str, draft: &mut Draft) -> Result<(), Imp
                 let what = format!("all of it (type = {what})");
                 draft.lost(&section.name, what, "Docker does not run it");
             }
-            "container" if section.get("disable").is_some_and(|is| is == "true") => {
+            "container" if section.get("disable").and_then(truth) == Some(true) => {
                 draft.lost(&section.name, "all of it", "it is disabled");
+            }
+            "container" if containers.contains_key(&name(section.index())) => {
+                let why = format!("container {} is there already", name(section.index()));
+                draft.lost(&section.name, "all of it", why);
             }
             "container" => {
                 let (table, mounted) = container(section, draft);
@@ -148,8 +152,14 @@ fn variables(service: &str, section: &Section, draft: &mut Draft) {
     for (key, value) in &section.keys {
         match braces(value) {
             Ok(value) if !key.contains('@') => {
+                let own = variable(key);
+                if ruleset.vars.get(&own).is_some_and(|there| *there != value) {
+                    let why = format!("variable {own} is set already, to something else");
+                    draft.lost("env", format!("{key} = {value}"), why);
+                    continue;
+                }
                 draft.n_carried += 1;
-                ruleset.vars.insert(variable(key), value);
+                ruleset.vars.insert(own, value);
             }
             Ok(_) => draft.lost("env", key, "write it into a ruleset that matches those nodes"),
             Err(why) => draft.lost("env", format!("{key} = {value}"), why),

@@ -133,3 +133,91 @@ fn what_is_asked_of_the_systems_name_is_answered_for_linux() {
         assert_eq!(remarks.len(), usize::from(wanted.contains("yes")), "{remarks:?}");
     }
 }
+
+#[test]
+fn a_field_that_no_rule_has_is_named_and_what_is_not_understood_makes_no_rule() {
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGwtjKgp6I4cXDXVGKBoBdGm9QZOhPfYNkA6hmTSGGXD";
+    let key = |more: Value| {
+        let mut one = json!({ "action": "add", "user": "bob", "key": KEY });
+        one.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        one
+    };
+    for (class, value, n_rules, why) in [
+        ("user", json!({ "bob": { "uid": 5, "check_home": "yes" } }), 1, "`check_home` of bob"),
+        ("user", json!({ "bob": { "uid": [5] } }), 1, "`uid` of bob: it is no single value"),
+        ("user", json!({ "bob": { "uid": 5, "password": "canary" } }), 1, "the password of bob"),
+        ("user", json!([{ "bob": { "uid": 5 } }]), 0, "nothing is asked in it"),
+        ("user", json!({ "bob": ["uid"] }), 0, "it is no user"),
+        ("group", json!({ "it": { "gid": 5, "quota": "canary" } }), 1, "`quota` of it"),
+        ("group_membership", json!({ "it": { "members": ["bob", 5] } }), 1, "member 5 of it"),
+        ("group_membership", json!({ "it": { "members": [] } }), 0, "nothing is asked in it"),
+        ("group_membership", json!({ "it": { "members": "bob" } }), 0, "nothing is asked in it"),
+        ("authkey", key(json!({ "authfile": "authorized_keys2" })), 1, "`authfile` of bob"),
+        ("authkey", key(json!({ "authfile": "authorized_keys" })), 1, ""),
+        ("authkey", key(json!({ "configfile": "/etc/ssh/x" })), 1, "`configfile` of bob"),
+        (
+            "timedatectl",
+            json!({ "timezone": "Europe/Paris", "ntpenabled": "on" }),
+            0,
+            "neither yes",
+        ),
+        ("systemd_unit_state", json!({ "name": "a.service", "disable": "on" }), 0, "neither yes"),
+        ("rc", json!({ "service": "a", "state": "on", "seq": 5 }), 1, "`seq` of a"),
+        ("keyval", json!({ "path": "/etc/x", "keys": [] }), 0, "nothing is asked in it"),
+        (
+            "keyval",
+            json!({ "path": "/etc/x", "keys": [{ "key": "a", "op": "=", "value": 1, "if": 2 }] }),
+            1,
+            "`if` of a",
+        ),
+        ("file", json!([]), 0, "nothing is asked in it"),
+        ("file", json!({ "path": "/etc/x", "fmt": "a", "ref": "http://x" }), 1, "`ref` of /etc/x"),
+        ("file", json!({ "path": "/etc/x/", "fmt": "a", "mode": 755 }), 1, "`fmt` of /etc/x/"),
+    ] {
+        let (_, text, remarks) = variables(&[("a", class, &value.to_string())]);
+        assert_eq!(text.matches("[[rules]]").count(), n_rules, "{class} {value}\n{text}");
+        let is_said = remarks.iter().any(|remark| remark.contains(why));
+        assert!(if why.is_empty() { remarks.is_empty() } else { is_said }, "{value} {remarks:?}");
+        assert!(!remarks.iter().any(|remark| remark.contains("canary")), "{remarks:?}");
+    }
+}
+
+#[test]
+fn no_container_becomes_more_than_it_was_and_none_goes_without_a_word() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let text = "\
+[container#1]\nimage = app1/web:1\nstandby = true\nmonitor = true\n\
+run_args = --privileged=false --read-only=0 --init=maybe -t\n\
+[container#2]\nimage = app1/web:1\ndisable = True\n\
+[container#3]\nimage = app1/web:1\ndisable = perhaps\nprivileged = perhaps\n\
+[container#A]\nimage = app1/one:1\n[container#a]\nimage = app1/two:1\n";
+    fs::write(at.join("app1.conf"), text).unwrap();
+    let said = parsed(&run(at, ["import", "opensvc", "app1.conf", "-o", "json"]));
+    let remarks: Vec<String> = said["remarks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| format!("{} {}", r["place"], r["what"]).replace('"', ""))
+        .collect();
+    let service = fs::read_to_string(at.join("imported/services/app1.toml")).unwrap();
+    assert!(
+        !service.contains("privileged = true") && !service.contains("read_only = true"),
+        "{service}"
+    );
+    assert!(service.contains("tty = true") && !service.contains("init = "), "{service}");
+    assert!(!service.contains("[containers.2]") && service.contains("[containers.3]"), "{service}");
+    assert!(service.contains("app1/one") && !service.contains("app1/two"), "{service}");
+    for remark in [
+        "container#1 standby = true",
+        "container#1 monitor = true",
+        "container#1 --init = maybe",
+        "container#2 all of it",
+        "container#3 disable = perhaps",
+        "container#3 privileged = perhaps",
+        "container#a all of it",
+    ] {
+        assert!(remarks.iter().any(|said| said == remark), "{remark}\n{remarks:#?}");
+    }
+}
