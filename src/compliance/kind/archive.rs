@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::compliance::change::{Change, describe};
 use crate::compliance::kind::owned::{differences, joined, wanted};
-use crate::compliance::kind::{Judgement, Sight, listed};
+use crate::compliance::kind::{Judgement, Sight, listed, too_large};
 use crate::model::archive::{Member, contents};
 use crate::model::{HostPath, PathState, Permissions};
 use crate::reconcile::desired::rule::kind::{Access, ArchiveRule};
@@ -96,6 +96,9 @@ fn wrong(
         PathState::File { .. } => "other content".to_owned(),
         other => describe(other, false),
     };
+    if let (Member::File { .. }, PathState::Unread { .. }) = (member, state) {
+        return Ok(Some((format!("other content; {}", too_large()), After::Stuck)));
+    }
     let stuck = || Ok(Some((format!("{} is in its place", state.noun()), After::Stuck)));
     match (member, state) {
         (Member::Symlink { to }, PathState::Absent | PathState::Symlink { .. }) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::compliance::change::is_hidden;
 use crate::compliance::kind::owned::{differences, joined, wanted};
-use crate::compliance::kind::{Judgement, Sight};
+use crate::compliance::kind::{Judgement, Sight, too_large};
 use crate::model::Digest;
 use crate::model::PathState;
 use crate::reconcile::desired::rule::kind::FileRule;
@@ -50,12 +50,19 @@ pub(super) fn judge(rule: &FileRule, sight: &Sight<'_>) -> Judgement {
     {
         found.insert(0, contents(new, content, hidden));
     }
+    let fix = match (&after, &sight.state) {
+        (PathState::File { .. }, PathState::Unread { .. }) => {
+            found.insert(0, ("the rule's content".to_owned(), "a larger file".to_owned()));
+            Err(too_large())
+        }
+        _ => Ok(sight.change(&rule.path, after)),
+    };
     if found.is_empty() {
         let expected = format!("{} as written, mode {:04o}", rule.path, owned.mode);
         return Judgement::Ok { expected };
     }
     let (expected, actual) = joined(found);
-    Judgement::NotOk { expected, actual, fix: Ok(sight.change(&rule.path, after)) }
+    Judgement::NotOk { expected, actual, fix }
 }
 
 fn contents(new: &[u8], old: &[u8], hidden: bool) -> (String, String) {

@@ -1,6 +1,6 @@
 //! `file_absent`: nothing at a path.
 
-use crate::compliance::kind::{Judgement, Sight};
+use crate::compliance::kind::{Judgement, Sight, too_large};
 use crate::model::PathState;
 use crate::reconcile::desired::rule::kind::FileAbsentRule;
 
@@ -9,6 +9,7 @@ pub(super) fn judge(rule: &FileAbsentRule, sight: &Sight<'_>) -> Judgement {
     let expected = format!("nothing at {}", rule.path);
     let fix = match sight.state {
         PathState::Absent => return Judgement::Ok { expected },
+        PathState::Unread { .. } => Err(too_large()),
         PathState::Special => Err("devices, pipes and sockets are not removed".to_owned()),
         _ => Ok(sight.change(&rule.path, PathState::Absent)),
     };

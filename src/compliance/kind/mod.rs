@@ -66,6 +66,15 @@ use crate::reconcile::desired::rule::kind::{
 };
 use crate::reconcile::desired::rule::{RuleId, RuleKind, Target};
 
+/// The largest file that a rule may be about: reading it must not fill memory.
+pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Why a file that was not read stays.
+fn too_large() -> String {
+    let size = FILE_BYTES_MAX >> 20;
+    format!("it is larger than {size} MiB and could not be brought back: an operator must do that")
+}
+
 /// What a rule sees of the host.
 #[derive(Debug)]
 pub struct Sight<'a> {

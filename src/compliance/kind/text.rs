@@ -1,7 +1,7 @@
 //! A text file that rules edit: as it is seen, and how it is written anew. Pure.
 
 use crate::compliance::change::Change;
-use crate::compliance::kind::Sight;
+use crate::compliance::kind::{FILE_BYTES_MAX, Sight};
 use crate::model::{HostPath, PathState, Permissions};
 
 /// What a new file may be read by.
@@ -25,6 +25,9 @@ impl<'a> TextFile<'a> {
             PathState::Absent => {
                 let (uid, gid) = sight.creator;
                 (&[][..], Permissions { mode: MODE, uid, gid })
+            }
+            PathState::Unread { .. } => {
+                return Err(format!("{path} is larger than {} MiB", FILE_BYTES_MAX >> 20));
             }
             other => return Err(format!("{path} is {}, not a file", other.noun())),
         };

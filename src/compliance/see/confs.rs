@@ -66,7 +66,7 @@ impl Eyes<'_> {
         let [own_load, own_probe] = own_paths(&rule.module);
         let own = |path: String| {
             let path: HostPath = path.parse().map_err(said)?;
-            self.sight(&path, id).map(|sight| (path, sight))
+            self.sight_of_text(&path, id).map(|sight| (path, sight))
         };
         Ok(Some(ModuleSight {
             release: &modules.release,

@@ -19,7 +19,7 @@ impl Eyes<'_> {
     pub(super) fn keys<'b>(&'b self, user: &str, id: &'b RuleId) -> Result<KeysSight<'b>, String> {
         let user = self.tables()?.user(user);
         let paths = user.map(keys_paths).unwrap_or_default();
-        let look = |path: HostPath| self.sight(&path, id).map(|sight| (path, sight));
+        let look = |path: HostPath| self.sight_of_text(&path, id).map(|sight| (path, sight));
         let files = paths.into_iter().map(look).collect::<Result<_, _>>()?;
         Ok(KeysSight { user, files })
     }

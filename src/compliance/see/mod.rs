@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::clients::host::{HostError, HostRoot, Modules, Silence, Units};
 use crate::compliance::dispute::Disputes;
 use crate::compliance::facts::Facts;
+pub use crate::compliance::kind::FILE_BYTES_MAX;
 use crate::compliance::kind::{self, FactSight, Need, Sight, UnitSight, View};
 use crate::compliance::see::confs::{ModuleConfs, Sysctls};
 use crate::compliance::see::package::Packages;
@@ -26,9 +27,6 @@ use crate::model::{AccountTables, HostPath, MountSeen, PathState};
 use crate::reconcile::desired::DesiredState;
 use crate::reconcile::desired::rule::{Rule, RuleId};
 use crate::telemetry::Chain;
-
-/// The largest file that a rule may be about: reading it must not fill memory.
-pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// What a check is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,8 +141,19 @@ impl<'a> Eyes<'a> {
     }
 
     fn sight<'b>(&'b self, path: &HostPath, id: &'b RuleId) -> Result<Sight<'b>, String> {
-        let state = self.input.host.look(path, FILE_BYTES_MAX).map_err(said)?;
+        let state = look(self.input.host, path).map_err(said)?;
         self.around(path, state, id)
+    }
+
+    /// The same for what must be read.
+    fn sight_of_text<'b>(&'b self, path: &HostPath, id: &'b RuleId) -> Result<Sight<'b>, String> {
+        let sight = self.sight(path, id)?;
+        match sight.state {
+            PathState::Unread { .. } => {
+                Err(format!("{path} is larger than {} MiB", FILE_BYTES_MAX >> 20))
+            }
+            _ => Ok(sight),
+        }
     }
 
     /// What is to be seen besides what lies at a path.
@@ -187,6 +196,14 @@ fn once<T>(cell: &Once<T>, look: impl FnOnce() -> Result<T, HostError>) -> Resul
 /// User and group of what is made without saying whose it is.
 fn creator() -> (u32, u32) {
     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
+/// What lies at a path; a file that is too large is not read.
+fn look(host: &HostRoot, path: &HostPath) -> Result<PathState, HostError> {
+    match host.look(path, FILE_BYTES_MAX) {
+        Err(HostError::TooLarge { .. }) => host.look_outside(path),
+        seen => seen,
+    }
 }
 
 /// Which folders are missing on the way to a path at which this lies.

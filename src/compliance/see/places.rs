@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compliance::kind::{ArchiveSight, MemberSeen, MountSight};
-use crate::compliance::see::{Eyes, FILE_BYTES_MAX, once, said};
+use crate::compliance::see::{Eyes, look, once, said};
 use crate::model::archive::Member;
 use crate::model::{Digest, HostPath, PathState};
 use crate::reconcile::desired::rule::RuleId;
@@ -50,7 +50,7 @@ impl Eyes<'_> {
         let mut bytes_left = OTHERS_BYTES_MAX;
         for (inner, member) in &rule.members {
             let path = rule.path.below(inner).ok_or("its path is too long")?;
-            let state = self.input.host.look(&path, FILE_BYTES_MAX).map_err(said)?;
+            let state = look(self.input.host, &path).map_err(said)?;
             let seen = match (member, &state) {
                 (Member::File { digest, .. }, PathState::File { content, owned })
                     if Digest::of(content) == *digest =>

@@ -17,6 +17,7 @@ mod images;
 mod in_place;
 mod key_values;
 mod kinds;
+mod large;
 mod looks;
 mod modules;
 mod mounts;
