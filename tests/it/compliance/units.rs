@@ -1,5 +1,6 @@
 //! Units of a real Debian's systemd.
 
+use tidegate::clients::host::Program;
 use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
 
@@ -81,6 +82,44 @@ fn a_unit_that_cannot_be_enabled_is_masked_again() {
     let record = host.fix(&wanted).unwrap();
     assert!(matches!(record.result, FixResult::Failed { .. }), "{:?}", record.result);
     assert_eq!(only(host.check(&masked)).verdict.status, VerdictStatus::Ok);
+}
+
+#[test]
+fn what_was_enabled_until_the_next_boot_or_linked_goes_back_to_that_and_nothing_else() {
+    let unit = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n";
+    let host = debian::host()
+        .with("/lib/systemd/system/a.service", unit)
+        .with("/opt/b.service", unit)
+        .with("/opt/c.service", unit);
+    for argv in [
+        &["enable", "--runtime", "a.service"][..],
+        &["link", "/opt/b.service"],
+        &["link", "--runtime", "/opt/c.service"],
+    ] {
+        let argv = [&["systemctl"], argv].concat();
+        host.root().run_well(Program::changing(&argv)).unwrap();
+    }
+    for (name, was) in [("a", "enabled-runtime"), ("b", "linked"), ("c", "linked-runtime")] {
+        let is = || {
+            let name = format!("{name}.service");
+            let root = host.root();
+            root.unit_of(&root.units().unwrap().unwrap(), &name).unwrap().unwrap()["enabled"]
+                .clone()
+        };
+        assert_eq!(is(), was);
+        let lines = format!("unit = \"{name}.service\"\nenabled = true");
+        let record = host.fix(&rule("systemd_unit", &lines)).unwrap();
+        assert_eq!((record.result.clone(), is().as_str()), (FixResult::Fixed, "enabled"), "{name}");
+        let result = host.restore(&record);
+        if name == "c" {
+            // No word makes that of it; nor is it said that it was done.
+            let FixResult::Failed { reason } = result else { panic!("{}", is()) };
+            assert!(reason.contains("unit c.service did not become what"), "{reason}");
+            assert_eq!(is(), "enabled");
+        } else {
+            assert_eq!((result, is().as_str()), (FixResult::Fixed, was), "{name}");
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //!
 //! # Guarantees
 //! * What is no longer as it was when a change was decided is not changed.
-//! * What fails half-way goes back to what it was, or the error says that it did not.
+//! * What fails half-way goes back to what it was, or the error says that it did not; so does what a
+//!   program says it did and did not.
 //! * Nothing but what was decided is changed: a program that would do more is not run.
 
 mod package;
@@ -32,7 +33,21 @@ impl HostRoot {
         for (change, now) in moves.iter().zip(self.now(moves)?) {
             self.still(change, now.as_ref())?;
         }
-        self.make(moves).map_err(|error| self.back(moves, error))
+        let made = self.make(moves).and_then(|()| self.became(moves));
+        made.map_err(|error| self.back(moves, error))
+    }
+
+    /// Refuses what its program left otherwise than it was told. What was started may have ended.
+    fn became(&self, moves: &[Move]) -> Result<(), HostError> {
+        let mut moves = moves.to_vec();
+        for change in &mut moves {
+            if let (Thing::Unit { .. }, Some(after)) = (&change.thing, &mut change.after) {
+                after.remove("active");
+            }
+        }
+        let Some(left) = self.outstanding(&moves)?.into_iter().next() else { return Ok(()) };
+        let reason = format!("{} did not become what it was told to", left.thing);
+        Err(HostError::unfit(self.folder(), reason))
     }
 
     /// Those of the moves, all of one sort, whose things are not yet what they would become.

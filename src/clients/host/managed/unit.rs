@@ -4,10 +4,17 @@ use std::collections::BTreeMap;
 
 use crate::clients::host::managed::cannot;
 use crate::clients::host::{HostError, HostRoot, ProcessError, Program};
-use crate::model::{Attributes, Move};
+use crate::model::{Attributes, HostPath, Move, PathState};
 
 /// What every list is asked with: one unit a line, nothing cut.
 const PLAIN: [&str; 4] = ["--plain", "--no-legend", "--full", "--no-pager"];
+
+/// Where an operator's units lie, or links to them.
+const OWN: &str = "/etc/systemd/system";
+/// What systemctl is told with a file instead of a unit.
+const LINK: &str = "link";
+/// What is said of a unit that was made known so and is not enabled.
+const LINKED: &str = "linked";
 
 /// Units by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -105,16 +112,31 @@ impl HostRoot {
         let none = Attributes::new();
         let (before, after) =
             (change.before.as_ref().unwrap_or(&none), change.after.as_ref().unwrap_or(&none));
-        for verb in verbs(before, after) {
-            let argv: Vec<&str> = ["systemctl"]
-                .into_iter()
-                .chain(verb.split(' '))
-                .chain(["--", change.thing.name()])
-                .collect();
+        let name = change.thing.name();
+        let verbs = verbs(before, after);
+        // Disabling takes this link away as well.
+        let file = if verbs.contains(&LINK) { self.linked(name)? } else { String::new() };
+        for verb in verbs {
+            let what = if verb == LINK { &file } else { name };
+            let argv: Vec<&str> =
+                ["systemctl"].into_iter().chain(verb.split(' ')).chain(["--", what]).collect();
             self.run_well(Program::changing(&argv))
-                .map_err(cannot(format!("`systemctl {verb} {}`", change.thing.name())))?;
+                .map_err(cannot(format!("`systemctl {verb} {what}`")))?;
         }
         Ok(())
+    }
+
+    /// The file of a unit that lies outside systemd's own folders.
+    fn linked(&self, name: &str) -> Result<String, HostError> {
+        let link = format!("{OWN}/{name}").parse::<HostPath>();
+        match link.ok().map(|link| self.look_outside(&link)).transpose()? {
+            Some(PathState::Symlink { to }) if to.starts_with('/') => Ok(to),
+            _ => {
+                let reason =
+                    format!("{name} is not linked in {OWN}, so that nobody knows its file");
+                Err(HostError::unfit(self.folder(), reason))
+            }
+        }
     }
 
     fn runs_systemd(&self) -> bool {
@@ -158,6 +180,9 @@ fn verbs(before: &Attributes, after: &Attributes) -> Vec<&'static str> {
             "masked-runtime" => verbs.push("mask --runtime"),
             "enabled" => verbs.push("enable"),
             "disabled" => verbs.push("disable"),
+            "enabled-runtime" => verbs.extend(["disable", "enable --runtime"]),
+            LINKED => verbs.extend(["disable", LINK]),
+            // What is so once nothing is above it. That it is so is seen afterwards.
             _ => {}
         }
     }
@@ -185,6 +210,8 @@ mod tests {
             (("masked-runtime", "inactive"), ("masked", "inactive"), &["mask"]),
             (("masked", "inactive"), ("masked-runtime", "inactive"), &["unmask", "mask --runtime"]),
             (("disabled", "failed"), ("enabled", "active"), &["enable", "start"]),
+            (("enabled", "x"), ("enabled-runtime", "x"), &["disable", "enable --runtime"]),
+            (("enabled", "x"), ("linked", "x"), &["disable", "link"]),
             (("enabled", "active"), ("enabled", "active"), &[]),
         ] {
             assert_eq!(verbs(&state(before.0, before.1), &state(after.0, after.1)), wanted);
