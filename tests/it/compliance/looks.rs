@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, lchown, symlink};
 use std::process::{Child, Command};
 use std::thread;
 
@@ -231,6 +231,27 @@ fn certificates_do_all_seven_on_a_real_debian() {
             },
         ],
     );
+}
+
+#[test]
+fn a_certificate_is_looked_for_where_the_kernel_finds_it_and_through_no_users_link() {
+    let host = with_certificate().with("/etc/ssl/shared/cert.pem", "another file\n");
+    fs::create_dir_all(host.path("/srv/certs/v2")).unwrap();
+    fs::rename(host.path("/etc/ssl/tg"), host.path("/srv/certs/shared")).unwrap();
+    symlink("/srv/certs/v2", host.path("/etc/ssl/current")).unwrap();
+    symlink("../shared/cert.pem", host.path("/srv/certs/v2/cert.pem")).unwrap();
+    let lines = "path = \"/etc/ssl/current/cert.pem\"\ndays = 1";
+    assert_eq!(status(&host, "certificate", lines), VerdictStatus::Ok);
+    lchown(host.path("/srv/certs/v2/cert.pem"), Some(1000), Some(1000)).unwrap();
+    let verdict = only(host.check(&rule("certificate", lines))).verdict;
+    assert_eq!(verdict.status, VerdictStatus::Error);
+    assert!(verdict.reason.unwrap().contains("user 1000 may have put there"));
+    // A file that something else than a file takes the place of says nothing, as for sysctl.d.
+    let masked = Host::default().with("/proc/sys/vm/swappiness", "60\n");
+    fs::create_dir_all(masked.path("/etc/sysctl.d")).unwrap();
+    symlink("/etc", masked.path("/etc/sysctl.d/10-x.conf")).unwrap();
+    let lines = "key = \"vm.swappiness\"\nvalue = 10";
+    assert_eq!(status(&masked, "sysctl", lines), VerdictStatus::NotOk);
 }
 
 #[test]

@@ -245,6 +245,29 @@ fn nothing_is_mounted_where_somebody_could_lead_it_elsewhere() {
 }
 
 #[test]
+fn a_folder_is_shown_through_a_link_that_root_made_and_through_no_others() {
+    if !is_inside("a_folder_is_shown_through_a_link_that_root_made_and_through_no_others") {
+        return;
+    }
+    let host = debian::host().with("/srv/real/x", "");
+    symlink("real", host.path("/srv/link")).unwrap();
+    let lines = "path = \"/srv/at\"\nsource = \"/srv/link\"\noptions = \"bind\"";
+    assert_eq!(host.fix(&rule("mount", lines)).unwrap().result, FixResult::Fixed);
+    assert!(host.path("/srv/at/x").exists());
+    fs::create_dir_all(host.path("/srv/app")).unwrap();
+    chown(host.path("/srv/app"), Some(1000), Some(1000)).unwrap();
+    symlink("/etc", host.path("/srv/app/link")).unwrap();
+    let before = host.text("/etc/fstab");
+    let lines = "path = \"/srv/in\"\nsource = \"/srv/app/link\"\noptions = \"bind\"";
+    let FixResult::Failed { reason } = host.fix(&rule("mount", lines)).unwrap().result else {
+        panic!("mounted")
+    };
+    assert!(reason.contains("it is not followed"), "{reason}");
+    assert!(!host.path("/srv/in").exists());
+    assert_eq!(host.text("/etc/fstab"), before);
+}
+
+#[test]
 fn a_mount_is_told_by_its_source_type_and_options() {
     if !is_inside("a_mount_is_told_by_its_source_type_and_options") {
         return;

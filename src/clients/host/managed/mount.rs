@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
 use crate::clients::host::managed::cannot;
+use crate::clients::host::root::End;
 use crate::clients::host::{HostError, HostRoot, Program, read_bounded};
 use crate::model::managed::attributes;
 use crate::model::mounts::below;
@@ -89,15 +90,17 @@ impl HostRoot {
         Ok(wanted == seen.device || Some(wanted) == device(&seen.source)?)
     }
 
-    /// What lies at a path, whatever it is called by.
+    /// What lies at a path, whatever it is called by, as mount(8) finds it: through a link, unless
+    /// that is somebody else's.
     fn identity(&self, path: &str) -> Result<Option<(u64, u64)>, HostError> {
         let Ok(path) = path.parse::<HostPath>() else { return Ok(None) };
-        let Some(place) = self.place(&path)? else { return Ok(None) };
-        match rustix::fs::statat(&place.folder, place.name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some((stat.st_dev, stat.st_ino))),
-            Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(self.failed("read", &path, error)),
-        }
+        let Some(End { folder, name }) = self.end(&path)? else { return Ok(None) };
+        let found = match &name {
+            Some(name) => rustix::fs::statat(&folder, name.as_str(), AtFlags::SYMLINK_NOFOLLOW),
+            None => rustix::fs::fstat(&folder),
+        };
+        let stat = found.map_err(|error| self.failed("read", &path, error))?;
+        Ok(Some((stat.st_dev, stat.st_ino)))
     }
 
     /// The number of the device at a path, its links followed; none if it is no device.
@@ -160,6 +163,10 @@ impl HostRoot {
             (None, None) => return Ok(()),
         };
         self.is_no_file(side.source, side.kind)?;
+        if side.kind == BIND {
+            // Refuses a link that another user could lead elsewhere.
+            self.identity(side.source)?;
+        }
         let mut argv = vec!["mount"];
         if side.kind != BIND {
             argv.extend(["-t", side.kind]);

@@ -6,7 +6,7 @@ use std::io::Read;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use crate::clients::host::root::resolve::Place;
+use crate::clients::host::root::resolve::{End, Place};
 use crate::clients::host::{HostError, HostRoot};
 use crate::model::{HostPath, PathState, Permissions};
 
@@ -32,7 +32,18 @@ impl HostRoot {
             let stat = rustix::fs::fstat(&self.root).map_err(|e| self.failed("read", path, e))?;
             return Ok(PathState::Directory { owned: owned(&stat) });
         };
-        let Some(place) = self.place(path)? else { return Ok(PathState::Absent) };
+        match self.place(path)? {
+            Some(place) => self.seen_at(path, &place, bytes_max),
+            None => Ok(PathState::Absent),
+        }
+    }
+
+    fn seen_at(
+        &self,
+        path: &HostPath,
+        place: &Place<'_>,
+        bytes_max: Option<u64>,
+    ) -> Result<PathState, HostError> {
         let failed = |error| self.failed("read", path, error);
         let flags = AtFlags::SYMLINK_NOFOLLOW;
         let stat = match rustix::fs::statat(&place.folder, place.name, flags) {
@@ -42,7 +53,7 @@ impl HostRoot {
         };
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => match bytes_max {
-                Some(bytes_max) => self.read_file(path, &place, bytes_max),
+                Some(bytes_max) => self.read_file(path, place, bytes_max),
                 None => Ok(PathState::Unread { owned: owned(&stat) }),
             },
             FileType::Directory => Ok(PathState::Directory { owned: owned(&stat) }),
@@ -108,21 +119,19 @@ impl HostRoot {
         bytes_max: u64,
     ) -> Result<Option<(String, Permissions)>, HostError> {
         let Ok(path) = path.parse::<HostPath>() else { return Ok(None) };
-        // A last link, as /etc/os-release is, is resolved like those in the way.
-        let mut at = path;
-        for _ in 0..8 {
-            match self.look(&at, bytes_max)? {
-                PathState::File { content, owned } => {
-                    return Ok(Some((String::from_utf8_lossy(&content).into_owned(), owned)));
-                }
-                PathState::Symlink { to } => match at.beside(&to) {
-                    Some(next) => at = next,
-                    None => return Ok(None),
-                },
-                _ => return Ok(None),
-            }
+        let mut state = self.look(&path, bytes_max)?;
+        // A last link, as /etc/os-release is, is judged and followed like those in the way.
+        if let PathState::Symlink { .. } = state
+            && let Some(End { folder, name: Some(name) }) = self.end(&path)?
+        {
+            state = self.seen_at(&path, &Place { folder, name: &name }, Some(bytes_max))?;
         }
-        Ok(None)
+        Ok(match state {
+            PathState::File { content, owned } => {
+                Some((String::from_utf8_lossy(&content).into_owned(), owned))
+            }
+            _ => None,
+        })
     }
 
     /// Whether anything lies at `path`.

@@ -7,7 +7,8 @@
 //! * Nothing outside the root is ever reached: a path is resolved below it, links included.
 //! * A link in the way is followed only if root (or this user) made it in a folder that nobody else
 //!   may write to; a service's user cannot send a rule elsewhere by planting one.
-//! * The last step is never followed. A content is never written through: a new file takes the place
+//! * The last step is never followed, except of files that are only read whole as text, and there only
+//!   as one in the way is. A content is never written through: a new file takes the place
 //!   of the old one, and has its extended attributes. Where mode and owner alone change, the file
 //!   stays the same one, for whoever has it open, unless somebody else may have put it there.
 //! * Folders that a host cannot be without are never removed, whatever they are called by.
@@ -23,6 +24,7 @@ mod access;
 mod tail;
 
 pub use extended::Extended;
+pub(in crate::clients::host) use resolve::End;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};

@@ -21,6 +21,13 @@ pub(in crate::clients::host) struct Place<'a> {
     pub(in crate::clients::host) name: &'a str,
 }
 
+/// Where a path ends: a folder, or what has this name in it and is neither folder nor link.
+#[derive(Debug)]
+pub(in crate::clients::host) struct End {
+    pub(in crate::clients::host) folder: OwnedFd,
+    pub(in crate::clients::host) name: Option<String>,
+}
+
 impl HostRoot {
     /// The folder that `path` lies in; none if there is none.
     ///
@@ -58,6 +65,22 @@ impl HostRoot {
 
     /// Resolves step by step, judging each link before it is followed.
     fn walk(&self, path: &HostPath) -> Result<Option<OwnedFd>, HostError> {
+        match self.end(path)? {
+            None => Ok(None),
+            Some(End { folder, name: None }) => Ok(Some(folder)),
+            Some(End { name: Some(step), .. }) => {
+                let reason = format!("`{step}` in the way is no directory");
+                Err(HostError::unfit(&self.shown(path), reason))
+            }
+        }
+    }
+
+    /// What `path` names, its last link judged and followed like those in the way; none if there is
+    /// nothing.
+    ///
+    /// # Errors
+    /// When a link cannot be trusted, or it cannot be read.
+    pub(in crate::clients::host) fn end(&self, path: &HostPath) -> Result<Option<End>, HostError> {
         let failed = |error| self.failed("open", path, error);
         let mut steps: VecDeque<String> = path.steps().map(str::to_owned).collect();
         let mut below: Vec<OwnedFd> = Vec::new();
@@ -96,20 +119,25 @@ impl HostRoot {
                         steps.push_front(step.to_owned());
                     }
                 }
+                _ if steps.is_empty() => return self.ends_in(path, below.pop(), Some(step)),
                 _ => {
                     let reason = format!("`{step}` in the way is no directory");
                     return Err(HostError::unfit(&self.shown(path), reason));
                 }
             }
         }
-        match below.pop() {
-            Some(folder) => Ok(Some(folder)),
-            None => self.root.try_clone().map(Some).map_err(|source| HostError::Io {
-                action: "open",
-                path: self.shown(path),
-                source,
-            }),
-        }
+        self.ends_in(path, below.pop(), None)
+    }
+
+    fn ends_in(
+        &self,
+        path: &HostPath,
+        folder: Option<OwnedFd>,
+        name: Option<String>,
+    ) -> Result<Option<End>, HostError> {
+        let folder = folder.map_or_else(|| self.root.try_clone(), Ok);
+        let folder = folder.map_err(|source| HostError::io("open", &self.shown(path), source))?;
+        Ok(Some(End { folder, name }))
     }
 
     /// Refuses a link that somebody else than root and this user may have put there.
