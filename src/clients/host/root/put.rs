@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
 
 use crate::clients::host::root::extended::Extended;
@@ -37,6 +38,7 @@ impl HostRoot {
         let Some(place) = self.place(path)? else {
             return Err(HostError::unfit(&self.shown(path), "there is no folder for it"));
         };
+        sweep(&place);
         if let PathState::File { .. } | PathState::Unread { .. } = before
             && let Some(owned) = before.new_access(after)
             && self.give_access(path, &place, before, owned, kept)?
@@ -68,19 +70,33 @@ impl HostRoot {
             PathState::Absent => {}
             PathState::File { content, owned } => {
                 let extended = self.extended_after(path, &place, [before, after], kept)?;
-                self.put_file(path, &place, content, *owned, extended.as_ref())?;
+                let new = (&**content, *owned);
+                self.put_file(path, &place, before, new, extended.as_ref())?;
             }
             PathState::Directory { owned } if is_made && *before != PathState::Absent => {
                 set_directory(&place, *owned).map_err(failed)?;
             }
-            PathState::Directory { owned } => self.put_directory(path, &place, *owned, kept)?,
-            PathState::Symlink { to } => self.put_link(path, &place, to)?,
+            PathState::Directory { owned } => {
+                self.put_directory(path, &place, before, *owned, kept)?;
+            }
+            PathState::Symlink { to } => self.put_link(path, &place, before, to)?,
             PathState::Special | PathState::Unread { .. } => {
                 let reason = "devices, pipes, sockets and unknown files are not made";
                 return Err(HostError::unfit(&self.shown(path), reason));
             }
         }
         sync(&place).map_err(failed)
+    }
+
+    /// Removes what a change of `path` left beside it that was interrupted.
+    ///
+    /// # Errors
+    /// When its folder cannot be looked at.
+    pub fn sweep(&self, path: &HostPath) -> Result<(), HostError> {
+        if let Some(place) = self.place(path)? {
+            sweep(&place);
+        }
+        Ok(())
     }
 
     /// Refuses what the host cannot be without.
@@ -117,8 +133,8 @@ impl HostRoot {
         &self,
         path: &HostPath,
         place: &Place<'_>,
-        content: &[u8],
-        owned: Permissions,
+        before: &PathState,
+        (content, owned): (&[u8], Permissions),
         extended: Option<&Extended>,
     ) -> Result<(), HostError> {
         let temporary = temporary(place.name);
@@ -135,8 +151,7 @@ impl HostRoot {
             .and_then(|()| file.sync_all())
             .and_then(|()| {
                 let folder = &place.folder;
-                rustix::fs::renameat(folder, temporary.as_str(), folder, place.name)
-                    .map_err(Into::into)
+                land(folder, &temporary, place.name, before).map_err(Into::into)
             });
         written.map_err(|source| {
             let _gone = rustix::fs::unlinkat(&place.folder, temporary.as_str(), AtFlags::empty());
@@ -149,6 +164,7 @@ impl HostRoot {
         &self,
         path: &HostPath,
         place: &Place<'_>,
+        before: &PathState,
         owned: Permissions,
         kept: Option<&Extended>,
     ) -> Result<(), HostError> {
@@ -160,7 +176,7 @@ impl HostRoot {
             .and_then(|held| {
                 kept.map_or(Ok(()), |kept| kept.give(&held))?;
                 own(&held, owned)?;
-                Ok(rustix::fs::renameat(folder, temporary.as_str(), folder, place.name)?)
+                Ok(land(folder, &temporary, place.name, before)?)
             });
         made.map_err(|source| {
             let _gone = rustix::fs::unlinkat(folder, temporary.as_str(), AtFlags::REMOVEDIR);
@@ -168,11 +184,17 @@ impl HostRoot {
         })
     }
 
-    fn put_link(&self, path: &HostPath, place: &Place<'_>, to: &str) -> Result<(), HostError> {
+    fn put_link(
+        &self,
+        path: &HostPath,
+        place: &Place<'_>,
+        before: &PathState,
+        to: &str,
+    ) -> Result<(), HostError> {
         let temporary = temporary(place.name);
         let folder = &place.folder;
         rustix::fs::symlinkat(to, folder, temporary.as_str())
-            .and_then(|()| rustix::fs::renameat(folder, temporary.as_str(), folder, place.name))
+            .and_then(|()| land(folder, &temporary, place.name, before))
             .map_err(|error| {
                 let _gone = rustix::fs::unlinkat(folder, temporary.as_str(), AtFlags::empty());
                 self.failed("link", path, error)
@@ -207,11 +229,55 @@ fn sync(place: &Place<'_>) -> Result<(), Errno> {
     rustix::fs::fsync(folder)
 }
 
-/// A name beside `name` that nobody guesses; a leftover of a crash is told by it.
+/// Gives what was made its name. What somebody made meanwhile where there was nothing stays.
+fn land(folder: &OwnedFd, temporary: &str, name: &str, before: &PathState) -> Result<(), Errno> {
+    // What a link or file gave way to is gone.
+    if *before == PathState::Absent {
+        let flags = RenameFlags::NOREPLACE;
+        match rustix::fs::renameat_with(folder, temporary, folder, name, flags) {
+            // Some file systems cannot.
+            Err(Errno::INVAL | Errno::NOSYS) => {}
+            other => return other,
+        }
+    }
+    rustix::fs::renameat(folder, temporary, folder, name)
+}
+
+/// What a put that did not come to its end left beside `name` goes.
+fn sweep(place: &Place<'_>) {
+    let name = temporary(place.name);
+    if rustix::fs::unlinkat(&place.folder, name.as_str(), AtFlags::empty()) == Err(Errno::ISDIR) {
+        let _gone = rustix::fs::unlinkat(&place.folder, name.as_str(), AtFlags::REMOVEDIR);
+    }
+}
+
+/// The name beside `name` that something has until it is whole: always the same, so that what a crash
+/// leaves is found again. It is made anew and never opened, so that it does not matter who knows it.
 fn temporary(name: &str) -> String {
-    let mut nonce = [0; 8];
-    // Without random bytes a name that exists is refused, not overwritten.
-    let _filled = getrandom::fill(&mut nonce);
     let short: String = name.chars().take(40).collect();
-    format!(".{short}.tidegate-{}", hex::encode(nonce))
+    format!(".{short}.tidegate-new")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use crate::clients::host::HostRoot;
+    use crate::model::{HostPath, PathState, Permissions};
+
+    #[test]
+    fn what_somebody_made_meanwhile_where_there_was_nothing_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a"), "theirs").unwrap();
+        let host = HostRoot::open(folder.path()).unwrap();
+        let path: HostPath = "/a".parse().unwrap();
+        let place = host.place(&path).unwrap().unwrap();
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let new = (&b"ours"[..], Permissions { mode: 0o644, uid, gid });
+        let absent = PathState::Absent;
+        assert!(host.put_file(&path, &place, &absent, new, None).is_err());
+        assert!(host.put_link(&path, &place, &absent, "/x").is_err());
+        assert_eq!(fs::read_to_string(folder.path().join("a")).unwrap(), "theirs");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }
