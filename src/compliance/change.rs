@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use similar::TextDiff;
 
-use crate::model::{Attributes, Digest, HostPath, Move};
+use crate::model::{Attributes, Digest, HostPath, Move, Thing};
 use crate::model::{PathState, Permissions};
 
 /// Lines around a difference that are shown.
@@ -120,6 +120,17 @@ fn move_diff(change: &Move) -> String {
         None => "/dev/null".to_owned(),
     };
     let mut text = format!("--- {}\n+++ {}\n", name(before), name(after));
+    let number = |key: &str| Some((before.as_ref()?.get(key)?, after.as_ref()?.get(key)?));
+    let changes = |key: &str| number(key).is_some_and(|(before, after)| before != after);
+    match thing {
+        Thing::User { .. } if changes("uid") => text.push_str(
+            "# what is theirs below the home directory goes along; other files keep the number\n",
+        ),
+        Thing::Group { .. } if changes("gid") => text.push_str(
+            "# users whose first group it is get the new number; files keep the old one\n",
+        ),
+        _ => {}
+    }
     let none = Attributes::new();
     let (before, after) = (before.as_ref().unwrap_or(&none), after.as_ref().unwrap_or(&none));
     let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();

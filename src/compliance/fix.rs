@@ -18,7 +18,7 @@ use crate::clients::host::{HostError, HostRoot};
 use crate::compliance::change::Change;
 use crate::compliance::check::Checked;
 use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy, Kept};
-use crate::model::{HostPath, PathState};
+use crate::model::{HostPath, Move, PathState};
 use crate::telemetry::Chain;
 
 /// Why nothing was done at all.
@@ -88,7 +88,10 @@ impl Mender<'_> {
         let mut record = begun.map_err(FixError::Record)?;
         self.records.keep(&record, &kept).map_err(FixError::Record)?;
         record.result = match self.make(&checked.changes, &kept) {
-            Ok(()) => recheck().map_or(FixResult::Fixed, |reason| FixResult::NotFixed { reason }),
+            Ok(()) => {
+                self.leave(&record, &checked.changes);
+                recheck().map_or(FixResult::Fixed, |reason| FixResult::NotFixed { reason })
+            }
             Err(reason) => FixResult::Failed { reason },
         };
         self.records.save(&record).map_err(FixError::Record)?;
@@ -135,9 +138,16 @@ impl Mender<'_> {
             self.records.begin(self.by, &name, &record.target, &record.revision, changes, now);
         let mut restored = begun.map_err(FixError::Record)?;
         self.records.keep(&restored, &kept).map_err(FixError::Record)?;
-        restored.result = match self.make_back(changes, &stored, &kept) {
-            Ok(WayBack { changes: made, stays }) => {
-                restored.note = said(&made, &[&way.stays[..], &stays].concat());
+        for change in undo(self.records, record)? {
+            if let Change::Path { path, .. } = &change {
+                self.host.sweep(path).map_err(FixError::Look)?;
+            }
+        }
+        let left = self.records.left(record).map_err(FixError::Record)?;
+        restored.result = match self.make_back(changes, left.as_ref(), &stored, &kept) {
+            Ok(WayBack { changes: made, stays, strangers }) => {
+                restored.note = said(&made, &[&way.stays[..], &stays].concat(), &strangers);
+                self.leave(&restored, &made);
                 restored.narrow(&made);
                 FixResult::Fixed
             }
@@ -167,6 +177,30 @@ impl Mender<'_> {
         Ok(kept)
     }
 
+    /// Notes what files have now, so that who changes that is noticed; where it cannot be noted nobody
+    /// is. Folders are removed only empty.
+    fn leave(&self, record: &FixRecord, changes: &[Change]) {
+        let is_file =
+            |change: &&Change| matches!(change, Change::Path { after: PathState::File { .. }, .. });
+        let made: Vec<Change> = changes.iter().filter(is_file).map(Change::undone).collect();
+        if !made.is_empty() {
+            let _noted = self.extended(&made).and_then(|left| self.records.leave(record, &left));
+        }
+    }
+
+    /// Refuses to replace a file whose extended attributes are no longer those that a fix `left`.
+    fn is_left(&self, step: &Change, left: Option<&Kept>) -> Result<(), HostError> {
+        let (Change::Path { path, before: before @ PathState::File { .. }, after, .. }, Some(left)) =
+            (step, left)
+        else {
+            return Ok(());
+        };
+        let is_same = before.new_access(after).is_some()
+            || self.host.extended(path)? == left.get(path).cloned().unwrap_or_default();
+        let reason = "its extended attributes are no longer as the fix left them";
+        if is_same { Ok(()) } else { Err(HostError::unfit(path.as_str().as_ref(), reason)) }
+    }
+
     /// Makes changes in their order; after a failure those before it are taken back, with what was
     /// `kept`.
     fn make(&self, changes: &[Change], kept: &Kept) -> Result<(), String> {
@@ -178,11 +212,21 @@ impl Mender<'_> {
     }
 
     /// The same for changes that may have been made before, in part or never, with what was `stored`.
-    fn make_back(&self, changes: &[Change], stored: &Kept, kept: &Kept) -> Result<WayBack, String> {
+    fn make_back(
+        &self,
+        changes: &[Change],
+        after: Option<&Kept>,
+        stored: &Kept,
+        kept: &Kept,
+    ) -> Result<WayBack, String> {
         let mut back = WayBack::default();
         for change in changes {
-            let left = self.left(change, &BTreeSet::new()).and_then(|left| {
-                if let Left::Step(step) = &left {
+            let left = self.left(change, &BTreeSet::new()).and_then(|mut left| {
+                if let Left::Step(step) = &mut left {
+                    if let Change::Managed(moves) = step {
+                        back.strangers.extend(self.without_strangers(moves)?);
+                    }
+                    self.is_left(step, after)?;
                     self.step(step, stored)?;
                 }
                 Ok(left)
@@ -195,6 +239,22 @@ impl Mender<'_> {
             }
         }
         Ok(back)
+    }
+
+    /// Leaves out of groups that come back whom the host does not know, and names them: what can be
+    /// brought back is.
+    fn without_strangers(&self, moves: &mut [Move]) -> Result<Vec<String>, HostError> {
+        let mut all = Vec::new();
+        for change in moves {
+            let strangers = self.host.strangers(change)?;
+            if let Some(members) = change.after.as_mut().and_then(|after| after.get_mut("members"))
+            {
+                let stays = |name: &&str| !strangers.iter().any(|stranger| stranger == name);
+                *members = members.split(',').filter(stays).collect::<Vec<_>>().join(",");
+            }
+            all.extend(strangers.iter().map(|name| format!("{name} of {}", change.thing)));
+        }
+        Ok(all)
     }
 
     /// What is left to do of a step on the way back, once what `goes` is gone.
@@ -273,15 +333,24 @@ pub struct WayBack {
     pub changes: Vec<Change>,
     /// Folders that the fix made, and in which something else lies by now.
     pub stays: Vec<HostPath>,
+    /// Members of groups whom the host does not know by now.
+    strangers: Vec<String>,
 }
 
 /// What there is to know of a way back that ended well.
-fn said(made: &[Change], stays: &[HostPath]) -> Option<String> {
-    if stays.is_empty() {
-        return made.is_empty().then(|| "nothing was left to take back".to_owned());
+fn said(made: &[Change], stays: &[HostPath], strangers: &[String]) -> Option<String> {
+    let mut notes = Vec::new();
+    if !stays.is_empty() {
+        let stays: Vec<&str> = stays.iter().map(HostPath::as_str).collect();
+        notes.push(format!("left, as something else lies in it by now: {}", stays.join(", ")));
     }
-    let stays: Vec<&str> = stays.iter().map(HostPath::as_str).collect();
-    Some(format!("left, as something else lies in it by now: {}", stays.join(", ")))
+    if !strangers.is_empty() {
+        notes.push(format!("without {}, whom this host does not know", strangers.join(", ")));
+    }
+    if made.is_empty() && notes.is_empty() {
+        notes.push("nothing was left to take back".to_owned());
+    }
+    (!notes.is_empty()).then(|| notes.join("; "))
 }
 
 /// A fix's changes, reversed.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::compliance::change::Change;
-use crate::compliance::kind::Judgement;
+use crate::compliance::kind::{Judgement, listed};
 use crate::model::managed::attributes;
 use crate::model::{AccountTables, Attributes, Move, Thing, UserEntry};
 use crate::reconcile::desired::rule::kind::{
@@ -78,7 +78,16 @@ pub(crate) fn judge_group(rule: &GroupRule, tables: &AccountTables) -> Judgement
         after.extend(gid.map(|gid| ("gid".to_owned(), gid.to_string())));
         after
     });
-    present(thing, before, after)
+    let now = tables.group(name).map(|group| group.gid);
+    let first = tables.users.iter().filter(|user| Some(user.gid) == now);
+    let first: Vec<String> = first.map(|user| user.name.clone()).collect();
+    match present(thing, before, after) {
+        Judgement::NotOk { expected, actual, fix } if !first.is_empty() => {
+            let actual = format!("{actual}; it is the first group of {}", listed(&first));
+            Judgement::NotOk { expected, actual, fix }
+        }
+        judgement => judgement,
+    }
 }
 
 /// Judges `membership`.

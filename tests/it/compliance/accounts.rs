@@ -11,6 +11,10 @@ use crate::compliance::seven::{Fix, Row, all_seven};
 use crate::compliance::support::{Host, only, rule};
 use crate::support::program::write_program;
 
+const GID_NOTE: &str = "# users whose first group it is get the new number; files keep the old one";
+const UID_NOTE: &str =
+    "# what is theirs below the home directory goes along; other files keep the number";
+
 /// Runs a program of the host.
 fn run(host: &Host, argv: &[&str]) {
     let status = std::process::Command::new("chroot").arg(host.path("/")).args(argv).status();
@@ -88,7 +92,21 @@ fn groups_and_members_do_all_seven_on_a_real_debian() {
                 lines: "group = \"users\"\ngid = 2001",
                 expected: "group users: gid 2001",
                 actual: "group users: gid 100",
-                fix: Fix::Plan(&["-gid = 100", "+gid = 2001"]),
+                fix: Fix::Plan(&["-gid = 100", "+gid = 2001", GID_NOTE]),
+            },
+            Row {
+                kind: "group",
+                lines: "group = \"alice\"\ngid = 2002",
+                expected: "group alice: gid 2002",
+                actual: "group alice: gid 1000; it is the first group of alice",
+                fix: Fix::Plan(&["+gid = 2002"]),
+            },
+            Row {
+                kind: "user",
+                lines: "user = \"alice\"\nuid = 1500",
+                expected: "user alice: uid 1500",
+                actual: "user alice: uid 1000",
+                fix: Fix::Plan(&[UID_NOTE, "+uid = 1500"]),
             },
             Row {
                 kind: "group",
@@ -146,6 +164,20 @@ fn a_member_whom_only_another_directory_knows_is_seen_and_taken_out() {
     // Who is in /etc/group need not be in /etc/passwd; who is put there must be known.
     let FixResult::Failed { reason } = host.restore(&record) else { panic!("restored") };
     assert!(reason.contains("bob"), "{reason}");
+}
+
+#[test]
+fn a_group_comes_back_without_a_member_whom_nobody_knows_and_that_is_said() {
+    let host = with_alice();
+    let groups = host.text("/etc/group") + "team:x:3000:bob,alice\n";
+    std::fs::write(host.path("/etc/group"), groups).unwrap();
+    let record = host.fix(&rule("group", "group = \"team\"\nstate = \"absent\"")).unwrap();
+    assert_eq!(record.result, FixResult::Fixed);
+    assert_eq!(host.restore(&record), FixResult::Fixed);
+    assert!(host.text("/etc/group").contains("team:x:3000:alice\n"));
+    let restored = host.records().all().pop().unwrap();
+    let note = "without bob of group team, whom this host does not know";
+    assert_eq!(restored.note.as_deref(), Some(note));
 }
 
 #[test]

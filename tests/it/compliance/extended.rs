@@ -171,3 +171,19 @@ fn what_cannot_be_carried_over_fails_the_change_and_leaves_the_old_file() {
     assert_eq!(host.text("/etc/motd"), "old\n");
     assert_eq!(fs::read_dir(host.path("/etc")).unwrap().count(), 4, "and nothing beside it");
 }
+
+#[test]
+fn what_somebody_changed_of_them_since_the_fix_is_not_undone() {
+    let host = host();
+    let path = host.path("/etc/motd");
+    let record = host.fix(&rule("file", "path = \"/etc/motd\"\ncontent = \"new\"")).unwrap();
+    set(&path, "user.note", b"since");
+    let FixResult::Failed { reason } = host.restore(&record) else { panic!("undone") };
+    assert!(reason.contains("no longer as the fix left them"), "{reason}");
+    assert_eq!(
+        (&all(&path)["user.note"][..], host.text("/etc/motd")),
+        (&b"since"[..], "new".into())
+    );
+    set(&path, "user.note", b"by hand");
+    assert_eq!(host.restore(&record), FixResult::Fixed);
+}

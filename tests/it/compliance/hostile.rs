@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
 use tidegate::compliance::change::Change;
-use tidegate::compliance::record::FixResult;
+use tidegate::compliance::record::{FixResult, FixedBy};
 use tidegate::compliance::verdict::VerdictStatus;
 
 use crate::compliance::support::{Host, only, rule};
@@ -109,7 +109,7 @@ fn a_device_or_pipe_is_neither_read_nor_removed() {
 }
 
 #[test]
-fn a_file_that_is_too_large_is_an_error_and_is_not_read_into_memory() {
+fn a_file_that_is_too_large_is_not_read_into_memory_and_not_replaced() {
     let host = Host::default().with("/etc/large", "");
     fs::File::options()
         .write(true)
@@ -118,7 +118,7 @@ fn a_file_that_is_too_large_is_an_error_and_is_not_read_into_memory() {
         .set_len(1 << 40)
         .unwrap();
     let verdict = only(host.check(&rule("file", "path = \"/etc/large\"\ncontent = \"x\""))).verdict;
-    assert_eq!(verdict.status, VerdictStatus::Error);
+    assert_eq!((verdict.status, verdict.fixable), (VerdictStatus::NotOk, false));
     assert!(verdict.reason.unwrap().contains("is larger than"));
 }
 
@@ -263,4 +263,39 @@ fn a_record_that_is_shown_has_no_digest_of_what_not_everybody_may_read() {
         let new = tidegate::model::Digest::of(b"pin 4321\n").hex();
         assert_eq!(shown.contains(&new), is_shown, "{shown}");
     }
+}
+
+#[test]
+fn what_a_fix_that_was_killed_left_beside_a_file_goes_with_the_next_and_with_its_way_back() {
+    let host = Host::default();
+    let lines = rule("file", "path = \"/etc/motd\"\ncontent = \"new\"");
+    let left = host.path("/etc/.motd.tidegate-new");
+    fs::write(&left, "canary").unwrap();
+    let record = host.fix(&lines).unwrap();
+    assert_eq!(record.result, FixResult::Fixed);
+    assert!(!left.exists());
+    fs::remove_file(host.path("/etc/motd")).unwrap();
+    fs::write(&left, "canary").unwrap();
+    assert_eq!(host.restore(&record), FixResult::Fixed);
+    assert!(!left.exists());
+    // Somebody else's is never opened, whatever it is.
+    symlink("/etc/passwd", &left).unwrap();
+    assert_eq!(host.fix(&lines).unwrap().result, FixResult::Fixed);
+    assert!(host.text("/etc/passwd").contains("alice") && host.text("/etc/motd") == "new");
+}
+
+#[test]
+fn a_fix_that_cannot_be_recorded_leaves_no_record() {
+    let host = Host::default();
+    let records = host.records();
+    let long = |key: &str| "x".repeat(if key == "ok" { 1 } else { 9 << 20 });
+    for (key, ok) in [("ok", true), ("too much", false)] {
+        let (before, after) = (long(key), String::new());
+        let change = Change::Kernel { key: key.to_owned(), before, after, hidden: false };
+        let now = jiff::Timestamp::now();
+        let begun = records.begin(FixedBy::Operator, "it/a", "node", "prd@x", &[change], now);
+        assert_eq!(begun.is_ok(), ok, "{key}");
+    }
+    let folders = fs::read_dir(host.dir.path().join("state/fixes")).unwrap();
+    assert_eq!(folders.count(), 1);
 }

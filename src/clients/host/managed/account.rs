@@ -20,6 +20,25 @@ impl HostRoot {
         Ok(now.after(&AccountTables::parse(&copy("/etc/passwd-"), &copy("/etc/group-"))))
     }
 
+    /// Members of a group that is about to be made whom this host cannot look up, so that nobody can
+    /// put them in.
+    ///
+    /// # Errors
+    /// When users cannot be read.
+    pub fn strangers(&self, change: &Move) -> Result<Vec<String>, HostError> {
+        let (Thing::Group { .. }, None, Some(after)) =
+            (&change.thing, &change.before, &change.after)
+        else {
+            return Ok(Vec::new());
+        };
+        let tables = self.account_tables()?;
+        let is_known = |name: &str| {
+            let asked = || self.run(Program::looking(&["getent", "passwd", "--", name]));
+            tables.user(name).is_some() || asked().is_ok_and(|ran| ran.succeeded())
+        };
+        Ok(members(after).filter(|name| !is_known(name)).map(str::to_owned).collect())
+    }
+
     pub(super) fn move_account(&self, change: &Move) -> Result<(), HostError> {
         let done = match &change.thing {
             Thing::User { name } => self.move_user(name, change)?,
@@ -102,6 +121,11 @@ impl HostRoot {
             (None, None) => Ok(()),
         }
     }
+}
+
+/// Members that a group's attributes name.
+pub(super) fn members(group: &Attributes) -> impl Iterator<Item = &str> {
+    group.get("members").into_iter().flat_map(|all| all.split(',')).filter(|name| !name.is_empty())
 }
 
 /// Options of useradd and usermod for what differs.

@@ -7,6 +7,10 @@
 //! * Nobody but the agent's user can read it. It is bounded: the oldest records go first. Of a fix
 //!   that the agent's budget counts only what was kept goes: it stays counted.
 
+mod kept;
+
+pub use kept::Kept;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,10 +20,10 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::clients::host::{Extended, HostError, create_private_dir, read_bounded, write_durable};
+use crate::clients::host::{HostError, create_private_dir, read_bounded, write_durable};
 use crate::compliance::change::Change;
 use crate::compliance::stored::{StoredChange, StoredState, store_change};
-use crate::model::{Digest, HostPath, PathState};
+use crate::model::{Digest, PathState};
 
 /// The record's format.
 const SCHEMA: &str = "tidegate.fix/1";
@@ -31,10 +35,6 @@ pub const COUNTED: SignedDuration = SignedDuration::from_hours(24);
 const RECORD_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Where the record itself lies.
 const RECORD: &str = "record.json";
-/// Where the extended attributes lie.
-const KEPT: &str = "extended.json";
-/// Those of a whole archive, each with labels and a list, have room; what a fix writes is checked.
-const KEPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// One fix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,9 +114,6 @@ impl FixRecord {
     }
 }
 
-/// Extended attributes of files, as they were before a fix.
-pub type Kept = BTreeMap<HostPath, Extended>;
-
 /// All records of a node.
 #[derive(Debug, Clone)]
 pub struct FixRecords {
@@ -147,13 +144,6 @@ impl FixRecords {
         let id = new_id(at);
         let folder = self.folder.join(&id);
         create_private_dir(&folder)?;
-        let mut stored = Vec::new();
-        for change in changes {
-            if let Change::Path { before, after, .. } = change {
-                keep_contents(&folder, [before, after])?;
-            }
-            stored.push(store_change(change));
-        }
         let record = FixRecord {
             schema: SCHEMA.to_owned(),
             id,
@@ -164,37 +154,17 @@ impl FixRecords {
             by,
             result: FixResult::Begun,
             note: None,
-            changes: stored,
+            changes: changes.iter().map(store_change).collect(),
         };
-        self.save(&record)?;
+        let kept = keep_contents(&folder, changes).and_then(|()| self.save(&record));
+        kept.inspect_err(|_| self.forget(&record.id))?;
         Ok(record)
     }
 
-    /// Stores the extended attributes of what a fix that is about to begin changes.
-    ///
-    /// # Errors
-    /// When they cannot be made durable.
-    pub fn keep(&self, record: &FixRecord, kept: &Kept) -> Result<(), HostError> {
-        if kept.is_empty() {
-            return Ok(());
-        }
-        let path = self.folder.join(&record.id).join(KEPT);
-        let text = serde_json::to_vec(kept).unwrap_or_default();
-        if text.len() as u64 > KEPT_BYTES_MAX {
-            return Err(HostError::TooLarge { path, bytes_max: KEPT_BYTES_MAX });
-        }
-        write_durable(&path, &text)
-    }
-
-    /// The extended attributes of what a fix changed.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub fn kept(&self, record: &FixRecord) -> Result<Kept, HostError> {
-        let path = self.folder.join(&record.id).join(KEPT);
-        let Some(bytes) = read_bounded(&path, KEPT_BYTES_MAX)? else { return Ok(Kept::new()) };
-        serde_json::from_slice(&bytes)
-            .map_err(|error| HostError::unfit(&path, format!("the backup is damaged: {error}")))
+    /// Removes a record of which nothing was begun: it would push out one with a backup.
+    fn forget(&self, id: &str) {
+        // Without the record itself it is none.
+        let _gone = std::fs::remove_dir_all(self.folder.join(id));
     }
 
     /// Stores how a fix ended.
@@ -316,7 +286,11 @@ fn empty(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn keep_contents(folder: &Path, states: [&PathState; 2]) -> Result<(), HostError> {
+fn keep_contents(folder: &Path, changes: &[Change]) -> Result<(), HostError> {
+    let states = changes.iter().flat_map(|change| match change {
+        Change::Path { before, after, .. } => vec![before, after],
+        _ => Vec::new(),
+    });
     for state in states {
         if let PathState::File { content, .. } = state {
             write_durable(&folder.join(Digest::of(content).hex()), content)?;
