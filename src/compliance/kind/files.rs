@@ -15,7 +15,7 @@ pub fn files_of(kind: &RuleKind) -> Vec<HostPath> {
         Need::Certificate(rule) => vec![rule.path.clone()],
         Need::Sysctl(rule) => own_path(rule).into_iter().chain(at(["/etc/sysctl.conf"])).collect(),
         Need::Package(_) | Need::Vulnerable(_) => at(["/var/lib/dpkg/status"]),
-        Need::Unit(name) => at([format!("/etc/systemd/system/{name}")]),
+        Need::Unit(name) => at(unit_links(name)),
         Need::Accounts => at(["/etc/passwd", "/etc/group"]),
         Need::Time(_) => at(["/etc/localtime"]),
         Need::Module(rule) => at(own_paths(&rule.module)),
@@ -29,6 +29,21 @@ pub fn files_of(kind: &RuleKind) -> Vec<HostPath> {
         | Need::Listeners(_)
         | Need::Command(_) => Vec::new(),
     }
+}
+
+/// Where a unit is masked or written anew, and where it is mostly enabled: by a link in the folder of
+/// what wants it.
+fn unit_links(name: &str) -> Vec<String> {
+    let wanted_by: &[&str] = match name.rsplit('.').next() {
+        Some("timer") => &["timers"],
+        Some("socket") => &["sockets"],
+        Some("mount" | "automount") => &["local-fs", "remote-fs", "multi-user"],
+        Some("path") => &["paths", "multi-user"],
+        _ => &["multi-user", "graphical", "sysinit", "getty", "network-online", "default"],
+    };
+    let folders = wanted_by.iter().map(|target| format!("/{target}.target.wants"));
+    let folders = [String::new()].into_iter().chain(folders);
+    folders.map(|folder| format!("/etc/systemd/system{folder}/{name}")).collect()
 }
 
 fn at<T: AsRef<str>>(paths: impl IntoIterator<Item = T>) -> Vec<HostPath> {

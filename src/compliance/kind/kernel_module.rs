@@ -60,7 +60,7 @@ fn judge_loaded(module: &str, sight: &ModuleSight<'_>) -> Judgement {
         wrong.push("not loaded".to_owned());
     }
     match &blocked {
-        Some(path) => wrong.push(format!("blacklisted in {path}")),
+        Some(path) => wrong.push(format!("kept out by {path}")),
         None if !at_boot => wrong.push("not at boot".to_owned()),
         None => {}
     }
@@ -143,15 +143,24 @@ impl ModuleSight<'_> {
         self.load.values().any(|conf| lines(&conf.text).any(|line| same(line, module)))
     }
 
-    /// The first file that keeps it from being loaded by itself.
+    /// The first file that keeps it from being loaded by itself, or at all.
     fn blocked_by(&self, module: &str) -> Option<String> {
-        let blocks = |text: &str| {
-            lines(text).any(|line| {
-                let mut words = line.split_whitespace();
-                words.next() == Some("blacklist") && words.next().is_some_and(|n| same(n, module))
-            })
-        };
+        let blocks = |text: &str| lines(text).any(|line| blocks(line, module));
         self.probe.values().find(|conf| blocks(&conf.text)).map(|conf| conf.path.clone())
+    }
+}
+
+/// Whether a line of modprobe.d(5) keeps a module out: from what hardware asks for, or by running a
+/// program in its stead that does nothing.
+fn blocks(line: &str, module: &str) -> bool {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words[..] {
+        ["blacklist", name, ..] => same(name, module),
+        ["install", name, program, ..] => {
+            let program = program.rsplit('/').next();
+            same(name, module) && matches!(program, Some("false" | "true"))
+        }
+        _ => false,
     }
 }
 

@@ -1,10 +1,12 @@
 //! Files whose change has a rule checked soon.
 
+use tidegate::clients::host::Program;
 use tidegate::compliance::kind::files_of;
 use tidegate::model::{Digest, HostPath};
 use tidegate::reconcile::desired::DesiredState;
 
 use crate::compliance::archives::site;
+use crate::compliance::debian;
 use crate::compliance::support::{rule, rules_of};
 use crate::desired::support::Repo;
 
@@ -21,6 +23,23 @@ fn are_told_by(state: &DesiredState, files: &[&str]) {
 }
 
 #[test]
+fn a_unit_that_is_enabled_disabled_or_masked_changes_one_of_the_files_that_tell_of_it() {
+    let host = debian::host();
+    for name in ["cron.service", "fstrim.timer", "getty@tty7.service"] {
+        let state = rules_of(&rule("systemd_unit", &format!("unit = \"{name}\"\nenabled = true")));
+        let files = files_of(&state.rules[0].kind);
+        let seen = || -> Vec<_> {
+            files.iter().map(|path| std::fs::read_link(host.path(path.as_str())).ok()).collect()
+        };
+        for verb in ["enable", "disable", "enable", "disable", "mask"] {
+            let before = seen();
+            host.root().run_well(Program::changing(&["systemctl", verb, name])).unwrap();
+            assert!(seen() != before || verb == "enable", "{verb} {name}");
+        }
+    }
+}
+
+#[test]
 fn rules_are_told_by_their_own_files_and_by_the_systems() {
     told_by("file", "path = \"/etc/motd\"\nmode = \"0644\"", &["/etc/motd"]);
     told_by(
@@ -29,11 +48,6 @@ fn rules_are_told_by_their_own_files_and_by_the_systems() {
         &["/etc/sysctl.d/99-tidegate-vm.swappiness.conf", "/etc/sysctl.conf"],
     );
     told_by("package", "package = \"sudo\"", &["/var/lib/dpkg/status"]);
-    told_by(
-        "systemd_unit",
-        "unit = \"cron.service\"\nenabled = true",
-        &["/etc/systemd/system/cron.service"],
-    );
     told_by("user", "user = \"alice\"", &["/etc/passwd", "/etc/group"]);
     told_by("time", "zone = \"Europe/Paris\"", &["/etc/localtime"]);
     told_by(

@@ -112,6 +112,8 @@ fn what_others_files_say_of_the_next_boot_counts() {
         ("/usr/lib/modules-load.d/a.conf", "dummy\n", loaded, VerdictStatus::Ok),
         ("/etc/modprobe.d/a.conf", "blacklist dccp # x\n", absent, VerdictStatus::Ok),
         ("/etc/modprobe.d/a.conf", "# blacklist dccp\n", absent, VerdictStatus::NotOk),
+        ("/etc/modprobe.d/a.conf", "install dccp /bin/false\n", absent, VerdictStatus::Ok),
+        ("/etc/modprobe.d/a.conf", "install dccp /sbin/x dccp\n", absent, VerdictStatus::NotOk),
         ("/etc/modprobe.d/a.txt", "blacklist dccp\n", absent, VerdictStatus::NotOk),
     ] {
         let host = host().with(path, text);
@@ -120,7 +122,7 @@ fn what_others_files_say_of_the_next_boot_counts() {
     }
     let host = host().with("/etc/modprobe.d/a.conf", "blacklist dummy\n");
     let verdict = only(host.check(&rule("kernel_module", loaded))).verdict;
-    assert_eq!(verdict.actual, "dummy: blacklisted in /etc/modprobe.d/a.conf");
+    assert_eq!(verdict.actual, "dummy: kept out by /etc/modprobe.d/a.conf");
     assert!(verdict.reason.unwrap().contains("remove it there"));
 }
 
