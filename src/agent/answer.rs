@@ -9,10 +9,10 @@ use crate::agent::control::{Answer, AnswerResult, Request};
 use crate::agent::node::{Ask, Node, Report};
 use crate::agent::record;
 use crate::model::ServiceName;
-use crate::reconcile::apply::ServiceResult;
+use crate::reconcile::apply::{ServiceOutcome, ServiceResult};
 use crate::reconcile::memory::{LocalSuspension, MemoryStore as _};
 use crate::reconcile::pass::Intent;
-use crate::reconcile::plan::Overrides;
+use crate::reconcile::plan::{HeldReason, Hold, Overrides};
 use crate::reconcile::report::{Health, ServiceStatus, Status, Sync};
 
 /// Does what comes before the pass, and says which pass to run; or why the request makes no sense.
@@ -98,75 +98,94 @@ pub fn after(report: Option<&Report>, request: &Request) -> Answer {
         let lines = vec!["the pass did not end; the agent's log says why".to_owned()];
         return Answer { result: AnswerResult::Failed, lines };
     };
-    let mut result = AnswerResult::Done;
-    let mut lines = Vec::new();
-    match request {
-        Request::Suspend { service, .. } => lines.push(format!("{service} is suspended")),
-        Request::Resume { service } => lines.push(format!("{service} is resumed")),
-        Request::Apply { .. } => {}
-    }
-    if matches!(request, Request::Apply { .. }) {
-        let troubles = troubles(&report.status);
-        if !troubles.is_empty() {
-            result = AnswerResult::Failed;
-        }
-        lines.extend(troubles);
-    }
-    if let Request::Apply { services, .. } = request {
-        let (held, is_ill) = held(report, services);
-        lines.extend(held);
-        if is_ill {
-            result = AnswerResult::Failed;
-        }
-    }
-    for outcome in report.outcomes.iter().filter(|outcome| is_about(request, &outcome.service)) {
+    let services = match request {
+        Request::Suspend { service, .. } => return done(format!("{service} is suspended")),
+        Request::Resume { service } => return done(format!("{service} is resumed")),
+        Request::Apply { services, .. } => services,
+    };
+    let mut lines = troubles(&report.status);
+    lines.extend(left(report, services).into_iter().map(|(line, _)| line));
+    for outcome in about(report, services) {
         let line = match &outcome.result {
             ServiceResult::Applied => "applied".to_owned(),
             ServiceResult::Repaired => "repaired".to_owned(),
             ServiceResult::Removed if outcome.is_way_back() => "stopped".to_owned(),
             ServiceResult::Removed => "removed".to_owned(),
-            ServiceResult::Failed { reason, .. } => {
-                result = AnswerResult::Failed;
-                format!("failed: {reason}")
-            }
+            ServiceResult::Failed { reason, .. } => format!("failed: {reason}"),
             ServiceResult::Interrupted => "was set aside for what is wanted now".to_owned(),
             ServiceResult::Waiting { remaining } => {
-                result = AnswerResult::Failed;
                 format!("failed lately, is tried again in {} s", remaining.as_secs())
             }
         };
         lines.push(format!("{} {line}", outcome.service));
     }
-    if let (Request::Apply { .. }, Some(refused)) = (request, &report.status.refused) {
-        result = AnswerResult::Refused;
+    if let Some(refused) = &report.status.refused {
         lines.push(format!("refused {}: {}", refused.commit, refused.reason));
         lines.push(format!("what to do: {}", refused.remedy));
     }
-    Answer { result, lines }
+    Answer { result: result(report, services), lines }
 }
 
-/// Whether a request is about a service; what else a pass did is none of its answer.
-fn is_about(request: &Request, name: &ServiceName) -> bool {
-    match request {
-        Request::Apply { services, .. } => services.is_empty() || services.contains(name),
-        Request::Suspend { service, .. } | Request::Resume { service } => service == name,
+fn done(line: String) -> Answer {
+    Answer { result: AnswerResult::Done, lines: vec![line] }
+}
+
+fn is_chosen(chosen: &BTreeSet<ServiceName>, name: &ServiceName) -> bool {
+    chosen.is_empty() || chosen.contains(name)
+}
+
+/// What was done about the chosen services; what else a pass did is none of their answer.
+fn about<'a>(
+    report: &'a Report,
+    chosen: &'a BTreeSet<ServiceName>,
+) -> impl Iterator<Item = &'a ServiceOutcome> {
+    report.outcomes.iter().filter(|outcome| is_chosen(chosen, &outcome.service))
+}
+
+/// How applying the chosen services ended: by the worst of what is said about it.
+pub fn result(report: &Report, chosen: &BTreeSet<ServiceName>) -> AnswerResult {
+    let left = left(report, chosen).into_iter().map(|(_, result)| result);
+    let refused = report.status.refused.iter().map(|_| AnswerResult::Refused);
+    let troubles = troubles(&report.status).into_iter().map(|_| AnswerResult::Failed);
+    let failed = about(report, chosen).filter(|outcome| has_failed(outcome));
+    let failed = failed.map(|_| AnswerResult::Failed);
+    let all = left.chain(refused).chain(troubles).chain(failed);
+    all.max().unwrap_or(AnswerResult::Done)
+}
+
+fn has_failed(outcome: &ServiceOutcome) -> bool {
+    matches!(outcome.result, ServiceResult::Failed { .. } | ServiceResult::Waiting { .. })
+}
+
+/// Chosen services that are not as they should be, though nothing failed in this pass: a line each, and
+/// what that makes of the whole.
+pub fn left(report: &Report, chosen: &BTreeSet<ServiceName>) -> Vec<(String, AnswerResult)> {
+    let is_told = |name: &ServiceName| {
+        report.outcomes.iter().any(|outcome| outcome.service == *name && has_failed(outcome))
+    };
+    let left = report.status.services.iter().filter(|(name, service)| {
+        is_chosen(chosen, name)
+            && !is_told(name)
+            && matches!(service.sync, Sync::Held | Sync::OutOfSync)
+    });
+    left.map(|(name, service)| (line(name, service), weight(service))).collect()
+}
+
+fn line(name: &ServiceName, service: &ServiceStatus) -> String {
+    match service.sync {
+        Sync::Held => format!("{name} is held: {}", service.reason),
+        _ => format!("{name} differs: {}", service.reason),
     }
 }
 
-/// Chosen services of which nothing was done, for something holds them: a line each, and whether one of
-/// them does not run as it should meanwhile.
-pub fn held(report: &Report, chosen: &BTreeSet<ServiceName>) -> (Vec<String>, bool) {
-    let is_done = |name: &ServiceName| report.outcomes.iter().any(|done| done.service == *name);
-    let held = report.status.services.iter().filter(|(name, service)| {
-        let is_chosen = chosen.is_empty() || chosen.contains(*name);
-        service.sync == Sync::Held && is_chosen && !is_done(name)
-    });
-    let line = |(name, service): (&ServiceName, &ServiceStatus)| {
-        let is_ill = matches!(service.health, Health::Degraded | Health::Missing);
-        (format!("{name} is held: {}", service.reason), is_ill)
-    };
-    let (lines, ill): (Vec<String>, Vec<bool>) = held.map(line).unzip();
-    (lines, ill.contains(&true))
+fn weight(service: &ServiceStatus) -> AnswerResult {
+    let is_ill = matches!(service.health, Health::Degraded | Health::Missing);
+    match service.held.as_ref().map(HeldReason::hold) {
+        Some(Hold::Denied) => AnswerResult::Denied,
+        Some(Hold::Fails) => AnswerResult::Failed,
+        Some(Hold::Waits) if is_ill => AnswerResult::Failed,
+        Some(Hold::Waits) | None => AnswerResult::Left,
+    }
 }
 
 /// What keeps the node as a whole from its work, a line each.
@@ -186,11 +205,12 @@ mod tests {
 
     use serde_json::json;
 
-    use crate::agent::answer::after;
+    use crate::agent::answer::{after, weight};
     use crate::agent::control::{AnswerResult, Request};
     use crate::agent::node::Report;
     use crate::model::ServiceName;
     use crate::reconcile::apply::{FailureClass, ServiceOutcome, ServiceResult};
+    use crate::reconcile::report::ServiceStatus;
 
     fn name(name: &str) -> ServiceName {
         name.parse().unwrap()
@@ -239,5 +259,35 @@ mod tests {
                 (result, &lines.iter().map(ToString::to_string).collect::<Vec<_>>()[..])
             );
         }
+    }
+
+    fn service(sync: &str, health: &str, held: &serde_json::Value) -> ServiceStatus {
+        let service = json!({
+            "app": null, "sync": sync, "health": health, "reason": "", "mode": "apply", "held": held,
+            "since": "2026-01-01T00:00:00Z", "revision": null, "containers": {},
+        });
+        serde_json::from_value(service).unwrap()
+    }
+
+    #[test]
+    fn what_is_held_weighs_by_its_reason_and_by_whether_it_runs() {
+        use AnswerResult::{Denied, Failed, Left};
+        let window = json!({ "held": "window", "opens": null });
+        let suspended = json!({ "held": "suspended", "reason": "repair", "until": null });
+        let policy = json!({ "held": "policy", "denied": ["containers.web.privileged"] });
+        let failed = json!({ "held": "failed", "reason": "it is unhealthy" });
+        let hub = json!({ "held": "hub", "reason": "not there" });
+        for (held, health, weighs) in [
+            (&window, "Healthy", Left),
+            (&window, "Missing", Failed),
+            (&suspended, "Suspended", Left),
+            (&policy, "Healthy", Denied),
+            (&policy, "Missing", Denied),
+            (&failed, "Healthy", Failed),
+            (&hub, "Healthy", Failed),
+        ] {
+            assert_eq!(weight(&service("Held", health, held)), weighs, "{held} {health}");
+        }
+        assert_eq!(weight(&service("OutOfSync", "Degraded", &json!(null))), Left, "report mode");
     }
 }

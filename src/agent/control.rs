@@ -62,18 +62,22 @@ pub struct Answer {
     pub lines: Vec<String>,
 }
 
-/// Whether it was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether it was done, the worst last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerResult {
     /// It was.
     Done,
-    /// It was tried and failed.
+    /// What is wanted may not happen now, or is only reported here.
+    Left,
+    /// It was tried and failed, or cannot be done.
     Failed,
-    /// It makes no sense.
-    Senseless,
+    /// This node's policy denies it.
+    Denied,
     /// The branch's tip is refused; what was verified before was worked on.
     Refused,
+    /// It makes no sense.
+    Senseless,
 }
 
 /// A request that could not be delivered or was not answered.

@@ -23,7 +23,7 @@ use crate::reconcile::plan::Overrides;
     after_help = "Examples:\n  tidegate agent\n  tidegate agent --once --config ./agent.toml"
 )]
 pub struct AgentArgs {
-    /// Run one pass and exit
+    /// Run one pass and exit, with the codes of `apply`
     #[arg(long)]
     once: bool,
     /// Confine it to one environment's objects, so that several agents can share an engine (a lab)

@@ -21,6 +21,11 @@ use crate::reconcile::plan::Overrides;
 /// A running agent does it, with its own locks and journal; without one this command does it itself.
 /// With --worktree an engineer's own files are applied to this machine: nobody signed them, so
 /// everything says UNVERIFIED.
+///
+/// Exits 0 when all that was asked for is as it should be; 2 when something may not happen now (a
+/// window, a freeze, a suspension, the removal brake) or is only reported (report mode); 1 when
+/// something failed, now or before, or does not run as it should; 3 when trust or this node's policy
+/// refuses it. What is left is named.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  tidegate apply app1\n  \
     tidegate apply --now --reason 'CVE-2026-1234, agreed with bob'\n  \

@@ -181,15 +181,9 @@ pub fn say(answer: &Answer, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
         }
     }
     match answer.result {
-        AnswerResult::Done => Ok(Outcome::Done),
-        AnswerResult::Failed => {
-            Err(CommandError::new(ErrorKind::Failed, "not everything was done")
-                .hint("`tidegate status` and `tidegate history` say why"))
-        }
         AnswerResult::Senseless => Err(CommandError::usage(answer.lines.join("; "))
             .hint("`tidegate status` lists the services")),
-        AnswerResult::Refused => Err(CommandError::refused("the branch's tip is refused")
-            .hint("what was verified before stays in force; `tidegate status` says since when")),
+        result => conclude(result),
     }
 }
 
@@ -233,25 +227,41 @@ pub fn tell(
         )?,
         Format::Table => write_outcomes(report, ctx, out)?,
     }
-    let (held, is_ill) = answer::held(report, chosen);
-    for line in &held {
-        ctx.notice(&one_line(line));
+    for (line, _) in answer::left(report, chosen) {
+        ctx.notice(&one_line(&line));
     }
     if let Some(refused) = &status.refused {
         let message = format!("refused {}: {}", refused.commit, refused.reason);
         return Err(CommandError::refused(message).hint(refused.remedy.clone()));
     }
-    let mut troubles = troubles(report);
-    if troubles.is_empty() && is_ill {
-        troubles.push("what is held does not run as it should".to_owned());
+    let result = answer::result(report, chosen);
+    if result == AnswerResult::Done && report.outcomes.is_empty() {
+        ctx.notice("nothing to do");
     }
-    if troubles.is_empty() {
-        if held.is_empty() && report.outcomes.is_empty() {
-            ctx.notice("nothing to do");
+    let troubles = troubles(report);
+    let told = (!troubles.is_empty()).then(|| troubles.join("; "));
+    conclude(result).map_err(|error| match told {
+        Some(message) => CommandError { message, hint: None, ..error },
+        None => error,
+    })
+}
+
+/// The exit code for what came of applying.
+fn conclude(result: AnswerResult) -> Result<Outcome, CommandError> {
+    match result {
+        AnswerResult::Done => Ok(Outcome::Done),
+        AnswerResult::Left => Ok(Outcome::Differences),
+        AnswerResult::Failed | AnswerResult::Senseless => {
+            Err(CommandError::new(ErrorKind::Failed, "not everything was done")
+                .hint("`tidegate status` and `tidegate history` say why"))
         }
-        return Ok(Outcome::Done);
+        AnswerResult::Denied => {
+            Err(CommandError::refused("this node's policy denies what is wanted")
+                .hint("Git cannot loosen it: `[policy]` in the node's agent.toml would allow it"))
+        }
+        AnswerResult::Refused => Err(CommandError::refused("the branch's tip is refused")
+            .hint("what was verified before stays in force; `tidegate status` says since when")),
     }
-    Err(CommandError::new(ErrorKind::Failed, troubles.join("; ")))
 }
 
 fn troubles(report: &Report) -> Vec<String> {

@@ -2,7 +2,7 @@
 //!
 //! In: decisions. Out: data for people and programs. Pure.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Revision, ServiceName};
 
@@ -17,8 +17,19 @@ pub struct Held {
     pub revision: Revision,
 }
 
+/// What being held means to whoever wants the change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// It comes in its time, or when people let it.
+    Waits,
+    /// It cannot be done, or could not.
+    Fails,
+    /// This node refuses it.
+    Denied,
+}
+
 /// Why something is held.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "held", rename_all = "snake_case")]
 pub enum HeldReason {
     /// No window is open.
@@ -117,4 +128,29 @@ pub enum HeldReason {
     },
     /// The revision has no document for this node.
     NodeUndeclared,
+}
+
+impl HeldReason {
+    /// What it means to whoever wants the change.
+    pub fn hold(&self) -> Hold {
+        match self {
+            Self::Window { .. }
+            | Self::Freeze { .. }
+            | Self::Suspended { .. }
+            | Self::Brake { .. }
+            | Self::Taken { .. } => Hold::Waits,
+            Self::Policy { .. } => Hold::Denied,
+            Self::Failed { .. }
+            | Self::Foreign { .. }
+            | Self::Missing { .. }
+            | Self::Immutable { .. }
+            | Self::InUse { .. }
+            | Self::Unknown { .. }
+            | Self::Image { .. }
+            | Self::Hub { .. }
+            | Self::Later { .. }
+            | Self::Unseen { .. }
+            | Self::NodeUndeclared => Hold::Fails,
+        }
+    }
 }

@@ -28,7 +28,7 @@ mod hold;
 mod removal;
 mod display;
 
-pub use held::{Held, HeldReason};
+pub use held::{Held, HeldReason, Hold};
 pub use policy::HostLinks;
 pub use step::{AwaitCondition, Gate, Kept, Plan, Reason, ServicePlan, Stage, Step, Target};
 

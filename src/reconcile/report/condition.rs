@@ -187,9 +187,10 @@ fn service_status(
         sync,
         health,
         reason,
+        held: held.filter(|_| sync == Sync::Held).map(|held| held.reason.clone()),
         since: unchanged.map_or(facts.now, |before| before.since),
         revision: memory.and_then(|m| m.applied.as_ref()).map(|a| a.revision.to_string()),
-        mode: desired.map_or(Mode::Apply, |service| service.mode),
+        mode: desired.map(|service| service.mode).or(step.map(|s| s.mode)).unwrap_or(Mode::Apply),
         containers: containers(desired, seen),
     })
 }
@@ -211,7 +212,7 @@ fn sync(
     if let Some(step) = step {
         let why = step.reasons.first().map(ToString::to_string).unwrap_or_default();
         let why = failure.map_or(why, Clone::clone);
-        let report = if step.mode == Mode::Report { "report mode: " } else { "" };
+        let report = if step.mode == Mode::Report { "report mode, nothing is done: " } else { "" };
         return (Sync::OutOfSync, format!("{report}{why}"));
     }
     if desired.is_none() {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{CommitId, EnvironmentName, Mode, NodeName, ServiceName};
+use crate::reconcile::plan::HeldReason;
 
 /// Name and version of the document.
 pub const SCHEMA: &str = "tidegate.status/1";
@@ -186,6 +187,9 @@ pub struct ServiceStatus {
     pub health: Health,
     /// What to know about both, or empty.
     pub reason: String,
+    /// What holds it, if it is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<HeldReason>,
     /// Since when both are so.
     pub since: Timestamp,
     /// What was last applied, `prd@sha1:ab12cd3`.

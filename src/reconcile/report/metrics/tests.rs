@@ -31,6 +31,7 @@ fn service(sync: Sync, health: Health) -> ServiceStatus {
         sync,
         health,
         reason: CANARY.to_owned(),
+        held: None,
         since: at(100),
         revision: None,
         mode: Mode::Apply,

@@ -20,6 +20,7 @@ async fn what_may_not_be_leaves_what_runs() {
     refuses_to_go_back(&mut stage).await;
     keeps_what_ran_when_a_revision_has_mistakes(&mut stage);
     only_reports_in_report_mode(&mut stage);
+    holds_what_its_policy_denies(&mut stage);
     plans_and_waits_by_exit_code(&mut stage).await;
     says_unverified_of_a_work_tree(&stage);
 }
@@ -42,7 +43,10 @@ async fn rolls_back_what_never_gets_healthy(stage: &mut Stage) {
     let said = stage.run(&["apply"]);
     let told = format!("{}{}", said.out, said.err);
     assert!(told.contains(&format!("is held: {reason}")) && !told.contains("nothing"), "{told}");
-    assert_eq!(said.code, 0, "what runs is well: {told}");
+    assert_eq!(
+        said.code, 1,
+        "what was asked for has failed, however well the old one runs: {told}"
+    );
     stage.history.write("README.md", "Nothing to see here.\n");
     stage.commit("README");
     held(stage);
@@ -130,12 +134,38 @@ fn only_reports_in_report_mode(stage: &mut Stage) {
         let differing = status.services.values().filter(|s| s.sync != Sync::Synced);
         differing.count() == 2
     });
-    stage.run(&["apply"]);
+    let said = stage.run(&["apply"]);
+    let told = format!("{}{}", said.out, said.err);
+    for name in ["app1", "app3"] {
+        let line = format!("{name} differs: report mode, nothing is done: ");
+        assert!(told.contains(&line) && !told.contains("nothing to do"), "{told}");
+    }
+    assert_eq!(said.code, 2, "{told}");
+    assert_eq!(stage.run(&["apply", "app2"]).code, 0, "that one is as it should be");
     assert_eq!(stopped, stage.running());
     stage.history.write_own("environment.toml", &text);
     let commit = stage.commit(&format!("dev applies again{LOCAL}"));
     stage.settled(commit);
     assert!(stage.version(WEB).is_some() && stage.running().contains_key("app3.dev-job"));
+}
+
+fn holds_what_its_policy_denies(stage: &mut Stage) {
+    let before = stage.running();
+    let greedy = APP2.replace("image = \"apps/site\"", "image = \"apps/site\"\nprivileged = true");
+    stage.write_service("app2", "role=web", &greedy);
+    let commit = stage.commit("app2 wants all");
+    stage.says("held", |status| {
+        let held = status.services.get("app2").is_some_and(|service| service.held.is_some());
+        held && status.revision.verified == Some(commit)
+    });
+    let said = stage.run(&["apply"]);
+    assert!(said.out.contains("app2 is held: this node's policy denies it"), "{}", said.out);
+    assert!(said.err.contains("[policy]"), "{}", said.err);
+    assert_eq!(said.code, 3, "{}{}", said.out, said.err);
+    assert_eq!(before, stage.running());
+    stage.write_service("app2", "role=web", APP2);
+    let mended = stage.commit("app2 wants less");
+    assert_eq!(before, stage.settled(mended));
 }
 
 async fn plans_and_waits_by_exit_code(stage: &mut Stage) {
@@ -183,7 +213,7 @@ fn says_unverified_of_a_work_tree(stage: &Stage) {
     let unknown = stage.run(&[&["apply", "--worktree", &tree][..], &node, &["zzz"]].concat());
     assert_eq!(unknown.code, 64, "{}{}", unknown.out, unknown.err);
     assert!(said.err.contains("UNVERIFIED"), "{}{}", said.out, said.err);
-    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert_eq!(said.code, 2, "the brake holds what the tree does not want: {}", said.err);
     let document: Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(
         (&document["unverified"], &document["status"]["trust"]),

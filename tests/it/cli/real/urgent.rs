@@ -133,6 +133,7 @@ async fn a_hotfix_and_a_rollback_pass_a_shut_window_and_a_freeze_that_hold_promo
     node.assert_runs("1", "1");
     node.promote("1", "2");
     let said = node.assert_runs("1", "1");
+    assert_eq!(said.code, 2, "{}", said.err);
     assert!((said.out + &said.err).contains("shop is held: no window is open before"));
 
     // The hotfix is verified by a process that dies before anything is done; with it comes a
@@ -154,7 +155,7 @@ async fn a_hotfix_and_a_rollback_pass_a_shut_window_and_a_freeze_that_hold_promo
     node.environment(&frozen());
     node.assert_runs("1 and no retries", "1");
     node.h.rollback("carol", first);
-    node.assert_runs("1", "1");
+    assert_eq!(node.assert_runs("1", "1").code, 0);
     let status = node.run("agent.toml", &["status"]);
     assert_eq!(status.code, 0, "{}", status.out);
     let history = node.run("agent.toml", &["history", "site", "-o", "json"]);
