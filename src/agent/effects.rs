@@ -35,6 +35,11 @@ impl HostFiles {
     pub fn below(root: PathBuf) -> Self {
         Self(Follower::below(root))
     }
+
+    /// Goes on knowing which file systems hang.
+    pub fn take_over(&self, before: &Self) {
+        self.0.take_over(&before.0);
+    }
 }
 
 impl ConfigFiles for HostFiles {

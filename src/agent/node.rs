@@ -35,7 +35,7 @@ use crate::reconcile::pass::{
 };
 use crate::reconcile::plan::body::image_name;
 use crate::reconcile::plan::{Overrides, Plan};
-use crate::reconcile::report::{Journal, Measures, Status, StatusFile, TrustLevel};
+use crate::reconcile::report::{Journal, Measures, Reach, Status, StatusFile, TrustLevel};
 use crate::telemetry::Chain;
 
 /// What passes and checks add to, and whoever asks for metrics is shown.
@@ -52,8 +52,8 @@ pub struct Node {
     pub memory: Memory,
     pub(crate) docker: Rc<DockerClient>,
     pub(crate) store: FileMemoryStore,
-    /// Kept as long as the node: it knows which file systems hang.
-    files: Rc<HostFiles>,
+    /// Kept as long as the agent: it knows which file systems hang.
+    pub(crate) files: Rc<HostFiles>,
     pub(crate) origin: Origin,
     pub(crate) key: NodeKey,
     pub(crate) ownership: OwnershipKey,
@@ -64,6 +64,8 @@ pub struct Node {
     pub(crate) failures: Failures,
     /// What passes add to, where anybody may ask for it.
     pub(crate) meter: Option<Meter>,
+    /// Whether that is where the configuration says.
+    pub(crate) metrics: Reach,
     /// Id of the engine that is locked; none once another was seen in its place.
     pub(crate) locked: Option<String>,
 }
@@ -134,6 +136,7 @@ impl Node {
             failures: Failures::default(),
             locked: None,
             meter: None,
+            metrics: Reach::Answers,
             settings,
             memory,
             docker: Rc::new(docker),

@@ -15,7 +15,7 @@ use crate::agent::AgentError;
 use crate::agent::node::Meter;
 use crate::clients::listen::{Listener, Page};
 use crate::config::Settings;
-use crate::reconcile::report::Measures;
+use crate::reconcile::report::{Measures, Reach};
 use crate::telemetry::Chain;
 
 /// As Prometheus asks for it.
@@ -41,14 +41,16 @@ impl Port {
     }
 
     /// The one that changed `settings` ask for, in the place of the one `before` them; that one goes
-    /// on where the address is the same, or where another is not to be had.
-    pub(crate) fn change(settings: &Settings, before: Option<Self>) -> Option<Self> {
-        let address = settings.metrics?;
-        let at = match before {
-            Some(port) if port.address == address => Some((address, port.listener)),
+    /// on where the address is the same, or where another is not to be had, which is said.
+    pub(crate) fn change(settings: &Settings, before: Option<Self>) -> (Option<Self>, Reach) {
+        let Some(address) = settings.metrics else { return (None, Reach::Answers) };
+        let (at, reach) = match before {
+            Some(port) if port.address == address => {
+                (Some((address, port.listener)), Reach::Answers)
+            }
             before => replace(before.map(|port| (port.address, port.listener)), address),
         };
-        Some(Self::of(settings, at?))
+        (at.map(|at| Self::of(settings, at)), reach)
     }
 
     fn of(settings: &Settings, (address, listener): At) -> Self {
@@ -76,12 +78,12 @@ fn listen(address: SocketAddr) -> Result<At, AgentError> {
 }
 
 /// Listens at `address` in the place of `before`, or goes on there.
-fn replace(before: Option<At>, address: SocketAddr) -> Option<At> {
+fn replace(before: Option<At>, address: SocketAddr) -> (Option<At>, Reach) {
     let old = before.as_ref().map(|(old, _)| *old);
     // Two addresses of one port may overlap, so that only one of them is to be had at a time.
     let kept = before.filter(|(old, _)| old.port() != address.port());
     let error = match listen(address) {
-        Ok(new) => return Some(new),
+        Ok(new) => return (Some(new), Reach::Answers),
         Err(error) => Chain(&error).to_string(),
     };
     let kept = kept.or_else(|| listen(old?).ok());
@@ -89,8 +91,9 @@ fn replace(before: Option<At>, address: SocketAddr) -> Option<At> {
         Some((old, _)) => format!("metrics stay at {old}"),
         None => "there are no metrics".to_owned(),
     };
-    error!(error = %error, "{stay} until the configuration changes again or the agent starts anew");
-    kept
+    let stay = format!("{stay} until the configuration changes again or the agent starts anew");
+    error!(error = %error, "{stay}");
+    (kept, Reach::Silent(format!("{error}; {stay}")))
 }
 
 #[cfg(test)]
@@ -99,6 +102,7 @@ mod tests {
 
     use crate::agent::port::Port;
     use crate::config::Settings;
+    use crate::reconcile::report::Reach;
 
     fn settings(address: SocketAddr) -> Settings {
         let text = format!(
@@ -118,10 +122,10 @@ mod tests {
         let narrow = free();
         let wide = SocketAddr::from((Ipv4Addr::UNSPECIFIED, narrow.port()));
         let port = Port::open(&settings(narrow)).unwrap();
-        let port = Port::change(&settings(wide), port).unwrap();
-        assert_eq!(port.address, wide);
-        let port = Port::change(&settings(narrow), Some(port)).unwrap();
-        assert_eq!(port.address, narrow);
+        let (port, reach) = Port::change(&settings(wide), port);
+        assert_eq!((port.as_ref().unwrap().address, reach), (wide, Reach::Answers));
+        let (port, reach) = Port::change(&settings(narrow), port);
+        assert_eq!((port.as_ref().unwrap().address, reach), (narrow, Reach::Answers));
         assert!(TcpStream::connect(narrow).is_ok());
     }
 
@@ -133,10 +137,13 @@ mod tests {
         let nobodys = SocketAddr::from(([192, 0, 2, 1], before.port()));
         for address in [taken.local_addr().unwrap(), nobodys] {
             let port = Port::open(&settings(before)).unwrap();
-            let port = Port::change(&settings(address), port).unwrap();
-            assert_eq!(port.address, before);
+            let (port, reach) = Port::change(&settings(address), port);
+            let Reach::Silent(said) = reach else { panic!("nothing is said of {address}") };
+            assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
+            assert!(said.contains(&format!("metrics stay at {before}")), "{said}");
+            assert_eq!(port.as_ref().unwrap().address, before);
             assert!(TcpStream::connect(before).is_ok());
         }
-        assert!(Port::change(&settings(nobodys), None).is_none());
+        assert!(Port::change(&settings(nobodys), None).0.is_none());
     }
 }

@@ -20,7 +20,7 @@ use tracing::{debug, error, info, warn};
 use crate::agent::belief::Origin;
 use crate::agent::checker::Checker;
 use crate::agent::desk::{self, Desk};
-use crate::agent::effects::chance;
+use crate::agent::effects::{HostFiles, chance};
 use crate::agent::engine::OwnEngine;
 use crate::agent::inbox::Inbox;
 use crate::agent::lock::{Presence, StateLock};
@@ -63,7 +63,7 @@ pub struct Options {
 pub async fn run(mut settings: Settings, options: &Options) -> Result<(), AgentError> {
     let (to, mut inbox) = Inbox::new();
     let stop = signals(to.clone())?;
-    let mut before: Option<(Checker, Option<Port>)> = None;
+    let mut before: Option<(Checker, Rc<HostFiles>, Option<Port>)> = None;
     // The configuration that was in force before, and one that is of no use.
     let (mut old, mut useless) = (None, None);
     loop {
@@ -79,9 +79,12 @@ pub async fn run(mut settings: Settings, options: &Options) -> Result<(), AgentE
         };
         agent.port = match before.take() {
             None => Port::open(&settings)?,
-            Some((checker, port)) => {
+            Some((checker, files, port)) => {
                 agent.checker.take_over(checker);
-                Port::change(&settings, port)
+                agent.node.files.take_over(&files);
+                let (port, metrics) = Port::change(&settings, port);
+                agent.node.metrics = metrics;
+                port
             }
         };
         agent.node.meter = agent.port.as_ref().map(|port| Rc::clone(&port.meter));
@@ -100,7 +103,7 @@ pub async fn run(mut settings: Settings, options: &Options) -> Result<(), AgentE
         let Some(reloaded) = next? else { return Ok(()) };
         drop(watches);
         old = Some(std::mem::replace(&mut settings, reloaded));
-        before = Some((agent.checker, agent.port));
+        before = Some((agent.checker, agent.node.files, agent.port));
     }
 }
 

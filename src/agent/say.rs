@@ -89,6 +89,7 @@ impl Node {
             waits: belief.waits.as_ref(),
             git: belief.git.clone(),
             engine,
+            metrics: self.metrics.clone(),
             mistakes: belief.mistakes.iter().chain(&belief.unjudged).cloned().collect(),
             desired: belief.desired.as_ref(),
             plan: left,

@@ -13,8 +13,8 @@ use crate::cli::output::{Cell, Format, Table, Tone, brief, write_json};
 use crate::compliance::shelf::Shelf;
 use crate::model::{CommitId, EnvironmentName, Selector};
 use crate::reconcile::report::{
-    ComplianceStatus, Health, RuleCount, ServiceStatus, Status, StatusFile, StoreError, Sync,
-    TrustLevel,
+    ComplianceStatus, Health, Outage, RuleCount, ServiceStatus, Status, StatusFile, StoreError,
+    Sync, TrustLevel,
 };
 
 /// Show what this node runs and whether that is what it should run
@@ -246,6 +246,9 @@ fn troubles(status: &Status) -> Vec<String> {
                 outage.reason
             ));
         }
+    }
+    if let Some(Outage { since, reason }) = &status.metrics {
+        lines.push(format!("metrics are not where they should be since {}: {reason}", ago(*since)));
     }
     lines
 }

@@ -62,6 +62,11 @@ impl Follower {
         }))
     }
 
+    /// Goes on knowing the looks that hang of the one before it, so that there are no more of them.
+    pub fn take_over(&self, before: &Self) {
+        self.hung.swap(&before.hung);
+    }
+
     /// Asks `look`, which may hang.
     pub(crate) fn with(look: Arc<Look>) -> Self {
         Self { look, hung: RefCell::default() }
@@ -179,6 +184,11 @@ mod tests {
             assert!(follower.follow(&paths).iter().all(|(_, led)| led.is_err()));
         }
         assert_eq!(*asked.lock().unwrap(), HUNG_MAX);
+        let before = follower;
+        let follower = Follower::with(Arc::clone(&before.look));
+        follower.take_over(&before);
+        assert!(follower.follow(&paths).iter().all(|(_, led)| led.is_err()));
+        assert_eq!(*asked.lock().unwrap(), HUNG_MAX, "who takes over asks no others");
         drop(go);
         let all = || follower.follow(&paths).iter().all(|(_, led)| led.is_ok());
         assert!((0..1000).any(|_| all() || (std::thread::yield_now(), false).1));

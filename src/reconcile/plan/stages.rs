@@ -210,9 +210,12 @@ impl<'a> Rollout<'a> {
         binds(self.view.service, slot.container, self.view.input.links)
     }
 
-    /// What those that start depend on, as far as it is there already.
+    /// What those that start depend on, as far as it is there already. A repair awaits it only for what
+    /// still serves: one that does not run loses nothing, and what else is to be repaired must not wait.
     pub(crate) fn awaits_before(&self) -> Vec<Step> {
+        let serves = |slot: &Slot<'_>| slot.retired.iter().any(|old| needs_stop(old));
         let due = self.slots.iter().filter(|slot| self.needs_start(slot));
+        let due = due.filter(|slot| self.is_new || serves(slot));
         let mut steps: Vec<Step> = due.flat_map(|slot| self.awaits(slot)).collect();
         let is_there = |name: &String| self.view.own().iter().any(|own| own.inspect.name == *name);
         steps.retain(

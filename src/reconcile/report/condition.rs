@@ -52,6 +52,8 @@ pub struct Facts<'a> {
     pub git: Reach,
     /// Whether the engine answered.
     pub engine: Reach,
+    /// Whether metrics are where the node's configuration says.
+    pub metrics: Reach,
     /// Mistakes that make the newest revision unusable: its own, or the node's.
     pub mistakes: Vec<String>,
     /// What should run.
@@ -110,6 +112,7 @@ pub fn next_status(previous: Option<&Status>, facts: &Facts<'_>) -> Status {
         }),
         git: outage(&facts.git, previous.and_then(|status| status.git.as_ref())),
         engine: outage(&facts.engine, previous.and_then(|status| status.engine.as_ref())),
+        metrics: outage(&facts.metrics, previous.and_then(|status| status.metrics.as_ref())),
         configuration: configuration(previous, facts),
         services,
         compliance: None,

@@ -39,6 +39,9 @@ pub struct Status {
     pub git: Option<Outage>,
     /// The engine, if it cannot be reached.
     pub engine: Option<Outage>,
+    /// Metrics, if they are not where the node's configuration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Outage>,
     /// The newest revision, if it cannot be used.
     pub configuration: Option<ConfigurationFault>,
     /// Every service that runs or should run here.

@@ -216,11 +216,14 @@ fn an_address_that_is_not_to_be_had_is_an_error_at_the_start_and_keeps_nothing_e
         let status = fs::read_to_string(stage.dir.path().join("state/status.json"));
         status.unwrap_or_default().contains("\"dev2\"").then_some(())
     });
+    let said = || stage.run(&["status"]).out;
+    until(&stage, "status says so", || said().contains(&stays).then_some(()));
     assert!(scrape(first).is_some());
     configure(&format!("0.0.0.0:{first}"));
     hangup();
     let wide = format!("metrics are at http://0.0.0.0:{first}/");
     until(&stage, "it is widened", || log(&stage).contains(&wide).then_some(()));
+    until(&stage, "status is silent", || (!said().contains("metrics")).then_some(()));
     until(&stage, "an answer", || scrape(first));
     configure(&format!("127.0.0.1:{second}"));
     hangup();

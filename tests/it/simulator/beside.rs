@@ -317,6 +317,7 @@ fn said(world: &World, outcome: &PassOutcome) -> Status {
         refused: None,
         waits: None,
         git: Reach::Answers,
+        metrics: Reach::Answers,
         engine: Reach::Answers,
         mistakes: Vec::new(),
         desired: Some(desired),

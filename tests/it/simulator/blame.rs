@@ -78,6 +78,14 @@ async fn while_a_new_version_waits_for_an_ill_neighbour_what_was_applied_is_heal
         "{:#?}",
         world.sim.log.borrow()
     );
+    // Nor is it held up by one that is gone, too, and cannot start while its neighbour is ill.
+    for name in ["app1.prd-cache", "app1.prd-web"] {
+        let id = world.id(name);
+        world.sim.hand(|engine| engine.containers.remove(&id));
+    }
+    let soon = sleep(Duration::from_secs(15));
+    world.pass_until(soon).await.unwrap().unwrap();
+    assert_eq!(world.running(), ["app1.prd-cache web3", "app1.prd-db db1"]);
     behave(&world, "db1", GOOD);
     sleep(Duration::from_secs(600)).await;
     world.converge(4).await;

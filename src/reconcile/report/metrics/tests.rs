@@ -63,6 +63,7 @@ fn troubled(names: &[&str]) -> Measures {
         waits: None,
         git: outage.clone(),
         engine: outage,
+        metrics: None,
         configuration: None,
         services: services.collect(),
         compliance: None,
