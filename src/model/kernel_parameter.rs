@@ -8,18 +8,41 @@
 /// The path below /proc/sys: after a first `/` as it is; after a first `.` both are swapped, so that
 /// `net.ipv4.conf.eth0/100.rp_filter` is `net/ipv4/conf/eth0.100/rp_filter`. None if it is no name.
 pub fn parameter_path(name: &str) -> Option<String> {
+    let path = with_slashes(name);
+    let is_letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let is_step = |step: &str| !matches!(step, "" | "." | "..") && step.bytes().all(is_letter);
+    (path.contains('/') && path.split('/').all(is_step)).then_some(path)
+}
+
+fn with_slashes(name: &str) -> String {
     let swapped = |letter| match letter {
         '.' => '/',
         '/' => '.',
         other => other,
     };
-    let path = match name.find(['.', '/']) {
+    match name.find(['.', '/']) {
         Some(first) if name[first..].starts_with('.') => name.chars().map(swapped).collect(),
         _ => name.to_owned(),
+    }
+}
+
+/// Whether a pattern of sysctl.d(5), such as `net.ipv4.conf.*.rp_filter`, finds a parameter: `*`, `?`
+/// and `[…]` as in a shell, none of them for a separator.
+pub fn is_parameter_like(name: &str, pattern: &str) -> bool {
+    let Some(path) = parameter_path(name).filter(|_| pattern.contains(['*', '?', '['])) else {
+        return false;
     };
-    let is_letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-    let is_step = |step: &str| !matches!(step, "" | "." | "..") && step.bytes().all(is_letter);
-    (path.contains('/') && path.split('/').all(is_step)).then_some(path)
+    let mut wanted = String::from("^");
+    for letter in with_slashes(pattern).chars() {
+        match letter {
+            '*' => wanted.push_str("[^/]*"),
+            '?' => wanted.push_str("[^/]"),
+            '!' => wanted.push('^'),
+            '[' | ']' | '-' => wanted.push(letter),
+            other => wanted.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    regex::Regex::new(&(wanted + "$")).is_ok_and(|wanted| wanted.is_match(&path))
 }
 
 /// One spelling of a name: with dots between its steps, or with `/` where a step has dots.
@@ -30,7 +53,26 @@ pub fn parameter_name(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::kernel_parameter::{parameter_name, parameter_path};
+    use crate::model::kernel_parameter::{is_parameter_like, parameter_name, parameter_path};
+
+    #[test]
+    fn a_pattern_finds_whole_steps_in_either_spelling() {
+        let (plain, vlan) = ("net.ipv4.conf.eth0.rp_filter", "net/ipv4/conf/eth0.100/rp_filter");
+        for (pattern, finds) in [
+            ("net.ipv4.conf.*.rp_filter", [true, true]),
+            ("net/ipv4/conf/*/rp_filter", [true, true]),
+            ("net.ipv4.conf.eth?.rp_filter", [true, false]),
+            ("net.ipv4.conf.eth0/1*.rp_filter", [false, true]),
+            ("net.ipv4.conf.eth[01].rp_filter", [true, false]),
+            ("net.ipv4.conf.eth[!01].rp_filter", [false, false]),
+            ("net.*.rp_filter", [false, false]),
+            ("net.ipv4.conf.[.rp_filter", [false, false]),
+            ("net.ipv4.conf.eth0.rp_filter", [false, false]),
+        ] {
+            let found = [plain, vlan].map(|name| is_parameter_like(name, pattern));
+            assert_eq!(found, finds, "{pattern}");
+        }
+    }
 
     #[test]
     fn the_first_separator_says_which_one_it_is() {

@@ -3,6 +3,7 @@
 use crate::clients::host::HostRoot;
 use crate::compliance::facts::{FactValue, Known, Row};
 use crate::model::mounts::unescaped;
+use crate::telemetry::Chain;
 
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 
@@ -14,12 +15,17 @@ const REMOTE: [&str; 5] = ["nfs", "nfs4", "cifs", "ceph", "9p"];
 
 /// One row a mount.
 pub(super) fn rows(host: &HostRoot) -> Known {
-    let table = host.text("/proc/1/mounts", BYTES_MAX).ok().flatten();
-    let table = table.or_else(|| host.text("/proc/self/mounts", BYTES_MAX).ok().flatten());
-    let Some(table) = table else {
-        return Known::Missing("/proc of the host is not there".to_owned());
+    // Those of the first process are root's to read.
+    let first = host.text("/proc/1/mounts", BYTES_MAX).ok().flatten();
+    let table = match first {
+        None => host.text("/proc/self/mounts", BYTES_MAX),
+        first => Ok(first),
     };
-    Known::Rows(table.lines().filter_map(|line| row(host, line)).collect())
+    match table {
+        Ok(Some(table)) => Known::Rows(table.lines().filter_map(|line| row(host, line)).collect()),
+        Ok(None) => Known::Missing("/proc of the host is not there".to_owned()),
+        Err(error) => Known::Missing(Chain(&error).to_string()),
+    }
 }
 
 fn row(host: &HostRoot, line: &str) -> Option<Row> {

@@ -4,22 +4,32 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::clients::host::HostRoot;
 use crate::compliance::facts::{FactValue, Known, Row};
+use crate::telemetry::Chain;
 
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// IPv4 and IPv6 addresses, loopback aside.
 pub(super) fn addresses(host: &HostRoot) -> Known {
-    let text = |path| host.text(path, BYTES_MAX).ok().flatten();
     // `self` would be this process, which may live in another root's /proc.
-    let (Some(trie), route) = (text("/proc/net/fib_trie"), text("/proc/net/route")) else {
-        return Known::Missing("/proc/net of the host is not there".to_owned());
+    let [trie, route, v6] = ["fib_trie", "route", "if_inet6"]
+        .map(|name| host.text(&format!("/proc/net/{name}"), BYTES_MAX));
+    let (trie, route, v6) = match (trie, route, v6) {
+        (Ok(Some(trie)), Ok(route), Ok(v6)) => {
+            (trie, route.unwrap_or_default(), v6.unwrap_or_default())
+        }
+        (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
+            return Known::Missing(Chain(&error).to_string());
+        }
+        (Ok(None), ..) => {
+            return Known::Missing("/proc/net of the host is not there".to_owned());
+        }
     };
-    let routes = routes(&route.unwrap_or_default());
+    let routes = routes(&route);
     let mut rows: Vec<Row> = ipv4(&trie)
         .into_iter()
         .map(|address| row(&address.to_string(), "ipv4", interface(address, &routes)))
         .collect();
-    rows.extend(ipv6(&text("/proc/net/if_inet6").unwrap_or_default()));
+    rows.extend(ipv6(&v6));
     rows.sort_by(|a, b| a.text("address").cmp(b.text("address")));
     rows.dedup();
     Known::Rows(rows)

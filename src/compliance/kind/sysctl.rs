@@ -2,7 +2,7 @@
 
 use crate::compliance::change::{Change, HIDDEN};
 use crate::compliance::kind::{Conf, Confs, Judgement, Sight};
-use crate::model::kernel_parameter::parameter_name;
+use crate::model::kernel_parameter::{is_parameter_like, parameter_name};
 use crate::model::{HostPath, PathState, Permissions};
 use crate::reconcile::desired::rule::kind::SysctlRule;
 
@@ -82,10 +82,8 @@ pub(crate) fn judge(rule: &SysctlRule, sight: &SysctlSight<'_>) -> Judgement {
 impl SysctlSight<'_> {
     /// What files set the parameter to at boot.
     fn at_boot(&self, key: &str) -> Option<Parameter> {
-        let set = |conf: &Conf| {
-            set_in(&conf.text, key).map(|value| Parameter { value, hidden: conf.hidden })
-        };
-        self.boot.values().chain([self.last]).filter_map(set).next_back()
+        let files = self.boot.values().chain([self.last]);
+        set_in(files.map(|conf| (conf.text.as_str(), conf.hidden)), key)
     }
 
     fn keep(&self, text: String, hidden: bool) -> Vec<Change> {
@@ -97,37 +95,82 @@ impl SysctlSight<'_> {
     }
 }
 
-/// The last value that a file sets a parameter to.
-fn set_in(text: &str, key: &str) -> Option<String> {
-    let one = |line: &str| {
-        let line = line.trim();
-        let line = line.strip_prefix('-').unwrap_or(line);
-        if line.starts_with(['#', ';']) {
-            return None;
+/// What a line says of a parameter.
+enum Said {
+    /// A value, or that no pattern sets it.
+    Itself(Option<String>),
+    /// A value for all that a pattern finds.
+    Like(String),
+}
+
+/// What files set a parameter to: the last line about itself, or else the last whose pattern finds
+/// it, as sysctl.d(5) has it.
+fn set_in<'a>(files: impl IntoIterator<Item = (&'a str, bool)>, key: &str) -> Option<Parameter> {
+    let (mut itself, mut like) = (None, None);
+    for (text, hidden) in files {
+        let parameter = |value| Parameter { value, hidden };
+        for said in text.lines().filter_map(|line| said(line, key)) {
+            match said {
+                Said::Itself(value) => itself = Some(value.map(parameter)),
+                Said::Like(value) => like = Some(parameter(value)),
+            }
         }
-        let (name, value) = line.split_once('=')?;
-        let same = parameter_name(name.trim()).is_some_and(|name| name == key);
-        same.then(|| value.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+    itself.unwrap_or(like)
+}
+
+fn said(line: &str, key: &str) -> Option<Said> {
+    let line = line.trim();
+    if line.starts_with(['#', ';']) {
+        return None;
+    }
+    let (name, value) = match line.split_once('=') {
+        Some((name, value)) => (name.strip_prefix('-').unwrap_or(name).trim(), Some(value)),
+        None => (line.strip_prefix('-')?.trim(), None),
     };
-    text.lines().filter_map(one).next_back()
+    let value = value.map(|value| value.split_whitespace().collect::<Vec<_>>().join(" "));
+    if parameter_name(name).is_some_and(|name| name == key) {
+        return Some(Said::Itself(value));
+    }
+    value.filter(|_| is_parameter_like(key, name)).map(Said::Like)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::compliance::kind::sysctl::set_in;
+    use crate::compliance::kind::sysctl;
+
+    fn set_in<'a>(files: impl IntoIterator<Item = &'a str>, key: &str) -> Option<String> {
+        let files = files.into_iter().map(|text| (text, false));
+        sysctl::set_in(files, key).map(|parameter| parameter.value)
+    }
 
     #[test]
     fn the_last_line_of_a_file_wins_in_either_spelling() {
         let text = "vm.a = 1\n# vm.a = 2\n;vm.a=3\n-vm/a =  4  5 \nvm.b = 6\n";
-        assert_eq!(set_in(text, "vm.a").as_deref(), Some("4 5"));
-        assert_eq!(set_in(text, "vm.c"), None);
+        assert_eq!(set_in([text], "vm.a").as_deref(), Some("4 5"));
+        assert_eq!(set_in([text], "vm.c"), None);
         let vlan = "net/ipv4/conf/eth0.100/rp_filter";
         for (line, value) in [
             ("net/ipv4/conf/eth0.100/rp_filter=1", Some("1")),
             ("net.ipv4.conf.eth0/100.rp_filter = 2", Some("2")),
             ("net.ipv4.conf.eth0.100.rp_filter = 3", None),
         ] {
-            assert_eq!(set_in(line, vlan).as_deref(), value, "{line}");
+            assert_eq!(set_in([line], vlan).as_deref(), value, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_about_a_parameter_itself_wins_over_every_pattern_and_may_keep_all_out() {
+        let key = "net.ipv4.conf.eth0.rp_filter";
+        for (files, value) in [
+            (&["net.ipv4.conf.*.rp_filter = 1"][..], Some("1")),
+            (&["net.ipv4.conf.eth0.rp_filter = 2", "net.ipv4.conf.*.rp_filter = 1"], Some("2")),
+            (&["net.ipv4.conf.*.rp_filter = 1", "net.ipv4.conf.eth*.rp_filter = 0"], Some("0")),
+            (&["net.ipv4.conf.*.rp_filter = 1\n-net.ipv4.conf.eth0.rp_filter"], None),
+            (&["net/ipv4/conf/eth0/rp_filter = 2", "-net.ipv4.conf.eth0.rp_filter"], None),
+            (&["net.ipv4.conf.all.rp_filter = 1", "net.ipv4.conf.eth0.rp_filter"], None),
+        ] {
+            assert_eq!(set_in(files.iter().copied(), key).as_deref(), value, "{files:?}");
         }
     }
 }

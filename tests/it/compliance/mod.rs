@@ -10,6 +10,7 @@ mod debian;
 mod disputes;
 mod engine;
 mod extended;
+mod facts;
 mod files;
 mod formats;
 mod hostile;

@@ -173,20 +173,29 @@ fn of_fact(fact: &'static Fact, node: &Node, reader: &mut Reader<'_>) -> Conditi
     match fact.shape {
         Shape::One(of) => Condition::One { fact: fact.name, tests: tests(of, node, reader) },
         Shape::Rows(_) => {
-            let rows = node.one_or_many().iter().filter_map(Node::as_table);
-            Condition::Any(rows.map(|table| row(fact, table, reader)).collect())
+            let rows = node.one_or_many().iter();
+            Condition::Any(rows.filter_map(|node| row(fact, node, reader)).collect())
         }
     }
 }
 
-fn row(fact: &'static Fact, table: &Table, reader: &mut Reader<'_>) -> Condition {
+fn row(fact: &'static Fact, node: &Node, reader: &mut Reader<'_>) -> Option<Condition> {
+    let table = node.as_table()?;
+    let keys = table.get("key").map(Node::one_or_many).unwrap_or_default();
+    let is_pattern = |key: &Node| key.as_text().is_none_or(|key| key.contains('*'));
+    if fact.name == "sysctl" && (keys.is_empty() || keys.iter().any(is_pattern)) {
+        let message = "`sysctl` needs the `key` of each kernel parameter that it asks for";
+        let help = "name it without `*`: none is read that no rule names";
+        reader.findings.error_help(node.at, message, help);
+        return None;
+    }
     let mut fields = Vec::new();
     for (name, entry) in &table.0 {
         if let Some(field) = fact.field(name) {
             fields.push((field.name, tests(field.of, &entry.node, reader)));
         }
     }
-    Condition::Row { fact: fact.name, fields }
+    Some(Condition::Row { fact: fact.name, fields })
 }
 
 fn tests(of: FactType, node: &Node, reader: &mut Reader<'_>) -> Vec<Test> {

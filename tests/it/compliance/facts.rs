@@ -1,0 +1,43 @@
+//! What is known of a host, and what nobody knows.
+
+use std::fs;
+
+use tidegate::compliance::facts::{Known, Wanted};
+
+use crate::compliance::support::{Host, rule};
+use crate::desired::support::Repo;
+
+#[test]
+fn what_cannot_be_read_is_unknown_with_the_reason_and_never_none() {
+    for (fact, path) in [
+        ("filesystem", "/proc/self/mounts"),
+        ("address", "/proc/net/fib_trie"),
+        ("address", "/proc/net/route"),
+        ("address", "/proc/net/if_inet6"),
+    ] {
+        let host = Host::default().with("/proc/net/fib_trie", "");
+        let _gone = fs::remove_file(host.path(path));
+        fs::create_dir_all(host.path(path)).unwrap();
+        let facts = host.facts(&Wanted::everything());
+        let Some(Known::Missing(reason)) = facts.get(fact) else { panic!("{path}: {facts:?}") };
+        assert!(reason.contains(path), "{path}: {reason}");
+    }
+}
+
+#[test]
+fn a_kernel_parameter_is_asked_for_by_its_name_alone() {
+    for (asks, is_refused) in [
+        ("{ key = \"vm.swappiness\", value = \"1\" }", false),
+        ("{ key = [\"vm.swappiness\", \"vm.x\"] }", false),
+        ("{ value = \"1\" }", true),
+        ("{ key = \"vm.*\", value = \"1\" }", true),
+        ("[{ key = \"vm.x\" }, { key = [\"vm.x\", \"net.*\"] }]", true),
+    ] {
+        let lines = format!("path = \"/etc/x\"\nmatch = {{ sysctl = {asks} }}");
+        let found =
+            Repo::default().web("").with("rulesets/it.toml", rule("file", &lines)).findings();
+        let says = found.contains("`sysctl` needs the `key` of each kernel parameter");
+        assert_eq!(says, is_refused, "{asks}\n{found}");
+        assert!(!is_refused || found.contains("rulesets/it.toml:5:"), "{asks}\n{found}");
+    }
+}
