@@ -52,14 +52,13 @@ fn parse_until(text: &str) -> Result<Timestamp, String> {
                 "`{text}` is neither a time such as 2026-03-01T06:00:00Z nor a duration such as 2h"
             )
         })?;
-        let until = now.checked_add(from_now).and_then(|at| at.round(jiff::Unit::Second));
-        until.map_err(|error| error.to_string())?
+        now.checked_add(from_now).map_err(|error| error.to_string())?
     };
     // One that has ended would be none: the service would go on at once.
     if until <= now {
         return Err(format!("`{text}` is not in the future; it is {now:.0}"));
     }
-    Ok(until)
+    until.round(jiff::Unit::Second).map_err(|error| error.to_string())
 }
 
 /// Suspends.

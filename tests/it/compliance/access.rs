@@ -36,6 +36,9 @@ fn with_keys(text: &str, mode: u32) -> Host {
     host
 }
 
+/// The folder `.ssh` keeps others out.
+const HIDDEN: &str = "# the content differs; not everybody may read it, so it is not shown";
+
 #[test]
 fn keys_do_all_seven_on_a_real_debian() {
     let wanted = "key SHA256:";
@@ -60,14 +63,14 @@ fn keys_do_all_seven_on_a_real_debian() {
                 lines: LINES,
                 expected: wanted,
                 actual: "alice has it more than once, or with other options",
-                fix: Fix::Plan(&["--- /home/alice/.ssh/authorized_keys", "# the content differs"]),
+                fix: Fix::Plan(&["--- /home/alice/.ssh/authorized_keys", HIDDEN]),
             },
             Row {
                 kind: "ssh_authorized_key",
                 lines: absent,
                 expected: "no key SHA256:",
                 actual: "alice may log in with it",
-                fix: Fix::Plan(&["--- /home/alice/.ssh/authorized_keys", "# the content differs"]),
+                fix: Fix::Plan(&["--- /home/alice/.ssh/authorized_keys", HIDDEN]),
             },
         ],
     );

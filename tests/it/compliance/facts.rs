@@ -17,7 +17,9 @@ fn what_cannot_be_read_is_unknown_with_the_reason_and_never_none() {
     ] {
         let host = Host::default().with("/proc/net/fib_trie", "");
         let _gone = fs::remove_file(host.path(path));
-        fs::create_dir_all(host.path(path)).unwrap();
+        fs::create_dir_all(host.path(path).parent().unwrap()).unwrap();
+        // More than anybody reads.
+        fs::File::create(host.path(path)).unwrap().set_len(64 << 20).unwrap();
         let facts = host.facts(&Wanted::everything());
         let Some(Known::Missing(reason)) = facts.get(fact) else { panic!("{path}: {facts:?}") };
         assert!(reason.contains(path), "{path}: {reason}");
