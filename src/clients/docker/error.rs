@@ -63,6 +63,12 @@ pub fn leftover_task(message: &str) -> Option<&str> {
     (id.len() == ID_CHARS && id.bytes().all(|b| b.is_ascii_hexdigit())).then_some(id)
 }
 
+/// Whether the engine's words are about what an earlier run of it left behind, and not about what was
+/// asked: it clears that away by itself, sooner or later. (Words of engines 20.10 to 29.)
+pub fn is_leftover(message: &str) -> bool {
+    leftover_task(message).is_some() || message.contains("id already in use")
+}
+
 /// Whether the engine's words are about something that is taken or used up for now, and not about
 /// what was asked: a host port, disk, memory, address pools. (Words of engines 20.10 to 29.)
 pub fn is_scarcity(message: &str) -> bool {
@@ -81,7 +87,7 @@ pub fn is_scarcity(message: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::clients::docker::{is_scarcity, leftover_task};
+    use crate::clients::docker::{is_leftover, is_scarcity, leftover_task};
 
     #[test]
     fn what_is_taken_or_used_up_is_known_by_the_engines_words() {
@@ -101,6 +107,9 @@ mod tests {
     fn a_leftover_task_is_known_by_the_engines_words() {
         let id = "ffb183b78b52f31780e4bcb538182cd06ec9fa349b234d3242cfab3ca11f051b";
         let words = format!("start container ffb183b78b52: task {id}: already exists");
+        assert!(is_leftover(&words) && is_leftover("id already in use"));
+        let name = "Conflict. The container name \"/a\" is already in use by container \"0123\"";
+        assert!(!is_leftover(name));
         assert_eq!(leftover_task(&words), Some(id));
         for other in ["network x: already exists", "task 12: already exists", "already exists"] {
             assert_eq!(leftover_task(other), None, "{other}");

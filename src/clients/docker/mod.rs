@@ -25,7 +25,7 @@ mod stock;
 pub use client::DockerClient;
 pub use credentials::{CredentialsError, HelperName, RegistryCredentials, login_name};
 pub use decode::is_blank;
-pub use error::{DockerError, DockerErrorKind, is_scarcity, leftover_task};
+pub use error::{DockerError, DockerErrorKind, is_leftover, is_scarcity, leftover_task};
 pub use helper::{HelperError, ask_helper};
 pub use stock::{Stock, StoredImage};
 pub use types::{

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::clients::docker::{DockerError, DockerErrorKind, is_scarcity, leftover_task};
+use crate::clients::docker::{DockerError, DockerErrorKind, is_leftover, is_scarcity};
 use crate::model::ServiceName;
 use crate::reconcile::plan::{Kept, Reason, Step, Target};
 
@@ -228,7 +228,7 @@ fn blame_of(error: &DockerError, step: &Step) -> Blame {
     match step {
         Step::Pull { .. } if error.kind == Kind::ImageMissing => Blame::Hub,
         Step::Pull { .. } if error.kind == Kind::Timeout => Blame::Moment,
-        _ if away || leftover_task(&error.message).is_some() => Blame::Nobody,
+        _ if away || is_leftover(&error.message) => Blame::Nobody,
         Step::Pull { .. } => Blame::Moment,
         _ if is_scarcity(&error.message) => Blame::Moment,
         Step::Create { .. } | Step::Update { .. } | Step::CreateNetwork { .. }
