@@ -17,6 +17,7 @@ use crate::compliance::kind::{DaemonSight, Judgement, Sight, View, judge};
 use crate::compliance::matching::{Applies, applies};
 use crate::model::archive::{Member, contents};
 use crate::model::{AccountTables, HostPath, PathState, Permissions};
+use crate::reconcile::desired::rule::kind::{ArchiveRule, DropInRule, FileRule};
 use crate::reconcile::desired::rule::{Rule, RuleId, RuleKind, Target};
 
 /// Rules in dispute, and why.
@@ -39,20 +40,16 @@ impl Disputes {
         for rule in &rules {
             if let Some(path) = part_of(&rule.kind) {
                 by_path.entry(path).or_default().parts.push(rule);
-            } else if let Some((path, state)) = whole_of(&rule.kind) {
-                by_path.entry(path).or_default().wholes.push((rule, state));
+            } else if let Some(path) = whole_of(&rule.kind) {
+                by_path.entry(path).or_default().wholes.push(rule);
             }
         }
         for rule in &rules {
             if let RuleKind::Archive(archive) = &rule.kind {
                 for (path, claims) in &mut by_path {
-                    let inner = path.as_str().strip_prefix(archive.path.as_str());
-                    let inner = inner.and_then(|inner| inner.strip_prefix('/'));
-                    let Some(inner) = inner.filter(|inner| archive.members.contains_key(*inner))
-                    else {
-                        continue;
-                    };
-                    claims.wholes.push((rule, member(&archive.packed.0, inner, &archive.members)));
+                    if member_at(archive, path).is_some() {
+                        claims.wholes.push(rule);
+                    }
                 }
             }
         }
@@ -90,16 +87,18 @@ impl Disputes {
     }
 
     fn about_file(&mut self, path: &HostPath, claims: &Claims<'_>) {
+        if claims.wholes.len() + claims.parts.len() < 2 {
+            return;
+        }
         let mut add = |[one, other]: [&Rule; 2]| {
             for rule in [one, other] {
                 self.add(rule, path.as_str(), [one, other]);
             }
         };
-        if let [(one, first), rest @ ..] = &claims.wholes[..] {
-            for (other, state) in rest {
-                if first != state {
-                    add([one, other]);
-                }
+        if let [one, rest @ ..] = &claims.wholes[..] {
+            let first = wanted(one, path);
+            for other in rest.iter().filter(|other| wanted(other, path) != first) {
+                add([one, other]);
             }
             for part in &claims.parts {
                 if !matches!(on(part, first.clone()), Judgement::Ok { .. }) {
@@ -133,7 +132,7 @@ impl Disputes {
 /// What rules want of one path.
 #[derive(Default)]
 struct Claims<'a> {
-    wholes: Vec<(&'a Rule, PathState)>,
+    wholes: Vec<&'a Rule>,
     parts: Vec<&'a Rule>,
 }
 
@@ -147,31 +146,42 @@ fn part_of(kind: &RuleKind) -> Option<&HostPath> {
 }
 
 /// The path of which this rule says all that lies there.
-fn whole_of(kind: &RuleKind) -> Option<(&HostPath, PathState)> {
+fn whole_of(kind: &RuleKind) -> Option<&HostPath> {
     match kind {
-        RuleKind::File(rule) => rule.content.as_ref().map(|content| (&rule.path, text(&content.0))),
-        RuleKind::Sudoers(rule) | RuleKind::Cron(rule) => {
-            let content = rule.content.as_ref().map(|content| text(&content.0));
-            Some((&rule.path, content.unwrap_or(PathState::Absent)))
-        }
-        RuleKind::FileAbsent(rule) => Some((&rule.path, PathState::Absent)),
-        RuleKind::Directory(rule) => Some((&rule.path, PathState::Directory { owned: OWNED })),
-        RuleKind::Symlink(rule) => Some((&rule.path, PathState::Symlink { to: rule.to.clone() })),
+        RuleKind::File(rule) => rule.content.is_some().then_some(&rule.path),
+        RuleKind::Sudoers(rule) | RuleKind::Cron(rule) => Some(&rule.path),
+        RuleKind::FileAbsent(rule) => Some(&rule.path),
+        RuleKind::Directory(rule) => Some(&rule.path),
+        RuleKind::Symlink(rule) => Some(&rule.path),
         _ => None,
     }
 }
 
-/// What an archive has at a path below it.
-fn member(packed: &[u8], inner: &str, members: &BTreeMap<String, Member>) -> PathState {
-    match members.get(inner) {
-        Some(Member::File { .. }) => {
-            let content = contents(packed, |name| name == inner).ok();
-            text(&content.and_then(|mut all| all.remove(inner)).unwrap_or_default())
-        }
-        Some(Member::Symlink { to }) => PathState::Symlink { to: to.clone() },
-        Some(Member::Directory { .. }) => PathState::Directory { owned: OWNED },
-        None => PathState::Absent,
+/// What such a rule, or an archive with a member there, wants at this path.
+fn wanted(rule: &Rule, path: &HostPath) -> PathState {
+    match &rule.kind {
+        RuleKind::File(FileRule { content: Some(content), .. })
+        | RuleKind::Sudoers(DropInRule { content: Some(content), .. })
+        | RuleKind::Cron(DropInRule { content: Some(content), .. }) => text(&content.0),
+        RuleKind::Directory(_) => PathState::Directory { owned: OWNED },
+        RuleKind::Symlink(rule) => PathState::Symlink { to: rule.to.clone() },
+        RuleKind::Archive(archive) => match member_at(archive, path) {
+            Some((inner, Member::File { .. })) => {
+                let content = contents(&archive.packed.0, |name| name == inner).ok();
+                text(&content.and_then(|mut all| all.remove(inner)).unwrap_or_default())
+            }
+            Some((_, Member::Symlink { to })) => PathState::Symlink { to: to.clone() },
+            Some((_, Member::Directory { .. })) => PathState::Directory { owned: OWNED },
+            None => PathState::Absent,
+        },
+        _ => PathState::Absent,
     }
+}
+
+/// What an archive has at a path.
+fn member_at<'a>(archive: &'a ArchiveRule, path: &'a HostPath) -> Option<(&'a str, &'a Member)> {
+    let inner = path.as_str().strip_prefix(archive.path.as_str())?.strip_prefix('/')?;
+    Some((inner, archive.members.get(inner)?))
 }
 
 /// Whose it is does not matter here.

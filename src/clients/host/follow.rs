@@ -30,9 +30,9 @@ const LOOK_MIN: Duration = Duration::from_millis(50);
 const HUNG_MAX: usize = 16;
 
 /// Where a path leads, or why that cannot be seen.
-pub(crate) type Led = Result<String, String>;
+type Led = Result<String, String>;
 
-pub(crate) type Look = dyn Fn(&str) -> Led + Send + Sync;
+type Look = dyn Fn(&str) -> Led + Send + Sync;
 
 /// Follows paths.
 pub struct Follower {
