@@ -13,7 +13,7 @@ use crate::agent::below::Keep;
 use crate::agent::login::login;
 use crate::agent::node::Node;
 use crate::clients::docker::{DockerClient, DockerError};
-use crate::clients::host::{HostRoot, NodeKey};
+use crate::clients::host::{HostRoot, NodeKey, Silence};
 use crate::compliance::change::Change;
 use crate::compliance::check::{CheckInput, Checked, Purpose, check};
 use crate::compliance::consent::Consent;
@@ -27,8 +27,7 @@ use crate::compliance::kind::files_of;
 use crate::compliance::record::FixRecord;
 use crate::compliance::verdict::{Verdict, VerdictStatus};
 use crate::config::Settings;
-use crate::model::Mode;
-use crate::model::{Revision, ServiceName};
+use crate::model::{Mode, Revision, ServiceName};
 use crate::reconcile::desired::rule::Rule;
 use crate::reconcile::desired::{DesiredService, DesiredState};
 use crate::reconcile::observed::{
@@ -110,6 +109,7 @@ pub struct Examined {
     pub host: HostRoot,
     facts: Facts,
     disputes: Disputes,
+    silence: Silence,
     in_force: BTreeMap<ServiceName, DesiredService>,
     observed: Result<ObservedState, String>,
     commands: BTreeSet<String>,
@@ -134,13 +134,7 @@ impl Examined {
     /// # Errors
     /// When this machine's own files do not work. None if no revision is believed here yet.
     pub async fn of_believed(node: &Node) -> Result<Option<Self>, AgentError> {
-        let believer = believer(node);
-        let environment = &node.settings.environment;
-        let applied = node.status.as_ref().and_then(|status| status.revision.applied);
-        let found = node.memory.verified.into_iter().chain(applied).find_map(|commit| {
-            believer.resolve_older(&Revision::Commit { environment: environment.clone(), commit })
-        });
-        match found {
+        match believed(node) {
             Some(desired) => Self::look(node, desired).await.map(Some),
             None => Ok(None),
         }
@@ -163,7 +157,9 @@ impl Examined {
         }
         let commands = node.settings.policy.commands.clone();
         let disputes = Disputes::on_node(&desired.rules, &facts);
-        Ok(Self { desired, host, facts, disputes, in_force, observed, commands })
+        // Where nobody tells what is mounted, nothing is known against any file system.
+        let silence = Silence::of(&host).unwrap_or_default();
+        Ok(Self { desired, host, facts, disputes, silence, in_force, observed, commands })
     }
 
     /// Mends what one rule finds now, if it finds anything and `consent` covers it: what an earlier
@@ -193,13 +189,6 @@ impl Examined {
         Ok(Mended::Tried(record, fresh.changes))
     }
 
-    /// What may be done here to the target of a rule, as verdicts name it.
-    pub fn mode_of(&self, target: &str) -> Mode {
-        let environment = self.desired.revision.environment();
-        let of = |service: &DesiredService| format!("{}.{environment}", service.name) == target;
-        self.desired.services.values().find(|s| of(s)).map_or(self.desired.mode, |s| s.mode)
-    }
-
     /// Who undoes what was mended of a rule, for people: what the audit log tells, or what would make
     /// it tell.
     pub fn undone_by(&self, rule: &Rule) -> String {
@@ -222,8 +211,8 @@ impl Examined {
         purpose: Purpose,
     ) -> Vec<Checked> {
         let (desired, facts, host) = (&self.desired, &self.facts, &self.host);
-        let (disputes, commands) = (&self.disputes, &self.commands);
-        let input = CheckInput { desired, facts, host, purpose, disputes, commands };
+        let (disputes, silence, commands) = (&self.disputes, &self.silence, &self.commands);
+        let input = CheckInput { desired, facts, host, purpose, disputes, silence, commands };
         check(input, rules)
     }
 
@@ -236,6 +225,31 @@ impl Examined {
         let input = ImageInput { desired: &self.desired, in_force: &self.in_force, observed };
         Ok(image::judge(input))
     }
+}
+
+/// What the agent believes: the revision that it verified last, or else the one that runs.
+fn believed(node: &Node) -> Option<DesiredState> {
+    let believer = believer(node);
+    let environment = &node.settings.environment;
+    let applied = node.status.as_ref().and_then(|status| status.revision.applied);
+    node.memory.verified.into_iter().chain(applied).find_map(|commit| {
+        believer.resolve_older(&Revision::Commit { environment: environment.clone(), commit })
+    })
+}
+
+/// What may be done here to the target of a rule, as verdicts name it: by the newest verified
+/// revision, or else by what the agent believes. None where nothing is believed.
+///
+/// # Errors
+/// When this machine's own files do not work.
+pub async fn mode_of(node: &mut Node, target: &str) -> Result<Option<Mode>, AgentError> {
+    node.read("check", Intent::Plan).await?;
+    let Some(desired) = node.belief.desired.clone().or_else(|| believed(node)) else {
+        return Ok(None);
+    };
+    let environment = desired.revision.environment();
+    let of = |service: &DesiredService| format!("{}.{environment}", service.name) == target;
+    Ok(Some(desired.services.values().find(|s| of(s)).map_or(desired.mode, |s| s.mode)))
 }
 
 fn believer(node: &Node) -> Believer<'_> {

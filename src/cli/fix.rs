@@ -5,15 +5,18 @@ use std::io::{BufRead as _, IsTerminal as _, Write};
 use jiff::Timestamp;
 use tracing::level_filters::LevelFilter;
 
-use crate::agent::examine::{Examined, Mended};
+use crate::agent::belief::Origin;
+use crate::agent::examine::{Examined, Mended, mode_of};
 use crate::agent::lock::StateLock;
+use crate::agent::node::Node;
 use crate::cli::check::examine;
 use crate::cli::choice::Choice;
-use crate::cli::context::Context;
+use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
 use crate::cli::fixes::{PlanDocument, write_diffs, write_plan, write_records};
+use crate::cli::operate::agent_error;
 use crate::cli::output::{Format, Tone, counted, one_line, write_json};
-use crate::clients::host::create_private_dir;
+use crate::clients::host::{HostRoot, create_private_dir};
 use crate::compliance::change::Change;
 use crate::compliance::check::{Checked, Purpose};
 use crate::compliance::consent::Consent;
@@ -24,6 +27,7 @@ use crate::compliance::verdict::VerdictStatus;
 use crate::config::Settings;
 use crate::model::Mode;
 use crate::reconcile::desired::rule::Rule;
+use crate::telemetry::Chain;
 
 /// Mend what `check` finds, with a backup
 ///
@@ -159,7 +163,11 @@ impl Mending<'_> {
     ) -> Result<(Vec<FixRecord>, usize), CommandError> {
         let (mut done, mut made, mut n_alone) = (Vec::new(), Vec::new(), 0);
         for (rule, checked) in ready {
-            match self.one(rule, checked.changes.clone(), &made, out)? {
+            let Some(ended) = self.one(rule, checked.changes.clone(), &made, out)? else {
+                n_alone += 1;
+                continue;
+            };
+            match ended {
                 Mended::Tried(record, steps) => {
                     if !matches!(record.result, FixResult::Failed { .. }) {
                         made.extend(steps);
@@ -178,22 +186,28 @@ impl Mending<'_> {
         Ok((done, n_alone))
     }
 
-    /// Mends one as it was shown; what would be done by now is shown and asked for anew.
+    /// Mends one as it was shown; what would be done by now is shown and asked for anew. None if it
+    /// could not be begun, which is said: the others go on.
     fn one(
         &self,
         rule: &Rule,
         mut steps: Vec<Change>,
         made: &[Change],
         out: &mut dyn Write,
-    ) -> Result<Mended, CommandError> {
+    ) -> Result<Option<Mended>, CommandError> {
         let ctx = self.ctx;
         loop {
             let consent =
                 if self.asks { Consent::Shown { steps: &steps, made } } else { Consent::Whatever };
             let tried = self.examined.mend(rule, &self.mender, consent);
-            let fresh = match tried.map_err(|error| fix_error(&error, ctx))? {
-                Mended::Unagreed(fresh) => fresh,
-                ended => return Ok(ended),
+            let fresh = match tried {
+                Ok(Mended::Unagreed(fresh)) => fresh,
+                Ok(ended) => return Ok(Some(ended)),
+                Err(error) => {
+                    let line = one_line(&format!("{} is left alone: {}", rule.id, Chain(&error)));
+                    ctx.notice(&ctx.paint_err.tone(Tone::Bad, &line));
+                    return Ok(None);
+                }
             };
             let verdict = &fresh.verdict;
             let name = format!("{} ({})", verdict.rule, verdict.target);
@@ -201,7 +215,7 @@ impl Mending<'_> {
             ctx.notice(&ctx.paint_err.tone(Tone::Notice, &line));
             write_plan([&fresh], ctx, &mut *beside(ctx, out))?;
             if !confirm(&format!("Mend {name} all the same?"))? {
-                return Ok(Mended::Unagreed(fresh));
+                return Ok(Some(Mended::Unagreed(fresh)));
             }
             steps = fresh.changes;
         }
@@ -265,15 +279,20 @@ fn restore(
         return Err(CommandError::usage(format!("there is no fix `{id}`"))
             .hint("`tidegate fix list` shows them"));
     };
-    let (_, examined) = examine(ctx)?;
-    if examined.mode_of(&record.target) == Mode::Report {
-        let message = "report mode: nothing is changed here, neither forth nor back";
-        return Err(CommandError::refused(message)
-            .hint("`mode` in environment.toml, the node's or the service's file says so"));
+    match mode(&settings, &record)? {
+        Some(Mode::Apply) => {}
+        Some(Mode::Report) => {
+            let message = "report mode: nothing is changed here, neither forth nor back";
+            return Err(CommandError::refused(message)
+                .hint("`mode` in environment.toml, the node's or the service's file says so"));
+        }
+        // The way back is wanted most where a fix broke the way to the repository.
+        None => ctx.notice("no revision is believed here, so that nothing says `mode`"),
     }
+    let host = HostRoot::open(&settings.host.root).map_err(|error| CommandError::failed(&error))?;
     // Who may undo may undo whatever was done: the node's policy guards what is made, not the way back.
     let allowed = &settings.policy.fixes;
-    let mender = Mender { host: &examined.host, records: &records, allowed, by: FixedBy::Operator };
+    let mender = Mender { host: &host, records: &records, allowed, by: FixedBy::Operator };
     let way = mender.way_back(&record).map_err(|error| fix_error(&error, ctx))?;
     for folder in &way.stays {
         ctx.notice(&format!("{folder} stays: something else lies in it by now"));
@@ -289,6 +308,15 @@ fn restore(
     let _lock = lock(&settings)?;
     let restored = mender.restore(&record, &way, Timestamp::now());
     say(&[restored.map_err(|error| fix_error(&error, ctx))?], ctx, out)
+}
+
+/// What the repository lets be done to what a fix changed; none where nothing of it is believed.
+fn mode(settings: &Settings, record: &FixRecord) -> Result<Option<Mode>, CommandError> {
+    block_on(async {
+        let origin = Origin::repository(settings).map_err(|error| agent_error(&error))?;
+        let mut node = Node::open(settings.clone(), origin).map_err(|error| agent_error(&error))?;
+        mode_of(&mut node, &record.target).await.map_err(|error| agent_error(&error))
+    })
 }
 
 /// One process mends at a time.

@@ -132,18 +132,18 @@ impl Mender<'_> {
     ) -> Result<FixRecord, FixError> {
         let changes = &way.changes;
         let stored = self.records.kept(record).map_err(FixError::Record)?;
+        let left = self.records.left(record).map_err(FixError::Record)?;
         let kept = self.extended(changes).map_err(FixError::Record)?;
-        let name = format!("restore {}", record.id);
-        let begun =
-            self.records.begin(self.by, &name, &record.target, &record.revision, changes, now);
-        let mut restored = begun.map_err(FixError::Record)?;
-        self.records.keep(&restored, &kept).map_err(FixError::Record)?;
         for change in undo(self.records, record)? {
             if let Change::Path { path, .. } = &change {
                 self.host.sweep(path).map_err(FixError::Look)?;
             }
         }
-        let left = self.records.left(record).map_err(FixError::Record)?;
+        let name = format!("restore {}", record.id);
+        let begun =
+            self.records.begin(self.by, &name, &record.target, &record.revision, changes, now);
+        let mut restored = begun.map_err(FixError::Record)?;
+        self.records.keep(&restored, &kept).map_err(FixError::Record)?;
         restored.result = match self.make_back(changes, left.as_ref(), &stored, &kept) {
             Ok(WayBack { changes: made, stays, strangers }) => {
                 restored.note = said(&made, &[&way.stays[..], &stays].concat(), &strangers);

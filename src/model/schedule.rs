@@ -59,9 +59,10 @@ pub fn shut_at<'w>(sets: impl IntoIterator<Item = &'w Vec<Window>>, at: Timestam
     let is_shut = |set: &&Vec<Window>| !set.is_empty() && !set.iter().any(|w| w.is_open(at));
     let mut shut = sets.into_iter().filter(is_shut).peekable();
     shut.peek()?;
-    // All must be open at once: not before the last of them opens.
-    let opens = shut.filter_map(|set| set.iter().filter_map(|w| w.next_open(at)).min()).max();
-    Some(Shut { opens })
+    // All must be open at once: not before the last of them opens, and never if one never does.
+    let opens: Option<Vec<Timestamp>> =
+        shut.map(|set| set.iter().filter_map(|w| w.next_open(at)).min()).collect();
+    Some(Shut { opens: opens.and_then(|opens| opens.into_iter().max()) })
 }
 
 impl Window {

@@ -205,7 +205,6 @@ fn changes(
         .map_or_else(|| own(FILE_MODE), |owned| Permissions { mode: owned.mode & !0o022, ..owned });
     let after = PathState::File { content: new.into_bytes().into(), owned };
     let before = seen.state.clone();
-    // A home keeps others out as a rule, and public keys are no secret: the file's own mode counts.
     changes.push(Change::Path { path: path.clone(), before, after, enclosed: seen.enclosed });
     Ok(changes)
 }

@@ -156,7 +156,8 @@ fn blocks(line: &str, module: &str) -> bool {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words[..] {
         ["blacklist", name, ..] => same(name, module),
-        ["install", name, program, ..] => {
+        // What follows may load it after all.
+        ["install", name, program] => {
             let program = program.rsplit('/').next();
             same(name, module) && matches!(program, Some("false" | "true"))
         }

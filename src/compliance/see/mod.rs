@@ -50,6 +50,8 @@ pub struct CheckInput<'a> {
     pub purpose: Purpose,
     /// Rules that contradict one another, whichever are asked for.
     pub disputes: &'a Disputes,
+    /// Which of its file systems do not answer.
+    pub silence: &'a Silence,
     /// Programs that rules may run, as the node's policy says.
     pub commands: &'a BTreeSet<String>,
 }
@@ -68,7 +70,6 @@ pub struct Eyes<'a> {
     modules: Once<Option<Modules>>,
     module_confs: Once<ModuleConfs>,
     mounts: Once<Vec<MountSeen>>,
-    silence: OnceCell<Silence>,
     /// Folders, and whether they or one around them keep others out.
     enclosing: RefCell<BTreeMap<HostPath, bool>>,
 }
@@ -90,7 +91,6 @@ impl<'a> Eyes<'a> {
             modules: OnceCell::new(),
             module_confs: OnceCell::new(),
             mounts: OnceCell::new(),
-            silence: OnceCell::new(),
             enclosing: RefCell::default(),
         }
     }
@@ -100,9 +100,7 @@ impl<'a> Eyes<'a> {
     /// # Errors
     /// When it cannot be seen, for people.
     pub fn see<'b>(&'b self, rule: &'b Rule) -> Result<View<'b>, String> {
-        let CheckInput { desired, facts, host, .. } = self.input;
-        // Where nobody tells what is mounted, nothing is known against any file system.
-        let silence = self.silence.get_or_init(|| Silence::of(host).unwrap_or_default());
+        let CheckInput { desired, facts, host, silence, .. } = self.input;
         if silence.is_any() {
             kind::files_of(&rule.kind).iter().try_for_each(|path| silence.answers(path))?;
         }

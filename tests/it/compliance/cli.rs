@@ -189,6 +189,17 @@ fn a_fix_is_shown_allowed_made_recorded_and_taken_back() {
 }
 
 #[test]
+fn a_fix_is_taken_back_although_no_repository_is_to_be_had() {
+    let stage = Stage::new("[policy]\nfixes = [\"file\"]\n");
+    let done = json(&stage.run(&["fix", "--yes", "-o", "json"]));
+    let id = done["fixes"][0]["id"].as_str().unwrap();
+    fs::remove_dir_all(stage.dir.path().join("repo")).unwrap();
+    let restored = stage.run(&["fix", "restore", id, "--yes"]);
+    assert_eq!((restored.code, stage.motd()), (0, None), "{}", restored.err);
+    assert!(restored.err.contains("no revision is believed here"), "{}", restored.err);
+}
+
+#[test]
 fn rules_in_dispute_are_neither_right_nor_mended_when_one_of_them_is_asked_for() {
     let stage = Stage::new("[policy]\nfixes = [\"file\"]\n");
     let rule = |name: &str| {

@@ -104,7 +104,8 @@ static QUIET: LazyLock<Disputes> = LazyLock::new(Disputes::default);
 
 fn input<'a>(desired: &'a DesiredState, facts: &'a Facts, host: &'a HostRoot) -> CheckInput<'a> {
     let purpose = Purpose::Mend;
-    CheckInput { desired, facts, host, purpose, disputes: &QUIET, commands: &NONE }
+    let silence = Box::leak(Box::default());
+    CheckInput { desired, facts, host, purpose, disputes: &QUIET, silence, commands: &NONE }
 }
 
 fn checked(rules: &str, observed: &ObservedState, stock: &Stock) -> Checked {

@@ -114,6 +114,12 @@ fn what_others_files_say_of_the_next_boot_counts() {
         ("/etc/modprobe.d/a.conf", "# blacklist dccp\n", absent, VerdictStatus::NotOk),
         ("/etc/modprobe.d/a.conf", "install dccp /bin/false\n", absent, VerdictStatus::Ok),
         ("/etc/modprobe.d/a.conf", "install dccp /sbin/x dccp\n", absent, VerdictStatus::NotOk),
+        (
+            "/etc/modprobe.d/a.conf",
+            "install dccp /bin/true && modprobe --ignore-install dccp\n",
+            absent,
+            VerdictStatus::NotOk,
+        ),
         ("/etc/modprobe.d/a.txt", "blacklist dccp\n", absent, VerdictStatus::NotOk),
     ] {
         let host = host().with(path, text);

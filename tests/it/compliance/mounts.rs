@@ -302,14 +302,14 @@ fn a_share_of_the_network_is_kept_for_the_next_boot() {
 
 /// Mounts a file system whose program never answers, for as long as this program runs.
 const SILENT: &str = r#"
-import ctypes, os, sys, time
+import ctypes, os, sys
 fd = os.open("/dev/fuse", os.O_RDWR)
 options = f"fd={fd},rootmode=40000,user_id=0,group_id=0".encode()
 libc = ctypes.CDLL(None, use_errno=True)
 if libc.mount(b"silent", sys.argv[1].encode(), b"fuse", 0, options):
     sys.exit(os.strerror(ctypes.get_errno()))
 print("mounted", flush=True)
-time.sleep(3600)
+sys.stdin.read()
 "#;
 
 #[test]
@@ -321,7 +321,8 @@ fn a_file_system_that_does_not_answer_holds_up_no_other_rule() {
     fs::create_dir_all(host.path("/mnt/away")).unwrap();
     symlink("/mnt/away", host.path("/etc/link")).unwrap();
     let mut program = Command::new("python3");
-    program.args(["-c", SILENT]).arg(host.path("/mnt/away")).stdout(Stdio::piped());
+    program.args(["-c", SILENT]).arg(host.path("/mnt/away"));
+    program.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut program = program.spawn().unwrap();
     let mut said = [0; 8];
     program.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();

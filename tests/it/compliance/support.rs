@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use tidegate::clients::host::HostRoot;
+use tidegate::clients::host::{HostRoot, Silence};
 use tidegate::compliance::check::{CheckInput, Checked, Purpose, check};
 use tidegate::compliance::dispute::Disputes;
 use tidegate::compliance::facts::{Facts, Wanted, collect};
@@ -94,8 +94,9 @@ impl Host {
         let purpose = Purpose::Mend;
         let commands = &self.commands;
         let disputes = &Disputes::on_node(&state.rules, &facts);
-        let (facts, host) = (&facts, &host);
-        let input = CheckInput { desired: state, facts, host, purpose, disputes, commands };
+        let silence = &Silence::of(&host).unwrap();
+        let (desired, facts, host) = (state, &facts, &host);
+        let input = CheckInput { desired, facts, host, purpose, disputes, silence, commands };
         check(input, &state.rules)
     }
 

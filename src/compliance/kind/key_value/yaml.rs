@@ -271,6 +271,9 @@ fn written(wanted: &Value) -> Result<String, String> {
             }
             serde_json::to_string(text).map_err(|error| error.to_string())
         }
+        Value::Number(number) if is_doubtful(&number.to_string()) => {
+            Err(format!("readers of YAML differ about `{number}`: write it without an exponent"))
+        }
         Value::Bool(_) | Value::Number(_) => Ok(wanted.to_string()),
         _ => Err("only text, numbers and truths are set".to_owned()),
     }
@@ -343,6 +346,8 @@ flow: { a: 1 }
         ] {
             assert!(yaml(text, key, Some(&json!(7))).is_err(), "{text}");
         }
+        let differs = yaml("a: 1\n", "a", Some(&json!(1e30))).unwrap_err();
+        assert!(differs.contains("1e+30") || differs.contains("1e30"), "{differs}");
         assert_eq!(yaml("a: yes\n", "a", Some(&json!("yes"))).unwrap().1, "a: \"yes\"\n");
         assert_eq!(yaml("a: ~\n", "a", Some(&Value::Bool(true))).unwrap().1, "a: true\n");
     }
