@@ -163,27 +163,36 @@ pub fn left(report: &Report, chosen: &BTreeSet<ServiceName>) -> Vec<(String, Ans
     let is_told = |name: &ServiceName| {
         report.outcomes.iter().any(|outcome| outcome.service == *name && has_failed(outcome))
     };
-    let left = report.status.services.iter().filter(|(name, service)| {
-        is_chosen(chosen, name)
-            && !is_told(name)
-            && matches!(service.sync, Sync::Held | Sync::OutOfSync)
-    });
+    let is_left = |service: &ServiceStatus| match service.sync {
+        Sync::Held | Sync::OutOfSync => true,
+        Sync::Synced => is_ill(service),
+        Sync::Unknown => false,
+    };
+    let left =
+        report.status.services.iter().filter(|(name, service)| {
+            is_chosen(chosen, name) && !is_told(name) && is_left(service)
+        });
     left.map(|(name, service)| (line(name, service), weight(service))).collect()
 }
 
 fn line(name: &ServiceName, service: &ServiceStatus) -> String {
     match service.sync {
         Sync::Held => format!("{name} is held: {}", service.reason),
+        Sync::Synced => format!("{name} does not run as it should: {}", service.reason),
         _ => format!("{name} differs: {}", service.reason),
     }
 }
 
+fn is_ill(service: &ServiceStatus) -> bool {
+    matches!(service.health, Health::Degraded | Health::Missing)
+}
+
 fn weight(service: &ServiceStatus) -> AnswerResult {
-    let is_ill = matches!(service.health, Health::Degraded | Health::Missing);
     match service.held.as_ref().map(HeldReason::hold) {
         Some(Hold::Denied) => AnswerResult::Denied,
         Some(Hold::Fails) => AnswerResult::Failed,
-        Some(Hold::Waits) if is_ill => AnswerResult::Failed,
+        Some(Hold::Waits) if is_ill(service) => AnswerResult::Failed,
+        None if service.sync == Sync::Synced => AnswerResult::Failed,
         Some(Hold::Waits) | None => AnswerResult::Left,
     }
 }
@@ -288,6 +297,7 @@ mod tests {
         ] {
             assert_eq!(weight(&service("Held", health, held)), weighs, "{held} {health}");
         }
+        assert_eq!(weight(&service("Synced", "Degraded", &json!(null))), Failed, "it runs ill");
         assert_eq!(weight(&service("OutOfSync", "Degraded", &json!(null))), Left, "report mode");
     }
 }

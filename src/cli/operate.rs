@@ -239,7 +239,8 @@ pub fn tell(
         ctx.notice("nothing to do");
     }
     let troubles = troubles(report);
-    let told = (!troubles.is_empty()).then(|| troubles.join("; "));
+    let says_why = result == AnswerResult::Failed && !troubles.is_empty();
+    let told = says_why.then(|| troubles.join("; "));
     conclude(result).map_err(|error| match told {
         Some(message) => CommandError { message, hint: None, ..error },
         None => error,

@@ -213,9 +213,9 @@ async fn inspect<D: DockerRead>(
                 add(state, ObservedContainer { owned, inspect });
             }
             // Gone between list and inspect: the next list will say so, too.
-            Ok(None) => drop(cache.containers.remove(summary.id.as_str())),
+            Ok(None) => cache.forget(summary.id.as_str()),
             Err(error) => {
-                cache.containers.remove(summary.id.as_str());
+                cache.forget(summary.id.as_str());
                 let reason = error.to_string();
                 state.unknown.push(UnknownContainer { owned, summary, reason });
             }

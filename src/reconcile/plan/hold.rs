@@ -53,14 +53,20 @@ pub(crate) fn decide(
     let applied = input.applied.get(&service.name);
     let is_new = is_new(service, memory, applied);
     let tip = Rollout::new(View { input, service, revision }, is_new);
-    let reason = if is_new { gate(input, &tip, memory, brake) } else { None };
-    let reason = reason.or_else(|| obstacle(input, service, &tip));
-    let Some(reason) = reason else {
-        let mut plan = tip.plan();
-        if let Some(plan) = plan.as_mut().filter(|_| is_new) {
-            plan.reasons.extend(closed(input, &tip, memory).map(|held| Reason::Urgent { held }));
+    let gated = if is_new { gate(input, &tip, memory, brake) } else { Ok(None) };
+    let open = gated.and_then(|passed| match obstacle(input, service, &tip) {
+        Some(reason) => Err(reason),
+        None => Ok(passed),
+    });
+    let reason = match open {
+        Ok(passed) => {
+            let mut plan = tip.plan();
+            if let Some(plan) = &mut plan {
+                plan.reasons.extend(passed.map(|held| Reason::Urgent { held }));
+            }
+            return Decision { plan, held: None };
         }
-        return Decision { plan, held: None };
+        Err(reason) => reason,
     };
     let failed = matches!(reason, HeldReason::Failed { .. });
     let later = matches!(reason, HeldReason::Later { .. }) && memory.applied.is_some();
@@ -121,31 +127,31 @@ pub(crate) fn suspended_here(input: &PlanInput<'_>, memory: &ServiceMemory) -> O
     })
 }
 
-/// What holds a new version back: its own failure, a freeze, a closed window, the brake.
+/// What a new version passes although it is closed; or what holds it back: its own failure, a freeze,
+/// a closed window, the brake.
 fn gate(
     input: &PlanInput<'_>,
     tip: &Rollout<'_>,
     memory: &ServiceMemory,
     brake: Option<&HeldReason>,
-) -> Option<HeldReason> {
+) -> Result<Option<HeldReason>, HeldReason> {
     let service = tip.view.service;
     if let Some(failed) = memory.failed.as_ref().filter(|f| f.whole == service.whole_hash()) {
-        return Some(HeldReason::Failed { reason: failed.reason.clone() });
+        return Err(HeldReason::Failed { reason: failed.reason.clone() });
     }
     let lacking = input.lacking.get(&service.name);
     if let Some((_, reason)) = lacking.filter(|(whole, _)| *whole == service.whole_hash()) {
-        return Some(reason.clone());
+        return Err(reason.clone());
     }
-    if goes_on(tip) {
-        return None;
+    // On its way already, or only its health gate is missing.
+    if tip.is_under_way() || tip.only_confirms() {
+        return Ok(None);
     }
-    let closed = closed(input, tip, memory).filter(|_| !is_urgent(input, &service.name));
-    closed.or_else(|| brake.cloned())
-}
-
-/// Whether the version is on its way already, or only its health gate is missing.
-fn goes_on(tip: &Rollout<'_>) -> bool {
-    tip.is_under_way() || tip.only_confirms()
+    match (closed(input, tip, memory), brake) {
+        (Some(reason), _) if !is_urgent(input, &service.name) => Err(reason),
+        (_, Some(brake)) => Err(brake.clone()),
+        (passed, None) => Ok(passed),
+    }
 }
 
 /// What closes this moment for a version that is to begin: a freeze, or windows that are shut; where
@@ -154,8 +160,7 @@ fn closed(input: &PlanInput<'_>, tip: &Rollout<'_>, memory: &ServiceMemory) -> O
     // Where something was applied, what is gone was removed by others: that is drift.
     let is_first = tip.view.own().is_empty() && memory.applied.is_none();
     let windows = [&input.desired.windows, &tip.view.service.update.windows];
-    let shut = || if is_first { None } else { shut(input, &windows) };
-    if goes_on(tip) { None } else { frozen(input).or_else(shut) }
+    frozen(input).or_else(|| if is_first { None } else { shut(input, &windows) })
 }
 
 /// Whether a hotfix or a rollback made what is wanted of the service.

@@ -156,6 +156,11 @@ fn an_operator_may_name_a_service_that_was_pushed_a_moment_ago() {
     let said = agent.run(&["suspend", "hallo", "--reason", "not yet"]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     assert!(agent.status()["services"]["hallo"].is_object(), "{:#}", agent.status());
+    // A name that is not there, and what came with the look for it is applied all the same.
+    let verified = || agent.status()["revision"]["verified"].clone();
+    let before = verified();
+    agent.commit("one more");
     let said = agent.run(&["suspend", "nobody", "--reason", "x"]);
     assert!(said.code == 64 && said.err.contains("no service `nobody`"), "{}", said.err);
+    agent.until("the next pass", || verified() != before);
 }
