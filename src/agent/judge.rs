@@ -72,11 +72,18 @@ impl Case {
     }
 
     /// Services whose version at `commit` passes windows and freezes.
-    fn urgent(&self, objects: &ObjectReader, commit: &Verified<CommitId>) -> BTreeSet<ServiceName> {
-        let Some((node, known)) = &self.known else { return BTreeSet::new() };
+    fn urgent(
+        &self,
+        objects: &ObjectReader,
+        commit: &Verified<CommitId>,
+        files: &Result<Verified<Snapshot>, String>,
+    ) -> BTreeSet<ServiceName> {
+        let (Some((node, known)), Ok(files)) = (&self.known, files) else {
+            return BTreeSet::new();
+        };
         let (environment, revoked) = (&self.environment, &self.revoked);
         let Self { anchor, applied, .. } = *self;
-        Line { objects, environment, node, revoked, anchor, applied, known }.urgent(commit)
+        Line { objects, environment, node, revoked, anchor, applied, known }.urgent(commit, files)
     }
 }
 
@@ -143,8 +150,9 @@ pub fn judge_now(objects: &ObjectReader, case: &Case) -> Judged {
             judged.verified = None;
             judged.refused = Some(refusal);
         } else {
-            judged.files = Some(files(objects, case, &commit));
-            judged.urgent = case.urgent(objects, &commit);
+            let files = files(objects, case, &commit);
+            judged.urgent = case.urgent(objects, &commit, &files);
+            judged.files = Some(files);
         }
     }
     judged
@@ -179,6 +187,7 @@ fn files(
 /// `trust.require = "none"`: whatever the branch points at is taken, and said so loudly elsewhere.
 fn unjudged(objects: &ObjectReader, case: &Case) -> Judged {
     let commit = Verified::unverified_own_work_tree(case.tip);
+    let files = files(objects, case, &commit);
     Judged {
         tip: case.tip,
         verified: Some(case.tip),
@@ -186,8 +195,8 @@ fn unjudged(objects: &ObjectReader, case: &Case) -> Judged {
         n_accepted: 0,
         refused: None,
         waits: None,
-        files: Some(files(objects, case, &commit)),
-        urgent: case.urgent(objects, &commit),
+        urgent: case.urgent(objects, &commit, &files),
+        files: Some(files),
     }
 }
 

@@ -1,13 +1,15 @@
 //! Services whose newest version a hotfix or a rollback made: it passes windows and freezes.
 //!
-//! In: a verified tip, its line, what this node applied. Out: services. Effect: reads objects.
+//! In: a verified tip and its files, its line, what this node applied. Out: services. Effect: reads
+//! objects.
 //!
 //! Nothing of it is kept: the line tells it again after a crash, and to `plan`.
 //!
 //! # Guarantees
 //! * Only the very version that the hotfix or rollback made is urgent: what a later commit changes of
 //!   the service waits for its windows. So does what cannot be compared with the commit before it.
-//! * What was applied, or lies below the anchor, makes nothing urgent.
+//! * What was applied, or lies below the anchor, makes nothing urgent; and nothing is where no service
+//!   was applied yet: there nothing has to be mended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,14 +17,18 @@ use crate::clients::git::ObjectReader;
 use crate::model::{CommitId, Digest, EnvironmentName, NodeName, ServiceName};
 use crate::reconcile::desired::resolve;
 use crate::reconcile::memory::ServiceMemory;
+use crate::reconcile::source::Snapshot;
 use crate::reconcile::trust::{
-    CommitKind, Descent, Passed, RevokedKeys, SnapshotRequest, Verified, snapshot,
+    CommitKind, Descent, Passed, RevokedKeys, SnapshotRequest, Sought, Verified, snapshot,
 };
 
 /// Commits looked at below the tip: what is urgent is applied long before so many follow.
 const COMMITS_MAX: usize = 256;
 /// Hotfixes and rollbacks that are compared with what they changed; older ones make nothing urgent.
 const URGENT_MAX: usize = 16;
+
+/// What passes windows and freezes.
+const URGENT: &[CommitKind] = &[CommitKind::Hotfix, CommitKind::Rollback];
 
 /// The services that run here, by content.
 type Versions = BTreeMap<ServiceName, Digest>;
@@ -47,30 +53,45 @@ pub(crate) struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Services of the verified `tip` that changed, or went, by a hotfix or a rollback.
-    pub(crate) fn urgent(&self, tip: &Verified<CommitId>) -> BTreeSet<ServiceName> {
+    /// Services of the verified `tip`, whose files these are, that changed, or went, by a hotfix or a
+    /// rollback.
+    pub(crate) fn urgent(
+        &self,
+        tip: &Verified<CommitId>,
+        files: &Verified<Snapshot>,
+    ) -> BTreeSet<ServiceName> {
         let mut urgent = BTreeSet::new();
-        let line = Descent::new(self.objects, self.environment, self.revoked, tip, self.anchor);
-        let is_new = |passed: &Passed| Some(*passed.commit.get()) != self.applied;
-        let line: Vec<Passed> = line.take(COMMITS_MAX).take_while(is_new).collect();
-        if !line.iter().any(is_urgent) {
+        if self.known.values().all(|service| service.applied.is_none()) {
             return urgent;
         }
-        let Some(wanted) = self.versions(tip) else { return urgent };
+        let ends = self.anchor.into_iter().chain(self.applied);
+        let (environment, revoked) = (self.environment, self.revoked);
+        let line =
+            Descent::new(self.objects, environment, revoked, tip, Sought::Kinds(URGENT), ends);
+        let mut line = line.take(COMMITS_MAX);
+        let mut above = BTreeSet::new();
+        let looked_at = line.by_ref().inspect(|passed| above.extend([passed.id()]));
+        let Some(first) = { looked_at }.find(is_urgent) else {
+            return urgent;
+        };
+        let Some(wanted) = self.versions(files) else { return urgent };
         let mut open = self.changed(&wanted);
+        open.retain(|name| self.applied_at(name).is_none_or(|at| !above.contains(&at)));
         let mut n_compared = 0;
-        for passed in &line {
-            let at = *passed.commit.get();
-            open.retain(|name| self.applied_at(name) != Some(at));
+        for passed in std::iter::once(first).chain(line) {
+            open.retain(|name| self.applied_at(name) != Some(passed.id()));
             if open.is_empty() || n_compared == URGENT_MAX {
                 break;
             }
-            if !is_urgent(passed) {
+            if !is_urgent(&passed) {
                 continue;
             }
             n_compared += 1;
-            let before = passed.parent.as_ref().and_then(|parent| self.versions(parent));
-            let Some((before, after)) = before.zip(self.versions(&passed.commit)) else { continue };
+            let before = passed.parent.as_ref().and_then(|parent| self.versions_at(parent));
+            let is_tip = passed.id() == *tip.get();
+            let after =
+                if is_tip { Some(wanted.clone()) } else { self.versions_at(&passed.commit) };
+            let Some((before, after)) = before.zip(after) else { continue };
             open.retain(|name| {
                 let version = wanted.get(name);
                 let is_made = after.get(name) == version && before.get(name) != version;
@@ -96,16 +117,19 @@ impl Line<'_> {
     }
 
     /// What runs on this node by a commit; none when it cannot be used.
-    fn versions(&self, commit: &Verified<CommitId>) -> Option<Versions> {
+    fn versions_at(&self, commit: &Verified<CommitId>) -> Option<Versions> {
         let (environment, revoked) = (self.environment, self.revoked);
         let request = SnapshotRequest { environment, applied: None, revoked };
-        let files = snapshot(self.objects, commit, &request).ok()?;
-        let state = resolve(&files, environment, self.node).ok()?.state;
+        self.versions(&snapshot(self.objects, commit, &request).ok()?)
+    }
+
+    fn versions(&self, files: &Verified<Snapshot>) -> Option<Versions> {
+        let state = resolve(files, self.environment, self.node).ok()?.state;
         let versions = state.services.values().map(|s| (s.name.clone(), s.content_hash()));
         Some(versions.collect())
     }
 }
 
 fn is_urgent(passed: &Passed) -> bool {
-    matches!(passed.kind(), Some(CommitKind::Hotfix | CommitKind::Rollback))
+    passed.kind().is_some_and(|kind| URGENT.contains(&kind))
 }

@@ -45,7 +45,7 @@ mod walk;
 
 pub use chain::{Remembered, VerifyRequest, verify};
 pub use claim::{Claim, Scope};
-pub use descent::{Descent, Passed};
+pub use descent::{Descent, Passed, Sought};
 pub use draft::{Draft, DraftRequest, draft};
 pub use explain::{Check, Explanation, Hand, explain};
 pub use kind::CommitKind;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::model::{CommitId, EnvironmentName, ObjectId, Revision, ServiceName};
 use crate::reconcile::source::{Snapshot, SnapshotError};
-use crate::reconcile::trust::descent::Descent;
+use crate::reconcile::trust::descent::{Descent, Sought};
 use crate::reconcile::trust::history::header;
 use crate::reconcile::trust::judge::Judge;
 use crate::reconcile::trust::revoked::RevokedKeys;
@@ -184,12 +184,11 @@ fn removals<O: Objects>(
     applied: CommitId,
 ) -> BTreeSet<ServiceName> {
     let mut services = BTreeSet::new();
-    let line = Descent::new(objects, request.environment, request.revoked, tip, None);
-    for passed in line.take(REMOVAL_COMMITS_MAX) {
-        if *passed.commit.get() == applied {
-            return services;
-        }
+    let (environment, revoked) = (request.environment, request.revoked);
+    let sought = Sought::Trailer(ALLOW_REMOVAL);
+    let mut line = Descent::new(objects, environment, revoked, tip, sought, [applied]);
+    for passed in line.by_ref().take(REMOVAL_COMMITS_MAX) {
         services.extend(passed.values(ALLOW_REMOVAL).filter_map(|value| value.parse().ok()));
     }
-    BTreeSet::new()
+    if line.ended_at().is_some() { services } else { BTreeSet::new() }
 }

@@ -1,12 +1,16 @@
 //! Which versions of services a hotfix or a rollback made, told from real history alone.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use tidegate::agent::judge::{Case, Judged, judge_now};
-use tidegate::model::{CommitId, Revision, ServiceName};
+use tidegate::clients::git::ObjectReader;
+use tidegate::model::{CommitId, ObjectId, Objects, ObjectsError, Revision, ServiceName};
 use tidegate::reconcile::desired::{DesiredState, resolve};
 use tidegate::reconcile::memory::{Applied, ServiceMemory};
-use tidegate::reconcile::trust::{Remembered, RevokedKeys, Sightings};
+use tidegate::reconcile::trust::{
+    CommitKind, Descent, Remembered, RevokedKeys, Sightings, Sought, Verified,
+};
 
 use crate::trust::history::{By, History};
 
@@ -193,4 +197,86 @@ fn a_hotfix_on_top_of_what_nobody_can_use_waits() {
     node.h.write(APP2, &service("2"));
     node.h.hotfix(APP1, &service("1 and no retries"));
     node.assert_urgent(&[]);
+}
+
+#[test]
+fn nothing_is_urgent_where_no_service_was_applied_yet() {
+    let mut node = Node::new();
+    node.h.hotfix(APP1, &service("1 and no retries"));
+    node.assert_urgent(&["app1"]);
+    node.applied = None;
+    for memory in node.known.values_mut() {
+        memory.applied = None;
+    }
+    node.assert_urgent(&[]);
+    node.known.clear();
+    node.assert_urgent(&[]);
+}
+
+/// Objects that count the files that are read: trust.toml and keys, to judge a commit by.
+struct Counted {
+    objects: ObjectReader,
+    n_blobs: Cell<usize>,
+}
+
+impl Objects for Counted {
+    fn commit(&self, id: CommitId) -> Result<Vec<u8>, ObjectsError> {
+        self.objects.commit(id)
+    }
+
+    fn tree(&self, id: ObjectId) -> Result<Vec<u8>, ObjectsError> {
+        self.objects.tree(id)
+    }
+
+    fn blob(&self, id: ObjectId, bytes_max: u64) -> Result<Vec<u8>, ObjectsError> {
+        self.n_blobs.set(self.n_blobs.get() + 1);
+        self.objects.blob(id, bytes_max)
+    }
+
+    fn blob_size(&self, id: ObjectId) -> Result<u64, ObjectsError> {
+        self.objects.blob_size(id)
+    }
+}
+
+#[test]
+fn a_merge_is_judged_again_only_where_it_may_land_what_is_sought() {
+    let mut node = Node::new();
+    let merge = |h: &mut History, before| {
+        let (tree, landed) = (h.tree(), h.tip);
+        let message = "Merge pull request\n\nTidegate: hotfix tst\n";
+        h.tip = h.make(&tree, &[before, landed], By::Nobody, "Merge pull request");
+        let said = h.make(&tree, &[before, landed], By::Nobody, message);
+        (landed, said)
+    };
+    let mut landed = Vec::new();
+    for number in 0..3 {
+        let before = node.h.tip;
+        node.h.write_own("README.md", &format!("{number}\n"));
+        node.h.commit_as("bob", "local", "");
+        landed.push(merge(&mut node.h, before).0);
+    }
+    let quiet = node.h.tip;
+    let hotfix = node.h.hotfix(APP1, &service("1 and no retries"));
+    let (_, said) = merge(&mut node.h, quiet);
+    let objects = Counted { objects: node.h.objects(), n_blobs: Cell::new(0) };
+    let revoked = RevokedKeys::default();
+    let passed = |sought: Sought, tip: CommitId, ends: &[CommitId]| {
+        objects.n_blobs.set(0);
+        let (tip, ends) = (Verified::unverified_own_work_tree(tip), ends.iter().copied());
+        let line = Descent::new(&objects, &node.h.environment, &revoked, &tip, sought, ends);
+        let passed: Vec<_> = line.map(|passed| (passed.id(), passed.kind())).collect();
+        (passed, objects.n_blobs.get())
+    };
+    let sought = Sought::Kinds(&[CommitKind::Hotfix]);
+    let (all, n_blobs) = passed(sought, quiet, &[]);
+    assert!(all.len() > 3 && all.iter().all(|(_, kind)| *kind != Some(CommitKind::Hotfix)));
+    assert_eq!(n_blobs, 0, "nobody is looked up");
+    // An end that was landed ends the line there.
+    let (above, _) = passed(sought, quiet, &[landed[1]]);
+    assert_eq!(above.len(), 2, "two merges: {above:?}");
+    for tip in [node.h.tip, said] {
+        let (all, n_blobs) = passed(sought, tip, &[]);
+        assert_eq!(all[..2], [(tip, None), (hotfix, Some(CommitKind::Hotfix))]);
+        assert!(n_blobs > 0, "what a merge lands counts only as judged");
+    }
 }
