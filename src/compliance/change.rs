@@ -163,6 +163,10 @@ fn path_diff(path: &HostPath, before: &PathState, after: &PathState, enclosed: b
         _ => path.to_string(),
     };
     let _fits = writeln!(text, "--- {}\n+++ {}", name(before), name(after));
+    if before == after {
+        text.push_str("# gets its access control list back\n");
+        return text;
+    }
     let hidden = enclosed || is_hidden(before) || is_hidden(after);
     let (old, new) = (describe(before, hidden), describe(after, hidden));
     if old != new {

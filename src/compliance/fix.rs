@@ -105,8 +105,9 @@ impl Mender<'_> {
     pub fn way_back(&self, record: &FixRecord) -> Result<WayBack, FixError> {
         let mut way = WayBack::default();
         let mut goes = BTreeSet::new();
+        let stored = self.records.kept(record).map_err(FixError::Record)?;
         for change in undo(self.records, record)? {
-            match self.left(&change, &goes).map_err(FixError::Look)? {
+            match self.left(&change, &goes, &stored).map_err(FixError::Look)? {
                 Left::Nothing => {}
                 Left::Stays(folder) => way.stays.push(folder),
                 Left::Step(step) => {
@@ -221,7 +222,7 @@ impl Mender<'_> {
     ) -> Result<WayBack, String> {
         let mut back = WayBack::default();
         for change in changes {
-            let left = self.left(change, &BTreeSet::new()).and_then(|mut left| {
+            let left = self.left(change, &BTreeSet::new(), stored).and_then(|mut left| {
                 if let Left::Step(step) = &mut left {
                     if let Change::Managed(moves) = step {
                         back.strangers.extend(self.without_strangers(moves)?);
@@ -257,23 +258,42 @@ impl Mender<'_> {
         Ok(all)
     }
 
-    /// What is left to do of a step on the way back, once what `goes` is gone.
-    fn left(&self, change: &Change, goes: &BTreeSet<HostPath>) -> Result<Left, HostError> {
+    /// What is left to do of a step on the way back, once what `goes` is gone, where the fix `stored`
+    /// this.
+    fn left(
+        &self,
+        change: &Change,
+        goes: &BTreeSet<HostPath>,
+        stored: &Kept,
+    ) -> Result<Left, HostError> {
         Ok(match change {
-            Change::Path { path, after, .. } if self.host.is_so(path, after)? => Left::Nothing,
+            Change::Path { path, before, after, enclosed } if self.host.is_so(path, after)? => {
+                if !self.host.misses(path, [before, after], stored.get(path))? {
+                    return Ok(Left::Nothing);
+                }
+                let (path, before, after) = (path.clone(), after.clone(), after.clone());
+                Left::Step(Change::Path { path, before, after, enclosed: *enclosed })
+            }
             Change::Path {
                 path,
                 before: PathState::Directory { .. },
                 after: PathState::Absent,
                 ..
             } if self.is_in_use(path, goes)? => Left::Stays(path.clone()),
-            Change::Path { path, before, after, enclosed } => match before.without_mode(after) {
-                Some(before) if self.host.is_so(path, &before)? => {
-                    let (path, after) = (path.clone(), after.clone());
-                    Left::Step(Change::Path { path, before, after, enclosed: *enclosed })
+            Change::Path { path, before, after, enclosed } => {
+                for half in before.halfway(after) {
+                    if self.host.is_so(path, &half)? {
+                        let (path, after, enclosed) = (path.clone(), after.clone(), *enclosed);
+                        return Ok(Left::Step(Change::Path {
+                            path,
+                            before: half,
+                            after,
+                            enclosed,
+                        }));
+                    }
                 }
-                _ => Left::Step(change.clone()),
-            },
+                Left::Step(change.clone())
+            }
             Change::Kernel { key, after, .. } if self.host.kernel(key)?.as_ref() == Some(after) => {
                 Left::Nothing
             }

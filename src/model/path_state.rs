@@ -84,18 +84,44 @@ impl PathState {
         }
     }
 
-    /// The same with the mode of `old`, as an interruption leaves what had become this in its owner
-    /// alone; none if more than mode and owner changed.
-    #[must_use]
-    pub fn without_mode(&self, old: &Self) -> Option<Self> {
-        let mode = self.new_access(old)?.mode;
-        let mut half = self.clone();
-        if let Self::File { owned, .. } | Self::Unread { owned } | Self::Directory { owned } =
-            &mut half
-        {
-            owned.mode = mode;
+    /// Mode and owner, of what has them.
+    pub fn owned(&self) -> Option<Permissions> {
+        match self {
+            Self::File { owned, .. } | Self::Unread { owned } | Self::Directory { owned } => {
+                Some(*owned)
+            }
+            Self::Absent | Self::Symlink { .. } | Self::Special => None,
         }
-        Some(half)
+    }
+
+    /// The mode that it has while it passes from one owner to another: what both let. The kernel takes
+    /// set-id bits from a file that changes hands.
+    pub fn mode_between(&self, one: Permissions, other: Permissions) -> u32 {
+        let bits = if let Self::Directory { .. } = self { 0o7777 } else { 0o1777 };
+        one.mode & other.mode & bits
+    }
+
+    /// What an interruption leaves of this that was to become `after`, or the other way round; nothing
+    /// if more than mode and owner changes, or no owner.
+    pub fn halfway(&self, after: &Self) -> Vec<Self> {
+        let (Some(from), Some(to)) = (self.owned(), self.new_access(after)) else {
+            return Vec::new();
+        };
+        if (from.uid, from.gid) == (to.uid, to.gid) {
+            return Vec::new();
+        }
+        let mode = self.mode_between(from, to);
+        [from, to].map(|owner| self.with(Permissions { mode, ..owner })).into()
+    }
+
+    fn with(&self, access: Permissions) -> Self {
+        let mut other = self.clone();
+        if let Self::File { owned, .. } | Self::Unread { owned } | Self::Directory { owned } =
+            &mut other
+        {
+            *owned = access;
+        }
+        other
     }
 }
 

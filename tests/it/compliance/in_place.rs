@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rustix::fs::{XattrFlags, getxattr, setxattr};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use tidegate::compliance::change::Change;
 use tidegate::compliance::record::{FixResult, FixedBy};
 
@@ -89,39 +91,123 @@ fn a_second_name_that_a_user_gave_a_file_makes_it_nobodys() {
     assert_eq!((secret.uid(), host.mode("/etc/secret")), (0, 0o644));
 }
 
-#[test]
-fn a_list_that_a_user_made_does_not_stay_on_a_file_that_becomes_roots() {
-    const ACCESS: &str = "system.posix_acl_access";
+const ACCESS: &str = "system.posix_acl_access";
+const DEFAULT: &str = "system.posix_acl_default";
+
+/// A list that lets user 1001 read and write, the file's group only read.
+fn list(names: &[u32]) -> Vec<u8> {
+    let mut list = vec![2, 0, 0, 0];
+    let others = names.iter().map(|name| (2, 6, *name));
+    let none = u32::MAX;
+    let entries = [(1, 6, none)].into_iter().chain(others);
+    for (tag, may, id) in entries.chain([(4, 4, none), (16, 6, none), (32, 0, none)]) {
+        list.extend([[tag, 0, may, 0], id.to_le_bytes()].concat());
+    }
+    list
+}
+
+fn value(path: &Path, name: &str) -> Option<Vec<u8>> {
+    let mut value = [0; 99];
+    let n = getxattr(path, name, &mut value[..]).ok()?;
+    Some(value[..n].to_vec())
+}
+
+/// A file of user 1000 with a list of theirs.
+fn listed() -> (Host, PathBuf) {
     let host = Host::default().with("/etc/motd", "old\n");
     let path = host.path("/etc/motd");
     chown(&path, Some(1000), Some(1000)).unwrap();
-    // User 1001 may read and write as well.
-    let mut list = vec![2, 0, 0, 0];
-    for (tag, may, id) in
-        [(1, 6, u32::MAX), (2, 6, 1001), (4, 4, u32::MAX), (16, 6, u32::MAX), (32, 0, u32::MAX)]
-    {
-        list.extend([[tag, 0, may, 0], id.to_le_bytes()].concat());
+    setxattr(&path, ACCESS, &list(&[1001]), XattrFlags::empty()).unwrap();
+    (host, path)
+}
+
+const TO_ROOT: &str = "path = \"/etc/motd\"\nowner = \"root\"";
+
+#[test]
+fn whom_a_users_list_names_does_not_pass_on_to_root_and_the_group_may_no_more_than_before() {
+    for content in ["", "\ncontent = \"new\""] {
+        let (host, path) = listed();
+        setxattr(&path, "user.note", b"x", XattrFlags::empty()).unwrap();
+        let record = host.fix(&rule("file", &format!("{TO_ROOT}{content}"))).unwrap();
+        assert_eq!(record.result, FixResult::Fixed);
+        // The group's bits of the mode are the mask.
+        assert_eq!((host.mode("/etc/motd"), value(&path, ACCESS)), (0o660, Some(list(&[]))));
+        assert!(value(&path, "user.note").is_some());
+        assert_eq!(host.restore(&record), FixResult::Fixed);
+        assert_eq!((host.mode("/etc/motd"), value(&path, ACCESS)), (0o660, Some(list(&[1001]))));
     }
-    setxattr(&path, ACCESS, &list, XattrFlags::empty()).unwrap();
-    setxattr(&path, "user.note", b"x", XattrFlags::empty()).unwrap();
-    let has = |name: &str| getxattr(&path, name, &mut [0; 99][..]).is_ok();
-    let record = host.fix(&rule("file", "path = \"/etc/motd\"\nowner = \"root\"")).unwrap();
+}
+
+#[test]
+fn lists_of_a_folder_that_becomes_roots_name_nobody_and_come_back() {
+    let host = Host::default();
+    let path = host.path("/etc/q");
+    fs::create_dir(&path).unwrap();
+    chown(&path, Some(1000), Some(1000)).unwrap();
+    for name in [ACCESS, DEFAULT] {
+        setxattr(&path, name, &list(&[1001]), XattrFlags::empty()).unwrap();
+    }
+    let record = host.fix(&rule("directory", "path = \"/etc/q\"\nowner = \"root\"")).unwrap();
     assert_eq!(record.result, FixResult::Fixed);
-    assert!(!has(ACCESS) && has("user.note"));
+    assert_eq!((value(&path, ACCESS), value(&path, DEFAULT)), (Some(list(&[])), None));
     assert_eq!(host.restore(&record), FixResult::Fixed);
-    assert!(has(ACCESS));
+    let named = Some(list(&[1001]));
+    assert_eq!((value(&path, ACCESS), value(&path, DEFAULT)), (named.clone(), named));
+}
+
+#[test]
+fn an_owner_that_cannot_be_changed_costs_a_file_nothing() {
+    let (host, path) = listed();
+    let fix = || {
+        // Of this thread alone.
+        let mut has = capabilities(None).unwrap();
+        has.effective.remove(CapabilitySet::CHOWN);
+        set_capabilities(None, has).unwrap();
+        host.fix(&rule("file", TO_ROOT)).unwrap().result
+    };
+    let result = std::thread::scope(|scope| scope.spawn(fix).join().unwrap());
+    assert!(matches!(result, FixResult::Failed { .. }), "{result:?}");
+    assert_eq!((host.mode("/etc/motd"), value(&path, ACCESS)), (0o660, Some(list(&[1001]))));
+}
+
+#[test]
+fn a_list_that_an_interrupted_fix_took_away_comes_back_however_far_it_came() {
+    let lines = rule("file", &format!("{TO_ROOT}\nmode = \"0640\""));
+    for (uid, mode) in [(1000, 0o660), (1000, 0o640), (0, 0o640)] {
+        let (host, path) = listed();
+        let changes = only(host.check(&lines)).changes;
+        let has = host.root().extended(&"/etc/motd".parse().unwrap()).unwrap();
+        let records = host.records();
+        let now = Timestamp::now();
+        let begun = records.begin(FixedBy::Operator, "it/a", "node", "prd@x", &changes, now);
+        let begun = begun.unwrap();
+        records.keep(&begun, &[("/etc/motd".parse().unwrap(), has)].into()).unwrap();
+        setxattr(&path, ACCESS, &list(&[]), XattrFlags::empty()).unwrap();
+        chown(&path, Some(uid), None).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(host.way_back(&begun).changes.len(), 1, "{uid} {mode:o}");
+        assert_eq!(host.restore(&begun), FixResult::Fixed, "{uid} {mode:o}");
+        let uid = fs::metadata(&path).unwrap().uid();
+        assert_eq!((uid, host.mode("/etc/motd")), (1000, 0o660));
+        assert_eq!(value(&path, ACCESS), Some(list(&[1001])));
+        assert!(host.way_back(&begun).changes.is_empty());
+    }
 }
 
 #[test]
 fn a_file_between_owner_and_mode_goes_back_to_both() {
-    let host = Host::default().with("/etc/motd", "x\n");
-    let lines = rule("file", "path = \"/etc/motd\"\nowner = 1000\nmode = \"0600\"");
-    let changes = only(host.check(&lines)).changes;
-    let records = host.records();
-    let now = Timestamp::now();
-    let begun = records.begin(FixedBy::Operator, "it/a", "node", "prd@x", &changes, now);
-    chown(host.path("/etc/motd"), Some(1000), None).unwrap();
-    assert_eq!(host.restore(&begun.unwrap()), FixResult::Fixed);
-    let uid = fs::metadata(host.path("/etc/motd")).unwrap().uid();
-    assert_eq!((uid, host.mode("/etc/motd")), (0, 0o644));
+    let lines = rule("file", "path = \"/etc/motd\"\nowner = 1000\nmode = \"4600\"");
+    for uid in [0, 1000] {
+        let host = Host::default().with("/etc/motd", "x\n");
+        let changes = only(host.check(&lines)).changes;
+        let records = host.records();
+        let now = Timestamp::now();
+        let begun = records.begin(FixedBy::Operator, "it/a", "node", "prd@x", &changes, now);
+        chown(host.path("/etc/motd"), Some(uid), None).unwrap();
+        let both = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(host.path("/etc/motd"), both).unwrap();
+        assert_eq!(host.restore(&begun.unwrap()), FixResult::Fixed, "{uid}");
+        let uid = fs::metadata(host.path("/etc/motd")).unwrap().uid();
+        assert_eq!((uid, host.mode("/etc/motd")), (0, 0o644));
+    }
 }

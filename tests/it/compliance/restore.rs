@@ -116,6 +116,8 @@ fn a_folder_that_has_its_owner_but_not_yet_its_mode_goes_back_to_both() {
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
     let lines = rule("directory", "path = \"/etc/q\"\nmode = \"0700\"\nowner = 7\ngroup = 7");
     let record = interrupted(&host, &lines, 0);
+    // What both modes let is what there is in between.
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
     chown(&folder, Some(7), Some(7)).unwrap();
     assert_eq!(host.restore(&record), FixResult::Fixed);
     let now = fs::metadata(&folder).unwrap();

@@ -3,8 +3,8 @@
 //! In: an open file. Out: [`Extended`]. Effect: reads and sets them.
 //!
 //! # Guarantees
-//! * What vouches for a content, or gives a program powers, never passes to another content, nor a
-//!   list that one user made to a file that is another's.
+//! * What vouches for a content, or gives a program powers, never passes to another content, nor whom
+//!   a user's list names to a file that is another's.
 //! * A list gives nobody access to a new content before the file's own mode is set.
 //! * Bounded. Where the file system has none, nothing happens.
 
@@ -18,6 +18,7 @@ use rustix::fs::{Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::clients::host::root::list::{nameless, names_somebody};
 use crate::clients::host::root::resolve::Place;
 use crate::clients::host::{HostError, HostRoot};
 use crate::model::{HostPath, PathState, Permissions};
@@ -27,9 +28,9 @@ const VALUE_BYTES_MAX: usize = 64 * 1024;
 /// All of one file: more than any label or list needs.
 const BYTES_MAX: usize = 256 * 1024;
 /// Who else may do what: the mode of such a file holds the most that they may.
-const ACCESS: &str = "system.posix_acl_access";
+pub(super) const ACCESS: &str = "system.posix_acl_access";
 /// What is made in a folder has this list.
-const DEFAULT: &str = "system.posix_acl_default";
+pub(super) const DEFAULT: &str = "system.posix_acl_default";
 /// Powers of a program, and what the kernel signed of a content; writing takes the former away.
 const OF_CONTENT: [&str; 2] = ["security.capability", "security.ima"];
 /// What the kernel signed of a file, its number included.
@@ -46,7 +47,12 @@ impl Extended {
         self.0.is_empty()
     }
 
-    fn of(file: &impl AsFd) -> Result<Self> {
+    /// The value of this name, if it has one that can be read.
+    pub(super) fn value(&self, name: &str) -> Option<Vec<u8>> {
+        hex::decode(self.0.get(name)?).ok()
+    }
+
+    pub(super) fn of(file: &impl AsFd) -> Result<Self> {
         let mut names = Vec::with_capacity(VALUE_BYTES_MAX);
         match rustix::fs::flistxattr(file, spare_capacity(&mut names)) {
             Err(Errno::NOTSUP | Errno::NOSYS) => return Ok(Self::default()),
@@ -84,11 +90,15 @@ impl Extended {
             return None;
         };
         let is_same = old == new && (from.uid, from.gid) == (to.uid, to.gid);
-        let changes_hands = changes_hands(*from, *to);
-        self.0.retain(|name, _| match name.as_str() {
-            ACCESS => !changes_hands,
-            name => is_same || !OF_CONTENT.contains(&name),
-        });
+        self.0.retain(|name, _| is_same || !OF_CONTENT.contains(&name.as_str()));
+        if changes_hands(*from, *to)
+            && let Some(list) = self.value(ACCESS).filter(|list| names_somebody(list))
+        {
+            match nameless(&list) {
+                Some(left) => self.0.insert(ACCESS.to_owned(), hex::encode(left)),
+                None => self.0.remove(ACCESS),
+            };
+        }
         Some(self)
     }
 
@@ -119,22 +129,10 @@ impl Extended {
         self.set(file, &Self::default(), |name| OF_CONTENT.contains(&name))
     }
 
-    /// Takes off a file that becomes another's what does not pass on.
-    pub(super) fn hand_over(file: &File, from: Permissions, to: Permissions) -> Result<()> {
-        if changes_hands(from, to) && Self::of(file)?.0.contains_key(ACCESS) {
-            rustix::fs::fremovexattr(file, ACCESS).map_err(|error| about(ACCESS, error))?;
-        }
-        Ok(())
-    }
-
-    /// Gives a file back what went when it became another's, and what goes with its content if that is
-    /// known to be the same. Its mode has to be set afterwards.
-    pub(super) fn give_back(&self, file: &File, is_same: bool) -> Result<()> {
+    /// Gives a file back what goes with its content, which is the same, and what another owner took.
+    pub(super) fn give_powers_back(&self, file: &File) -> Result<()> {
         let has = Self::of(file)?;
-        self.set(file, &has, |name| {
-            let went = name == ACCESS || is_same && OF_CONTENT.contains(&name);
-            went && !has.0.contains_key(name)
-        })
+        self.set(file, &has, |name| OF_CONTENT.contains(&name) && !has.0.contains_key(name))
     }
 
     fn set(&self, file: &File, has: &Self, is_due: impl Fn(&str) -> bool) -> Result<()> {
@@ -152,11 +150,11 @@ impl Extended {
 }
 
 /// Whether a list that its owner made would be in force for a file of somebody else.
-fn changes_hands(from: Permissions, to: Permissions) -> bool {
+pub(super) fn changes_hands(from: Permissions, to: Permissions) -> bool {
     from.uid != to.uid && from.uid != 0
 }
 
-fn about(name: &str, error: Errno) -> Error {
+pub(super) fn about(name: &str, error: Errno) -> Error {
     Error::other(format!("extended attribute {name}: {}", Error::from(error)))
 }
 
@@ -229,7 +227,8 @@ mod tests {
             (file("a", 7), file("b", 7), &names[2..]),
             (file("a", 7), file("a", 0), &[names[2], names[4]]),
         ] {
-            let all = Extended(names.iter().map(|n| ((*n).to_owned(), String::new())).collect());
+            let list = "02000000010006000000000002000600e903000004000600000000001000060000000000";
+            let all = Extended(names.iter().map(|n| ((*n).to_owned(), list.to_owned())).collect());
             let left = all.left(&before, &after).unwrap();
             assert_eq!(left.0.keys().collect::<Vec<_>>(), passing, "{before:?} {after:?}");
         }

@@ -15,6 +15,7 @@
 //! * Every read is bounded.
 
 mod resolve;
+mod list;
 mod extended;
 mod kernel;
 mod leads;

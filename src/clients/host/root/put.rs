@@ -32,15 +32,14 @@ impl HostRoot {
                 format!("it is no longer {}, as it was when this was decided", before.noun());
             return Err(HostError::unfit(&self.shown(path), reason));
         }
-        if before == after {
+        if before == after && kept.is_none() {
             return Ok(());
         }
         let Some(place) = self.place(path)? else {
             return Err(HostError::unfit(&self.shown(path), "there is no folder for it"));
         };
         sweep(&place);
-        if let PathState::File { .. } | PathState::Unread { .. } = before
-            && let Some(owned) = before.new_access(after)
+        if let Some(owned) = before.new_access(after)
             && self.give_access(path, &place, before, owned, kept)?
         {
             return Ok(());
@@ -49,16 +48,11 @@ impl HostRoot {
             let reason = "what it says is not known, so that it could not be brought back";
             return Err(HostError::unfit(&self.shown(path), reason));
         }
-        let failed = |error| self.failed("change", path, error);
-        let is_made = matches!(
-            (before, after),
-            (PathState::Absent | PathState::Directory { .. }, PathState::Directory { .. })
-        );
+        let is_made = matches!((before, after), (PathState::Absent, PathState::Directory { .. }));
         if !is_made {
             self.may_go(path, &place)?;
         }
         let needs_gone = match (before, after) {
-            (PathState::Directory { .. }, PathState::Directory { .. }) => false,
             (PathState::Directory { .. }, _) | (_, PathState::Absent) => true,
             (_, PathState::Directory { .. }) => *before != PathState::Absent,
             _ => false,
@@ -73,9 +67,6 @@ impl HostRoot {
                 let new = (&**content, *owned);
                 self.put_file(path, &place, before, new, extended.as_ref())?;
             }
-            PathState::Directory { owned } if is_made && *before != PathState::Absent => {
-                set_directory(&place, *owned).map_err(failed)?;
-            }
             PathState::Directory { owned } => {
                 self.put_directory(path, &place, before, *owned, kept)?;
             }
@@ -85,7 +76,7 @@ impl HostRoot {
                 return Err(HostError::unfit(&self.shown(path), reason));
             }
         }
-        sync(&place).map_err(failed)
+        sync(&place).map_err(|error| self.failed("change", path, error))
     }
 
     /// Removes what a change of `path` left beside it that was interrupted.
@@ -202,18 +193,14 @@ impl HostRoot {
     }
 }
 
-/// Gives a directory that is there mode and owner; what else it has stays.
-fn set_directory(place: &Place<'_>, owned: Permissions) -> Result<(), Errno> {
-    own(&open_directory(place, place.name)?, owned)
-}
-
 fn open_directory(place: &Place<'_>, name: &str) -> Result<File, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(&place.folder, name, flags, Mode::empty()).map(File::from)
 }
 
-/// Owner first: changing it takes set-user-id bits away.
-pub(super) fn own(held: &impl std::os::fd::AsFd, owned: Permissions) -> Result<(), Errno> {
+/// Of something new, into which nobody may look yet. Owner first: changing it takes set-user-id bits
+/// away.
+fn own(held: &impl std::os::fd::AsFd, owned: Permissions) -> Result<(), Errno> {
     let stat = rustix::fs::fstat(held)?;
     if (stat.st_uid, stat.st_gid) != (owned.uid, owned.gid) {
         let (uid, gid) = (Uid::from_raw(owned.uid), Gid::from_raw(owned.gid));
