@@ -77,10 +77,13 @@ pub enum LockError {
     },
 }
 
+/// Its lock file.
+const LOCK: &str = "lock";
+
 /// The right to write a state directory, held until dropped.
 #[derive(Debug)]
 pub struct StateLock {
-    _file: File,
+    file: File,
 }
 
 impl StateLock {
@@ -89,7 +92,14 @@ impl StateLock {
     /// # Errors
     /// When another process has it, or the lock file cannot be used.
     pub fn take(state_dir: &Path) -> Result<Self, LockError> {
-        Self::take_file(state_dir, "lock")
+        Self::take_file(state_dir, LOCK)
+    }
+
+    /// Whether it is this state directory that is held, whatever it is called.
+    pub fn is_of(&self, state_dir: &Path) -> bool {
+        let id = |meta: fs::Metadata| (meta.dev(), meta.ino());
+        let (held, there) = (self.file.metadata(), fs::metadata(state_dir.join(LOCK)));
+        matches!((held.map(id), there.map(id)), (Ok(held), Ok(there)) if held == there)
     }
 
     fn take_file(state_dir: &Path, name: &str) -> Result<Self, LockError> {
@@ -97,7 +107,7 @@ impl StateLock {
         let failed = |source| LockError::File { path: path.clone(), source };
         let file = open(&path).map_err(failed)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(Errno::WOULDBLOCK) => Err(LockError::Taken { state_dir: state_dir.to_owned() }),
             Err(error) => Err(failed(error.into())),
         }
@@ -187,6 +197,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = StateLock::take(dir.path()).unwrap();
         assert!(matches!(StateLock::take(dir.path()), Err(LockError::Taken { .. })));
+        let (other, link) = (tempfile::tempdir().unwrap(), dir.path().join("link"));
+        std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+        let second = StateLock::take(other.path()).unwrap();
+        assert!(first.is_of(dir.path()) && first.is_of(&link) && !first.is_of(other.path()));
+        assert!(second.is_of(other.path()) && !second.is_of(dir.path()));
         drop(first);
         assert!(StateLock::take(dir.path()).is_ok());
     }

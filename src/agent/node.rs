@@ -66,6 +66,8 @@ pub struct Node {
     pub(crate) meter: Option<Meter>,
     /// Whether that is where the configuration says.
     pub(crate) metrics: Reach,
+    /// Whether what its configuration's files say is in use.
+    pub(crate) unused: Reach,
     /// Id of the engine that is locked; none once another was seen in its place.
     pub(crate) locked: Option<String>,
 }
@@ -137,6 +139,7 @@ impl Node {
             locked: None,
             meter: None,
             metrics: Reach::Answers,
+            unused: Reach::Answers,
             settings,
             memory,
             docker: Rc::new(docker),

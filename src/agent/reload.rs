@@ -1,17 +1,19 @@
 //! The node's configuration, read again.
 //!
-//! In: its file, what is in force. Out: what is to be in force. Effect: reads it.
+//! In: its file, the node that it is in force for. Out: what is to be in force. Effect: reads it.
 //!
 //! # Guarantees
-//! * One with mistakes, or that turned out to be of no use, changes nothing.
+//! * One with mistakes, or that turned out to be of no use, changes nothing, and the status says why.
 
 use std::error::Error;
 use std::path::Path;
 
 use tracing::{error, info};
 
+use crate::agent::node::Node;
 use crate::agent::wakes::drop_ins;
 use crate::config::Settings;
+use crate::reconcile::report::Reach;
 use crate::telemetry::Chain;
 
 /// What is known of the configuration's files.
@@ -25,25 +27,33 @@ pub(crate) struct Reload {
 
 impl Reload {
     /// Before they are watched.
-    pub(crate) fn new(config: &Path, useless: Option<Settings>) -> Self {
-        Self { has_drop_ins: drop_ins(config).is_dir(), useless }
+    pub(crate) fn new(config: &Path) -> Self {
+        Self { has_drop_ins: drop_ins(config).is_dir(), useless: None }
     }
 
-    /// The configuration as it is now, if it is another one than is in force and has no mistakes. One
-    /// that was tried in vain is tried again the next time.
-    pub(crate) fn changed(&mut self, config: &Path, in_force: &Settings) -> Option<Settings> {
+    /// What the files say is of no use, as it turned out.
+    pub(crate) fn tried_in_vain(&mut self, useless: Settings) {
+        self.useless = Some(useless);
+    }
+
+    /// The configuration as it is now, if it is another one than the node's and has no mistakes. One
+    /// that was tried in vain is tried again the next time. The node says what keeps one from use.
+    pub(crate) fn changed(&mut self, config: &Path, node: &mut Node) -> Option<Settings> {
         let useless = self.useless.take();
         // Drop-ins that lie where nobody watches make another of the same.
         let is_watched = self.has_drop_ins == drop_ins(config).is_dir();
         match Settings::load(config) {
-            Ok(settings) if is_watched && settings == *in_force => None,
+            Ok(settings) if is_watched && settings == node.settings => {
+                node.unused = Reach::Answers;
+                None
+            }
             Ok(settings) if useless.is_some_and(|useless| settings == useless) => None,
             Ok(settings) => {
                 info!("the configuration has changed");
                 Some(settings)
             }
             Err(error) => {
-                say_unused(&error);
+                node.unused = Reach::Silent(say_unused(&error));
                 None
             }
         }
@@ -51,7 +61,8 @@ impl Reload {
 }
 
 /// Says why a changed configuration is not used.
-pub(crate) fn say_unused(error: &dyn Error) {
-    let error = Chain(error);
+pub(crate) fn say_unused(error: &dyn Error) -> String {
+    let error = Chain(error).to_string();
     error!(error = %error, "the changed configuration is not used: {error}");
+    error
 }

@@ -21,9 +21,9 @@ use crate::agent::belief::Origin;
 use crate::agent::checker::Checker;
 use crate::agent::desk::{self, Desk};
 use crate::agent::effects::{HostFiles, chance};
-use crate::agent::engine::OwnEngine;
+use crate::agent::engine::Held;
 use crate::agent::inbox::Inbox;
-use crate::agent::lock::{Presence, StateLock};
+use crate::agent::lock::Presence;
 use crate::agent::node::{Ask, Node};
 use crate::agent::pace::{Bursts, Idle, backoff, jitter};
 use crate::agent::port::Port;
@@ -66,17 +66,20 @@ pub async fn run(mut settings: Settings, options: &Options) -> Result<(), AgentE
     let mut before: Option<(Checker, Rc<HostFiles>, Option<Port>)> = None;
     // The configuration that was in force before, and one that is of no use.
     let (mut old, mut useless) = (None, None);
+    let mut held = Held::default();
     loop {
-        let (mut agent, events) = match Agent::open(&settings, options, &stop, useless.take()).await
-        {
+        let (mut agent, events) = match Agent::open(&settings, options, &stop, &mut held).await {
             Ok(opened) => opened,
             Err(error) => {
                 let Some(old) = old.take() else { return Err(error) };
-                say_unused(&error);
-                useless = Some(std::mem::replace(&mut settings, old));
+                useless = Some((std::mem::replace(&mut settings, old), say_unused(&error)));
                 continue;
             }
         };
+        if let Some((useless, reason)) = useless.take() {
+            agent.reload.tried_in_vain(useless);
+            agent.node.unused = Reach::Silent(reason);
+        }
         agent.port = match before.take() {
             None => Port::open(&settings)?,
             Some((checker, files, port)) => {
@@ -104,6 +107,7 @@ pub async fn run(mut settings: Settings, options: &Options) -> Result<(), AgentE
         drop(watches);
         old = Some(std::mem::replace(&mut settings, reloaded));
         before = Some((agent.checker, agent.node.files, agent.port));
+        held = agent.held;
     }
 }
 
@@ -114,8 +118,7 @@ struct Agent<'a> {
     node: Node,
     options: &'a Options,
     stop: watch::Receiver<bool>,
-    _state: StateLock,
-    engine: OwnEngine,
+    held: Held,
     bursts: Bursts,
     idle: Idle,
     n_panics: u32,
@@ -130,33 +133,35 @@ struct Agent<'a> {
 }
 
 impl<'a> Agent<'a> {
-    /// Takes everything that the settings name; with it, who listens to the engine.
+    /// Takes everything that the settings name, out of what is `held` already where that is the same;
+    /// with it, who listens to the engine. What fails takes nothing out.
     async fn open(
         settings: &Settings,
         options: &'a Options,
         stop: &watch::Receiver<bool>,
-        useless: Option<Settings>,
+        held: &mut Held,
     ) -> Result<(Self, DockerClient), AgentError> {
         let events = DockerClient::new(&settings.engine.socket.to_string_lossy())
             .map_err(AgentError::Engine)?;
-        let state = take_state(settings).await?;
+        let is_held = held.state.as_ref().is_some_and(|state| state.is_of(&settings.state_dir));
+        let state = if is_held { None } else { Some(take_state(settings).await?) };
         let origin = Origin::repository(settings)?;
         let checker = Checker::new(&options.config, &settings.host.root);
         let mut node = Node::open(settings.clone(), origin)?;
-        let mut engine = OwnEngine::default();
-        engine.take(&mut node, options.scope.as_ref()).await?;
+        held.engine.take(&mut node, options.scope.as_ref()).await?;
+        let mut held = std::mem::take(held);
+        held.state = state.or(held.state);
         let agent = Self {
             node,
             options,
             stop: stop.clone(),
-            _state: state,
-            engine,
+            held,
             bursts: Bursts::default(),
             idle: Idle::default(),
             n_panics: 0,
             n_git_failures: 0,
             last_pass: None,
-            reload: Reload::new(&options.config, useless),
+            reload: Reload::new(&options.config),
             desk: Desk::default(),
             presence: Presence::default(),
             promoter: Promoter::new(&options.config),
@@ -177,8 +182,7 @@ impl<'a> Agent<'a> {
         let mut next_poll = Instant::now();
         loop {
             if wake.reloads
-                && let Some(reloaded) =
-                    self.reload.changed(&self.options.config, &self.node.settings)
+                && let Some(reloaded) = self.reload.changed(&self.options.config, &mut self.node)
             {
                 self.finish().await?;
                 return Ok(Some(reloaded));
@@ -323,10 +327,10 @@ impl<'a> Agent<'a> {
         inbox: &mut Inbox,
         next_poll: Instant,
     ) -> Result<Option<Duration>, AgentError> {
-        if !self.engine.is_held() {
+        if !self.held.engine.is_held() {
             self.take_engine().await?;
         }
-        let has_engine = self.engine.is_held();
+        let has_engine = self.held.engine.is_held();
         let mut stop = self.stop.clone();
         let began = Instant::now();
         let is_own = self.node.own_events();
@@ -336,7 +340,7 @@ impl<'a> Agent<'a> {
                 () = tokio::time::sleep_until(next_poll) => {}
             }
         };
-        let (node, silence) = (&mut self.node, &self.engine.silence);
+        let (node, silence) = (&mut self.node, &self.held.engine.silence);
         let work = AssertUnwindSafe(async {
             if has_engine {
                 node.pass(ask, over).await
@@ -362,7 +366,7 @@ impl<'a> Agent<'a> {
         systemd::status(&report.line());
         let under_way: Vec<_> = self.node.state.under_way().collect();
         self.desk.settle(&self.node.settings.state_dir, &report, &under_way);
-        if self.node.locked.is_none() && self.engine.let_go() {
+        if self.node.locked.is_none() && self.held.engine.let_go() {
             // Another engine answers: it is locked before anything is begun there.
             return Ok(Some(Duration::ZERO));
         }
@@ -391,6 +395,6 @@ impl<'a> Agent<'a> {
     }
 
     async fn take_engine(&mut self) -> Result<(), AgentError> {
-        self.engine.take(&mut self.node, self.options.scope.as_ref()).await
+        self.held.engine.take(&mut self.node, self.options.scope.as_ref()).await
     }
 }

@@ -90,6 +90,7 @@ impl Node {
             git: belief.git.clone(),
             engine,
             metrics: self.metrics.clone(),
+            unused: self.unused.clone(),
             mistakes: belief.mistakes.iter().chain(&belief.unjudged).cloned().collect(),
             desired: belief.desired.as_ref(),
             plan: left,

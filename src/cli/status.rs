@@ -250,6 +250,12 @@ fn troubles(status: &Status) -> Vec<String> {
     if let Some(Outage { since, reason }) = &status.metrics {
         lines.push(format!("metrics are not where they should be since {}: {reason}", ago(*since)));
     }
+    if let Some(Outage { since, reason }) = &status.unused {
+        let since = ago(*since);
+        lines.push(format!(
+            "the node's changed configuration is not in use, since {since}: {reason}"
+        ));
+    }
     lines
 }
 

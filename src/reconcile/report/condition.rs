@@ -54,6 +54,8 @@ pub struct Facts<'a> {
     pub engine: Reach,
     /// Whether metrics are where the node's configuration says.
     pub metrics: Reach,
+    /// Whether what the files of the node's own configuration say is in use.
+    pub unused: Reach,
     /// Mistakes that make the newest revision unusable: its own, or the node's.
     pub mistakes: Vec<String>,
     /// What should run.
@@ -113,6 +115,7 @@ pub fn next_status(previous: Option<&Status>, facts: &Facts<'_>) -> Status {
         git: outage(&facts.git, previous.and_then(|status| status.git.as_ref())),
         engine: outage(&facts.engine, previous.and_then(|status| status.engine.as_ref())),
         metrics: outage(&facts.metrics, previous.and_then(|status| status.metrics.as_ref())),
+        unused: outage(&facts.unused, previous.and_then(|status| status.unused.as_ref())),
         configuration: configuration(previous, facts),
         services,
         compliance: None,

@@ -42,6 +42,9 @@ pub struct Status {
     /// Metrics, if they are not where the node's configuration says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Outage>,
+    /// The node's own configuration, if it was changed to what is not in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unused: Option<Outage>,
     /// The newest revision, if it cannot be used.
     pub configuration: Option<ConfigurationFault>,
     /// Every service that runs or should run here.

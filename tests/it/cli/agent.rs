@@ -6,11 +6,15 @@ use std::process::Child;
 use std::thread::park_timeout as park;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+use tidegate::agent::lock::{StateLock, engine_locks};
+use tidegate::clients::host::EngineLock;
 
 use crate::cli::node::node;
 use crate::cli::support::{Said, run, tidegate};
+use crate::support::socket::{Canned, answer};
 
 /// The most that anything may take on a busy machine.
 const WAIT_SECS_MAX: u64 = 60;
@@ -163,4 +167,76 @@ fn an_operator_may_name_a_service_that_was_pushed_a_moment_ago() {
     let said = agent.run(&["suspend", "nobody", "--reason", "x"]);
     assert!(said.code == 64 && said.err.contains("no service `nobody`"), "{}", said.err);
     agent.until("the next pass", || verified() != before);
+}
+
+/// What changes nothing but who reads the configuration anew.
+fn reload(agent: &Agent, number: usize) {
+    let file = agent.path().join("agent.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let (head, _) = text.split_once("# ").unwrap_or((&text, ""));
+    let dir = agent.path().join(format!("empty{number}"));
+    write(&file, &format!("{head}# \n[policy]\nbind_mounts = [\"{}\"]\n", dir.display()));
+}
+
+#[test]
+fn nobody_gets_the_state_in_between_while_the_configuration_is_read_anew() {
+    let agent = Agent::start("", "");
+    agent.says("pass by start", 1);
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let order = std::sync::atomic::Ordering::SeqCst;
+    std::thread::scope(|scope| {
+        let taker = scope.spawn(|| {
+            let state = agent.path().join("state");
+            std::iter::repeat_with(|| StateLock::take(&state).ok())
+                .take_while(|_| !over.load(order))
+                .find_map(|taken| taken)
+        });
+        for number in 1..=5 {
+            reload(&agent, number);
+            let n = number + 1;
+            let so = || fs::read_to_string(agent.path().join("log")).unwrap();
+            agent.until("it is read", || so().matches("pass by start").count() >= n);
+        }
+        over.store(true, order);
+        assert!(taker.join().unwrap().is_none(), "somebody else has the state");
+    });
+    let log = fs::read_to_string(agent.path().join("log")).unwrap();
+    assert!(!log.contains("is not used"), "{log}");
+}
+
+#[test]
+fn an_engine_that_another_agent_has_leaves_the_one_before_in_force_until_it_is_free() {
+    let engine = |name: &str| {
+        let id = format!("{name} of {}", std::process::id());
+        let info = format!(r#"{{"ID": "{id}", "ServerVersion": "20.10.24"}}"#);
+        let version = r#"{"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}"#;
+        let canned = Canned::start(vec![("/info", answer(200, &info)), ("", answer(200, version))]);
+        let folder = engine_locks(&canned.socket(), None).unwrap();
+        let take = move || EngineLock::acquire(&folder, &id, None);
+        (canned, take)
+    };
+    let ((first, take_first), (second, take_second)) = (engine("first"), engine("second"));
+    let agent = Agent::start("", "");
+    agent.says("pass by start", 1);
+    let file = agent.path().join("agent.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let at = |engine: &Canned| {
+        let none = agent.path().join("no.sock").display().to_string();
+        text.replace(&none, &engine.socket().display().to_string())
+    };
+    write(&file, &at(&first));
+    agent.says("pass by start", 2);
+    assert!(take_first().is_err(), "the first engine is its own");
+    let other = take_second().unwrap();
+    write(&file, &at(&second));
+    let unused = || agent.status()["unused"]["reason"].as_str().unwrap_or_default().to_owned();
+    agent.until("it says why", || unused().contains("the engine is not to be had"));
+    assert!(take_first().is_err(), "the first engine is still its own");
+    let said = agent.run(&["status"]);
+    let words = "the node's changed configuration is not in use, since ";
+    assert!(said.out.contains(words), "{}{}", said.out, said.err);
+    drop(other);
+    kill_process(Pid::from_child(&agent.process), Signal::HUP).unwrap();
+    agent.until("the second is in use", || unused().is_empty());
+    assert!(take_second().is_err() && take_first().is_ok());
 }

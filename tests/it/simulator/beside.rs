@@ -318,6 +318,7 @@ fn said(world: &World, outcome: &PassOutcome) -> Status {
         waits: None,
         git: Reach::Answers,
         metrics: Reach::Answers,
+        unused: Reach::Answers,
         engine: Reach::Answers,
         mistakes: Vec::new(),
         desired: Some(desired),

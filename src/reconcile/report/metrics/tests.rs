@@ -64,6 +64,7 @@ fn troubled(names: &[&str]) -> Measures {
         git: outage.clone(),
         engine: outage,
         metrics: None,
+        unused: None,
         configuration: None,
         services: services.collect(),
         compliance: None,
