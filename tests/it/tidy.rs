@@ -198,3 +198,31 @@ fn every_test_that_the_faults_page_names_exists() {
         named.iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
+
+/// The names in a mangled path, each after its length: `8tidegate3cli` is `tidegate::cli`.
+fn mangled(mut text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    while let Some(letters) = text.find(|c: char| !c.is_ascii_digit()).filter(|at| *at > 0) {
+        let length: usize = text[..letters].parse().unwrap();
+        let Some(name) = text.get(letters..letters + length) else { break };
+        names.push(name);
+        text = &text[letters + length..];
+    }
+    names
+}
+
+#[test]
+fn every_module_that_the_order_of_the_program_names_exists() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cargo/seldom.ld");
+    let script = std::fs::read_to_string(script).unwrap();
+    let (_, seldom) = script.split_once(".text_seldom").unwrap();
+    let paths = seldom.match_indices("8tidegate").map(|(at, _)| mangled(&seldom[at..]));
+    let modules: Vec<PathBuf> = paths.map(|names| names[1..].iter().collect()).collect();
+    assert!(modules.len() > 10, "{modules:?}");
+    let missing = modules.iter().filter(|module| {
+        let at = root().join(module);
+        !at.is_dir() && !at.with_extension("rs").is_file()
+    });
+    let missing: Vec<&PathBuf> = missing.collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
