@@ -31,10 +31,15 @@ const SCHEMA: &str = "tidegate.fix/1";
 const RECORDS_MAX: usize = 500;
 /// The time that the agent's fixes are counted over.
 pub const COUNTED: SignedDuration = SignedDuration::from_hours(24);
+/// What is lost of a time in a record's name.
+const NAME_RESOLUTION: SignedDuration = SignedDuration::from_secs(1);
 /// A record names its contents by digest: that of a whole archive, with the longest of paths.
 const RECORD_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Where the record itself lies.
 const RECORD: &str = "record.json";
+/// Where those lie that are counted, and of which nothing else is kept: so none of them is read, nor
+/// looked into, for each fix that comes after it.
+const COUNTED_FOLDER: &str = "counted";
 
 /// One fix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,11 +199,15 @@ impl FixRecords {
         if !plain {
             return Ok(None);
         }
-        let path = self.folder.join(id).join(RECORD);
-        let Some(bytes) = read_bounded(&path, RECORD_BYTES_MAX)? else { return Ok(None) };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|error| HostError::unfit(&path, format!("it is no record: {error}")))
+        for folder in [self.folder.clone(), self.counted()] {
+            let path = folder.join(id).join(RECORD);
+            if let Some(bytes) = read_bounded(&path, RECORD_BYTES_MAX)? {
+                return serde_json::from_slice(&bytes)
+                    .map(Some)
+                    .map_err(|error| HostError::unfit(&path, format!("it is no record: {error}")));
+            }
+        }
+        Ok(None)
     }
 
     /// What a fix changed, contents included.
@@ -248,21 +257,24 @@ impl FixRecords {
         record.changes.iter().map(change).collect()
     }
 
+    fn counted(&self) -> PathBuf {
+        self.folder.join(COUNTED_FOLDER)
+    }
+
     fn ids(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let mut ids: Vec<String> =
-            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-        // The lock lies here as well.
-        ids.retain(|id| time_of(id).is_some());
+        let mut ids = ids_in(&self.folder);
+        ids.extend(ids_in(&self.counted()));
         // They begin with the time.
         ids.sort();
         ids
     }
 
-    /// Room for one more: what is furthest from now goes, whichever way the clock was set.
+    /// Room for one more: what is furthest from now goes, whichever way the clock was set. Each record
+    /// is read once, when it goes.
     fn prune(&self, now: Timestamp) {
-        let mut ids = self.ids();
-        ids.sort_by_key(|id| std::cmp::Reverse(time_of(id).map(|at| now.duration_since(at).abs())));
+        let away = |id: &String| time_of(id).map(|at| now.duration_since(at).abs());
+        let mut ids = ids_in(&self.folder);
+        ids.sort_by_key(|id| std::cmp::Reverse(away(id)));
         for id in ids.iter().take((ids.len() + 1).saturating_sub(RECORDS_MAX)) {
             let folder = self.folder.join(id);
             let is_counted = self
@@ -271,19 +283,36 @@ impl FixRecords {
                 .flatten()
                 .is_some_and(|record| record.by == FixedBy::Agent && record.counts(now));
             // What stays is tried again the next time.
-            let _gone = if is_counted { empty(&folder) } else { std::fs::remove_dir_all(folder) };
+            let _gone = if is_counted { self.empty(id) } else { std::fs::remove_dir_all(folder) };
         }
+        // A name has no parts of a second.
+        let counts = |id: &String| away(id).is_some_and(|away| away <= COUNTED + NAME_RESOLUTION);
+        for id in ids_in(&self.counted()).iter().filter(|id| !counts(id)) {
+            let _gone = std::fs::remove_dir_all(self.counted().join(id));
+        }
+    }
+
+    /// Removes what a record kept, but not the record, which is only counted from now on.
+    fn empty(&self, id: &str) -> std::io::Result<()> {
+        let folder = self.folder.join(id);
+        for entry in std::fs::read_dir(&folder)?.flatten() {
+            if entry.file_name() != RECORD {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        create_private_dir(&self.counted()).map_err(std::io::Error::other)?;
+        std::fs::rename(folder, self.counted().join(id))
     }
 }
 
-/// Removes what a record kept, but not the record.
-fn empty(folder: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)?.flatten() {
-        if entry.file_name() != RECORD {
-            std::fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
+/// The names of records in a folder.
+fn ids_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut ids: Vec<String> =
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    // The lock lies here as well.
+    ids.retain(|id| time_of(id).is_some());
+    ids
 }
 
 fn keep_contents(folder: &Path, changes: &[Change]) -> Result<(), HostError> {

@@ -3,6 +3,7 @@
 use std::fs;
 
 use jiff::{SignedDuration, Timestamp};
+use rustix::fs::inotify;
 use tidegate::compliance::auto::{FIXES_MAX, NODE_FIXES_MAX, may_mend};
 use tidegate::compliance::record::{FixRecord, FixResult, FixedBy};
 use tidegate::reconcile::desired::DesiredState;
@@ -98,6 +99,38 @@ fn an_operators_fixes_of_hundreds_of_rules_give_the_agent_no_new_budget() {
     // What they replaced is not kept: that is what takes room.
     let gone = records.changes(&mended[0]).unwrap_err().to_string();
     assert!(gone.contains("gone or damaged"), "{gone}");
+}
+
+#[test]
+fn a_record_that_is_only_counted_is_not_opened_for_each_fix_that_comes_after_it() {
+    let host = Host::default().with("/etc/motd", "x");
+    let now: Timestamp = "2026-03-01T03:00:00Z".parse().unwrap();
+    let one = mended(&host, &[now]).remove(0);
+    let (records, folder) = (host.records(), host.dir.path().join("state/fixes"));
+    let text = fs::read_to_string(folder.join(&one.id).join("record.json")).unwrap();
+    for n in 0..600 {
+        let id = format!("20260301T030000{n:06}Z-x");
+        fs::create_dir(folder.join(&id)).unwrap();
+        fs::write(folder.join(&id).join("record.json"), text.replace(&one.id, &id)).unwrap();
+    }
+    let begin = || records.begin(FixedBy::Agent, "it/b", "node", "prd@x", &[], now).unwrap();
+    begin();
+    assert_eq!(records.all().len(), 602, "all of them count");
+    let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+    let mut folders = vec![folder];
+    while let Some(folder) = folders.pop() {
+        inotify::add_watch(&watch, &folder, inotify::WatchFlags::OPEN).unwrap();
+        let inner = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        folders.extend(inner.filter(|path| path.is_dir()));
+    }
+    begin();
+    let mut buffer = vec![std::mem::MaybeUninit::uninit(); 1 << 20];
+    let mut events = inotify::Reader::new(&watch, &mut buffer);
+    let mut n_opened = 0;
+    while let Ok(event) = events.next() {
+        n_opened += usize::from(event.file_name().is_some_and(|name| name == c"record.json"));
+    }
+    assert!(n_opened <= 3, "{n_opened}");
 }
 
 #[test]
