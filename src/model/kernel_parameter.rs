@@ -26,23 +26,34 @@ fn with_slashes(name: &str) -> String {
     }
 }
 
-/// Whether a pattern of sysctl.d(5), such as `net.ipv4.conf.*.rp_filter`, finds a parameter: `*`, `?`
-/// and `[…]` as in a shell, none of them for a separator.
-pub fn is_parameter_like(name: &str, pattern: &str) -> bool {
-    let Some(path) = parameter_path(name).filter(|_| pattern.contains(['*', '?', '['])) else {
-        return false;
-    };
-    let mut wanted = String::from("^");
-    for letter in with_slashes(pattern).chars() {
-        match letter {
-            '*' => wanted.push_str("[^/]*"),
-            '?' => wanted.push_str("[^/]"),
-            '!' => wanted.push('^'),
-            '[' | ']' | '-' => wanted.push(letter),
-            other => wanted.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
+/// A pattern of sysctl.d(5), such as `net.ipv4.conf.*.rp_filter`: `*`, `?` and `[…]` as in a shell,
+/// none of them for a separator.
+#[derive(Debug, Clone)]
+pub struct ParameterPattern(regex::Regex);
+
+impl ParameterPattern {
+    /// None if it has none of these signs, or is no pattern.
+    pub fn parse(text: &str) -> Option<Self> {
+        if !text.contains(['*', '?', '[']) {
+            return None;
         }
+        let mut wanted = String::from("^");
+        for letter in with_slashes(text).chars() {
+            match letter {
+                '*' => wanted.push_str("[^/]*"),
+                '?' => wanted.push_str("[^/]"),
+                '!' => wanted.push('^'),
+                '[' | ']' | '-' => wanted.push(letter),
+                other => wanted.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
+            }
+        }
+        regex::Regex::new(&(wanted + "$")).ok().map(Self)
     }
-    regex::Regex::new(&(wanted + "$")).is_ok_and(|wanted| wanted.is_match(&path))
+
+    /// Whether it finds a parameter.
+    pub fn finds(&self, name: &str) -> bool {
+        parameter_path(name).is_some_and(|path| self.0.is_match(&path))
+    }
 }
 
 /// One spelling of a name: with dots between its steps, or with `/` where a step has dots.
@@ -53,7 +64,7 @@ pub fn parameter_name(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::kernel_parameter::{is_parameter_like, parameter_name, parameter_path};
+    use crate::model::kernel_parameter::{ParameterPattern, parameter_name, parameter_path};
 
     #[test]
     fn a_pattern_finds_whole_steps_in_either_spelling() {
@@ -69,7 +80,8 @@ mod tests {
             ("net.ipv4.conf.[.rp_filter", [false, false]),
             ("net.ipv4.conf.eth0.rp_filter", [false, false]),
         ] {
-            let found = [plain, vlan].map(|name| is_parameter_like(name, pattern));
+            let parsed = ParameterPattern::parse(pattern);
+            let found = [plain, vlan].map(|name| parsed.as_ref().is_some_and(|p| p.finds(name)));
             assert_eq!(found, finds, "{pattern}");
         }
     }

@@ -52,7 +52,7 @@ pub use crate::compliance::kind::package::{
     PackageOrder, PackageSight, choose, order, order_vulnerable,
 };
 pub use crate::compliance::kind::seen::Answer;
-pub use crate::compliance::kind::sysctl::{Parameter, SysctlSight, own_path};
+pub use crate::compliance::kind::sysctl::{BootSettings, Parameter, SysctlSight, own_path};
 pub use crate::compliance::kind::systemd_unit::UnitSight;
 pub use crate::compliance::kind::time::{TIME_SERVICES, TimeSight, zone_path};
 use crate::model::AccountTables;

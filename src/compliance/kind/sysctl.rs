@@ -1,8 +1,10 @@
 //! `sysctl`: a kernel parameter, now and after the next boot.
 
+use std::collections::BTreeMap;
+
 use crate::compliance::change::{Change, HIDDEN};
-use crate::compliance::kind::{Conf, Confs, Judgement, Sight};
-use crate::model::kernel_parameter::{is_parameter_like, parameter_name};
+use crate::compliance::kind::{Conf, Judgement, Sight};
+use crate::model::kernel_parameter::{ParameterPattern, parameter_name};
 use crate::model::{HostPath, PathState, Permissions};
 use crate::reconcile::desired::rule::kind::SysctlRule;
 
@@ -11,11 +13,8 @@ use crate::reconcile::desired::rule::kind::SysctlRule;
 pub struct SysctlSight<'a> {
     /// What the kernel says; none if it has no such parameter.
     pub live: Option<Parameter>,
-    /// Files that set parameters at boot, by their name there: the last by name wins, as
-    /// sysctl.d(5) has it; /etc/sysctl.conf comes after all.
-    pub boot: &'a Confs,
-    /// /etc/sysctl.conf.
-    pub last: &'a Conf,
+    /// What files set at boot.
+    pub boot: &'a BootSettings,
     /// The file of ours.
     pub own: (HostPath, Sight<'a>),
 }
@@ -50,10 +49,10 @@ pub(crate) fn judge(rule: &SysctlRule, sight: &SysctlSight<'_>) -> Judgement {
     let Some(live) = &sight.live else {
         return Judgement::NotApplicable { reason: format!("this kernel has no `{key}`") };
     };
-    let boot = sight.at_boot(key);
-    let right_at_boot = boot.as_ref().is_some_and(|boot| boot.value == *value);
+    let boot = sight.boot.of(key);
+    let right_at_boot = boot.is_some_and(|boot| boot.value == *value);
     // What is wanted tells what is so, where it is so.
-    let hidden = live.hidden || boot.as_ref().is_some_and(|boot| boot.hidden);
+    let hidden = live.hidden || boot.is_some_and(|boot| boot.hidden);
     let wanted = Parameter { value: value.clone(), hidden };
     let expected = format!("{key} = {}, now and at boot", wanted.shown());
     if live.value == *value && right_at_boot {
@@ -71,7 +70,7 @@ pub(crate) fn judge(rule: &SysctlRule, sight: &SysctlSight<'_>) -> Judgement {
             hidden,
         });
     }
-    let at_boot = boot.as_ref().map_or("nothing", Parameter::shown);
+    let at_boot = boot.map_or("nothing", Parameter::shown);
     Judgement::NotOk {
         expected,
         actual: format!("{key} = {} now, {at_boot} at boot", live.shown()),
@@ -80,12 +79,6 @@ pub(crate) fn judge(rule: &SysctlRule, sight: &SysctlSight<'_>) -> Judgement {
 }
 
 impl SysctlSight<'_> {
-    /// What files set the parameter to at boot.
-    fn at_boot(&self, key: &str) -> Option<Parameter> {
-        let files = self.boot.values().chain([self.last]);
-        set_in(files.map(|conf| (conf.text.as_str(), conf.hidden)), key)
-    }
-
     fn keep(&self, text: String, hidden: bool) -> Vec<Change> {
         let (path, own) = &self.own;
         let (uid, gid) = own.creator;
@@ -95,53 +88,65 @@ impl SysctlSight<'_> {
     }
 }
 
-/// What a line says of a parameter.
-enum Said {
-    /// A value, or that no pattern sets it.
-    Itself(Option<String>),
-    /// A value for all that a pattern finds.
-    Like(String),
+/// What files set parameters to at boot, as sysctl.d(5) has it: the last line about a parameter itself,
+/// or else the last whose pattern finds it.
+#[derive(Debug, Default)]
+pub struct BootSettings {
+    /// By the one spelling of their name; none: no pattern sets it.
+    named: BTreeMap<String, Option<Parameter>>,
+    like: Vec<(ParameterPattern, Parameter)>,
 }
 
-/// What files set a parameter to: the last line about itself, or else the last whose pattern finds
-/// it, as sysctl.d(5) has it.
-fn set_in<'a>(files: impl IntoIterator<Item = (&'a str, bool)>, key: &str) -> Option<Parameter> {
-    let (mut itself, mut like) = (None, None);
-    for (text, hidden) in files {
-        let parameter = |value| Parameter { value, hidden };
-        for said in text.lines().filter_map(|line| said(line, key)) {
-            match said {
-                Said::Itself(value) => itself = Some(value.map(parameter)),
-                Said::Like(value) => like = Some(parameter(value)),
-            }
+impl BootSettings {
+    /// Reads files in their order.
+    pub fn read<'a>(files: impl IntoIterator<Item = &'a Conf>) -> Self {
+        let mut all = Self::default();
+        for conf in files {
+            conf.text.lines().for_each(|line| all.add(line.trim(), conf.hidden));
+        }
+        all
+    }
+
+    fn add(&mut self, line: &str, hidden: bool) {
+        if line.starts_with(['#', ';']) {
+            return;
+        }
+        let (name, value) = match line.split_once('=') {
+            Some((name, value)) => (name.strip_prefix('-').unwrap_or(name), Some(value)),
+            None => match line.strip_prefix('-') {
+                Some(name) => (name, None),
+                None => return,
+            },
+        };
+        let plain = |value: &str| value.split_whitespace().collect::<Vec<_>>().join(" ");
+        let parameter = value.map(|value| Parameter { value: plain(value), hidden });
+        if let Some(name) = parameter_name(name.trim()) {
+            self.named.insert(name, parameter);
+        } else if let (Some(pattern), Some(parameter)) =
+            (ParameterPattern::parse(name.trim()), parameter)
+        {
+            self.like.push((pattern, parameter));
         }
     }
-    itself.unwrap_or(like)
-}
 
-fn said(line: &str, key: &str) -> Option<Said> {
-    let line = line.trim();
-    if line.starts_with(['#', ';']) {
-        return None;
+    /// What a parameter is set to; none if nothing sets it.
+    pub fn of(&self, key: &str) -> Option<&Parameter> {
+        match self.named.get(key) {
+            Some(itself) => itself.as_ref(),
+            None => self.like.iter().rfind(|(like, _)| like.finds(key)).map(|(_, set)| set),
+        }
     }
-    let (name, value) = match line.split_once('=') {
-        Some((name, value)) => (name.strip_prefix('-').unwrap_or(name).trim(), Some(value)),
-        None => (line.strip_prefix('-')?.trim(), None),
-    };
-    let value = value.map(|value| value.split_whitespace().collect::<Vec<_>>().join(" "));
-    if parameter_name(name).is_some_and(|name| name == key) {
-        return Some(Said::Itself(value));
-    }
-    value.filter(|_| is_parameter_like(key, name)).map(Said::Like)
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::compliance::kind::sysctl;
+    use crate::compliance::kind::Conf;
+    use crate::compliance::kind::sysctl::BootSettings;
 
     fn set_in<'a>(files: impl IntoIterator<Item = &'a str>, key: &str) -> Option<String> {
-        let files = files.into_iter().map(|text| (text, false));
-        sysctl::set_in(files, key).map(|parameter| parameter.value)
+        let conf = |text: &str| Conf { path: String::new(), text: text.to_owned(), hidden: false };
+        let files: Vec<Conf> = files.into_iter().map(conf).collect();
+        BootSettings::read(&files).of(key).map(|parameter| parameter.value.clone())
     }
 
     #[test]

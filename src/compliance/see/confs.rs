@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 
 use crate::clients::host::{HostError, HostRoot};
 use crate::compliance::kind::{
-    Conf, Confs, ModuleSight, Parameter, SysctlSight, own_path, own_paths,
+    BootSettings, Conf, Confs, ModuleSight, Parameter, SysctlSight, own_path, own_paths,
 };
 use crate::compliance::see::{Eyes, FILE_BYTES_MAX, once, said};
 use crate::model::HostPath;
@@ -16,14 +16,6 @@ use crate::reconcile::desired::rule::kind::{KernelModuleRule, SysctlRule};
 const PLACES: [&str; 5] = ["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"];
 /// A folder with more files than this is no configuration.
 const FILES_MAX: usize = 1_000;
-
-/// What sets kernel parameters at boot.
-#[derive(Debug)]
-pub(super) struct Sysctls {
-    confs: Confs,
-    /// /etc/sysctl.conf, which comes after all.
-    last: Conf,
-}
 
 /// What loads modules at boot, and what keeps them out.
 #[derive(Debug)]
@@ -39,15 +31,16 @@ impl Eyes<'_> {
         id: &'b RuleId,
     ) -> Result<SysctlSight<'b>, String> {
         let host = self.input.host;
-        let Sysctls { confs, last } = once(&self.sysctls, || {
+        let boot = once(&self.sysctls, || {
             let last = conf(host, "/etc/sysctl.conf".to_owned(), false)?;
-            Ok(Sysctls { confs: read(host, "sysctl.d")?, last })
+            // The last by name wins; /etc/sysctl.conf comes after all.
+            Ok(BootSettings::read(read(host, "sysctl.d")?.values().chain([&last])))
         })?;
         let own = own_path(rule).ok_or_else(|| format!("`{}` gives no file name", rule.key))?;
         let own = (own.clone(), self.sight(&own, id)?);
         let seen = host.kernel_owned(&rule.key).map_err(said)?;
         let live = seen.map(|(value, owned)| Parameter { value, hidden: owned.is_hidden() });
-        Ok(SysctlSight { live, boot: confs, last, own })
+        Ok(SysctlSight { live, boot, own })
     }
 
     pub(super) fn module<'b>(

@@ -19,8 +19,8 @@ use crate::clients::host::{HostError, HostRoot, Modules, Silence, Units};
 use crate::compliance::dispute::Disputes;
 use crate::compliance::facts::Facts;
 pub use crate::compliance::kind::FILE_BYTES_MAX;
-use crate::compliance::kind::{self, FactSight, Need, Sight, UnitSight, View};
-use crate::compliance::see::confs::{ModuleConfs, Sysctls};
+use crate::compliance::kind::{self, BootSettings, FactSight, Need, Sight, UnitSight, View};
+use crate::compliance::see::confs::ModuleConfs;
 use crate::compliance::see::package::Packages;
 use crate::model::seen::{Listener, ProcessSeen};
 use crate::model::{AccountTables, HostPath, MountSeen, PathState};
@@ -66,7 +66,7 @@ pub struct Eyes<'a> {
     processes: Once<Vec<ProcessSeen>>,
     tcp: Once<Vec<Listener>>,
     udp: Once<Vec<Listener>>,
-    sysctls: Once<Sysctls>,
+    sysctls: Once<BootSettings>,
     modules: Once<Option<Modules>>,
     module_confs: Once<ModuleConfs>,
     mounts: Once<Vec<MountSeen>>,
