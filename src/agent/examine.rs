@@ -15,7 +15,7 @@ use crate::agent::node::Node;
 use crate::clients::docker::{DockerClient, DockerError};
 use crate::clients::host::{HostRoot, NodeKey, Silence};
 use crate::compliance::change::Change;
-use crate::compliance::check::{CheckInput, Checked, Purpose, check};
+use crate::compliance::check::{CheckInput, Checked, Purpose, check, check_one};
 use crate::compliance::consent::Consent;
 use crate::compliance::culprit::{AUDIT_BYTES_MAX, AUDIT_LOG, culprit};
 use crate::compliance::dispute::Disputes;
@@ -92,10 +92,17 @@ async fn look(
 /// How mending one rule ended.
 #[derive(Debug)]
 pub enum Mended {
-    /// It was tried, with these steps.
-    Tried(FixRecord, Vec<Change>),
+    /// It was tried.
+    Tried {
+        /// How it ended.
+        record: FixRecord,
+        /// With these steps.
+        steps: Vec<Change>,
+        /// What the rule comes to since.
+        found: Box<Checked>,
+    },
     /// Nothing was begun: what was found just before says why.
-    Left(Option<Checked>),
+    Left(Checked),
     /// Nothing was begun: this would be done now, to which nobody has agreed.
     Unagreed(Checked),
 }
@@ -173,20 +180,22 @@ impl Examined {
         mender: &Mender<'_>,
         consent: Consent<'_>,
     ) -> Result<Mended, FixError> {
-        let fresh = match self.check([rule], Purpose::Mend).pop() {
-            Some(fresh) if fresh.verdict.fixable => fresh,
-            other => return Ok(Mended::Left(other)),
-        };
+        let fresh = check_one(self.input(Purpose::Mend), rule);
+        if !fresh.verdict.fixable {
+            return Ok(Mended::Left(fresh));
+        }
         if !consent.covers(&fresh.changes) {
             return Ok(Mended::Unagreed(fresh));
         }
+        let again = || check_one(self.input(Purpose::Judge), rule);
+        let mut found = None;
         let recheck = || {
-            let again = self.check([rule], Purpose::Judge);
-            let verdict = again.first().map(|checked| &checked.verdict)?;
+            let verdict = &found.insert(again()).verdict;
             (verdict.status != VerdictStatus::Ok).then(|| message(verdict))
         };
         let record = mender.fix(&fresh, recheck, Timestamp::now())?;
-        Ok(Mended::Tried(record, fresh.changes))
+        let found = Box::new(found.unwrap_or_else(again));
+        Ok(Mended::Tried { record, steps: fresh.changes, found })
     }
 
     /// Who undoes what was mended of a rule, for people: what the audit log tells, or what would make
@@ -210,10 +219,13 @@ impl Examined {
         rules: impl IntoIterator<Item = &'a Rule>,
         purpose: Purpose,
     ) -> Vec<Checked> {
+        check(self.input(purpose), rules)
+    }
+
+    fn input(&self, purpose: Purpose) -> CheckInput<'_> {
         let (desired, facts, host) = (&self.desired, &self.facts, &self.host);
         let (disputes, silence, commands) = (&self.disputes, &self.silence, &self.commands);
-        let input = CheckInput { desired, facts, host, purpose, disputes, silence, commands };
-        check(input, rules)
+        CheckInput { desired, facts, host, purpose, disputes, silence, commands }
     }
 
     /// The built-in verdicts on images.

@@ -160,17 +160,13 @@ fn mend(
         let ended = examined.mend(rule, &mender, Consent::Whatever);
         drop(leave);
         match ended {
-            Ok(Mended::Tried(record, _)) => said.push(line(&record)),
-            Ok(Mended::Left(Some(found)) | Mended::Unagreed(found)) => {
-                // Only this look asked whether it can be mended.
-                *checked = found;
-                continue;
+            Ok(Mended::Tried { record, found, .. }) => {
+                said.push(line(&record));
+                *checked = *found;
             }
-            Ok(Mended::Left(None)) => continue,
+            // Only this look asked whether it can be mended.
+            Ok(Mended::Left(found) | Mended::Unagreed(found)) => *checked = found,
             Err(error) => said.push(format!("{} ({target}): {}", rule.id, Chain(&error))),
-        }
-        if let Some(fresh) = examined.check([rule], Purpose::Judge).pop() {
-            *checked = fresh;
         }
     }
     Ok(said)

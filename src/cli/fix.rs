@@ -168,16 +168,15 @@ impl Mending<'_> {
                 continue;
             };
             match ended {
-                Mended::Tried(record, steps) => {
+                Mended::Tried { record, steps, .. } => {
                     if !matches!(record.result, FixResult::Failed { .. }) {
                         made.extend(steps);
                     }
                     done.push(record);
                 }
                 // What was mended before it may have mended it, too.
-                Mended::Left(Some(found)) if found.verdict.status == VerdictStatus::Ok => {}
-                Mended::Left(None) => n_alone += 1,
-                Mended::Left(Some(found)) | Mended::Unagreed(found) => {
+                Mended::Left(found) if found.verdict.status == VerdictStatus::Ok => {}
+                Mended::Left(found) | Mended::Unagreed(found) => {
                     n_alone += 1;
                     notice(&found, "left alone: ", self.ctx);
                 }

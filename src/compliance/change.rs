@@ -69,32 +69,6 @@ impl Change {
         }
     }
 
-    /// Whether both are about one thing; of several that change together, the first counts.
-    pub fn is_about(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Path { path: one, .. }, Self::Path { path: other, .. }) => one == other,
-            (Self::Kernel { key: one, .. }, Self::Kernel { key: other, .. }) => one == other,
-            (Self::Managed(one), Self::Managed(other)) => {
-                one.first().map(|one| &one.thing) == other.first().map(|other| &other.thing)
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether both are about one thing, and begin where it is the same.
-    pub fn begins_like(&self, other: &Self) -> bool {
-        let is_alike = match (self, other) {
-            (Self::Path { before: one, .. }, Self::Path { before: other, .. }) => one == other,
-            (Self::Kernel { before: one, .. }, Self::Kernel { before: other, .. }) => one == other,
-            (Self::Managed(one), Self::Managed(other)) => {
-                let before = |moves: &[Move]| moves.first().and_then(|one| one.before.clone());
-                before(one) == before(other)
-            }
-            _ => false,
-        };
-        is_alike && self.is_about(other)
-    }
-
     /// A diff for people.
     pub fn diff(&self) -> String {
         match self {

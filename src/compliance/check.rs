@@ -29,14 +29,20 @@ pub struct Checked {
 /// Checks these rules, which are some of `input.desired`'s.
 pub fn check<'a>(input: CheckInput<'_>, rules: impl IntoIterator<Item = &'a Rule>) -> Vec<Checked> {
     let eyes = Eyes::new(input);
-    let checked = rules.into_iter().map(|rule| {
-        let checked = one(input, rule, &eyes);
-        match input.disputes.of(rule) {
-            Some(reason) => checked.disputed(reason),
-            None => checked,
-        }
-    });
-    checked.collect()
+    rules.into_iter().map(|rule| beside_others(input, rule, &eyes)).collect()
+}
+
+/// Checks one of them.
+pub fn check_one(input: CheckInput<'_>, rule: &Rule) -> Checked {
+    beside_others(input, rule, &Eyes::new(input))
+}
+
+fn beside_others(input: CheckInput<'_>, rule: &Rule, eyes: &Eyes<'_>) -> Checked {
+    let checked = one(input, rule, eyes);
+    match input.disputes.of(rule) {
+        Some(reason) => checked.disputed(reason),
+        None => checked,
+    }
 }
 
 impl Checked {

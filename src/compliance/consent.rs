@@ -6,7 +6,10 @@
 //! * Nothing is covered that was not shown, unless it follows from what was: a step that goes on where
 //!   an earlier fix of the same agreement ended, from where this one was shown to begin.
 
+use std::collections::BTreeMap;
+
 use crate::compliance::change::Change;
+use crate::model::{Attributes, HostPath, Move, PathState, Thing};
 
 /// What whoever has something mended agreed to.
 #[derive(Debug, Clone, Copy)]
@@ -26,32 +29,66 @@ impl Consent<'_> {
     /// Whether these changes are what was agreed to, or less.
     pub fn covers(&self, changes: &[Change]) -> bool {
         let Self::Shown { steps, made } = self else { return true };
-        let (shown, made) = (single(steps), single(made));
-        single(changes).iter().all(|step| {
-            shown.iter().any(|shown| {
-                let is_it = step.begins_like(shown) && step.undone().begins_like(&shown.undone());
-                let earlier = || made.iter().filter(|made| made.is_about(step));
-                let goes_on = || {
-                    earlier().next().is_some_and(|first| shown.begins_like(first))
-                        && earlier()
-                            .next_back()
-                            .is_some_and(|last| step.begins_like(&last.undone()))
+        let (shown, made) = (by_thing(steps), by_thing(made));
+        by_thing(changes).iter().all(|(thing, now)| {
+            let Some(shown) = shown.get(thing) else { return false };
+            now.iter().all(|step| {
+                let made = made.get(thing).and_then(|made| made.first().zip(made.last()));
+                let goes_on = |shown: &Sides<'_>| {
+                    made.is_some_and(|(first, last)| {
+                        shown.before == first.before && step.before == last.after
+                    })
                 };
-                is_it || goes_on()
+                shown.iter().any(|shown| shown == step || goes_on(shown))
             })
         })
     }
 }
 
-/// Each thing that changes by itself.
-fn single(changes: &[Change]) -> Vec<Change> {
-    let parts = |change: &Change| match change {
-        Change::Managed(moves) => {
-            moves.iter().map(|one| Change::Managed(vec![one.clone()])).collect()
+/// What changes by itself.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Name<'a> {
+    Path(&'a HostPath),
+    Kernel(&'a str),
+    Managed(&'a Thing),
+}
+
+/// What is there of it, before or after.
+#[derive(PartialEq, Eq)]
+enum Side<'a> {
+    Path(&'a PathState),
+    Kernel(&'a str),
+    Managed(Option<&'a Attributes>),
+}
+
+/// One step.
+#[derive(PartialEq, Eq)]
+struct Sides<'a> {
+    before: Side<'a>,
+    after: Side<'a>,
+}
+
+/// The steps of each thing, in their order.
+fn by_thing(changes: &[Change]) -> BTreeMap<Name<'_>, Vec<Sides<'_>>> {
+    let mut all: BTreeMap<Name<'_>, Vec<Sides<'_>>> = BTreeMap::new();
+    let mut add = |name, before, after| all.entry(name).or_default().push(Sides { before, after });
+    for change in changes {
+        match change {
+            Change::Path { path, before, after, .. } => {
+                add(Name::Path(path), Side::Path(before), Side::Path(after));
+            }
+            Change::Kernel { key, before, after, .. } => {
+                add(Name::Kernel(key), Side::Kernel(before), Side::Kernel(after));
+            }
+            Change::Managed(moves) => {
+                for Move { thing, before, after } in moves {
+                    let [before, after] = [before, after].map(|side| Side::Managed(side.as_ref()));
+                    add(Name::Managed(thing), before, after);
+                }
+            }
         }
-        other => vec![other.clone()],
-    };
-    changes.iter().flat_map(parts).collect()
+    }
+    all
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ pub const FLAGS: [(&str, &str); 6] = [
     ("noatime", "atime"),
     ("nodiratime", "diratime"),
 ];
+/// Types of file systems that a server has, which may be away.
+const REMOTE: [&str; 9] = ["nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "afs", "lustre", "beegfs"];
 /// What a security module adds to the table and no mount takes.
 const SHOWN_ONLY: [&str; 1] = ["seclabel"];
 
@@ -127,6 +129,11 @@ impl MountSeen {
         let found = all.iter().find_map(of)?;
         Some(found.trim_end_matches('/').to_owned()).filter(|path| !path.is_empty())
     }
+}
+
+/// Whether a file system of this type comes from a server.
+pub fn is_remote(kind: &str) -> bool {
+    REMOTE.contains(&kind)
 }
 
 /// What of a path lies below a folder, without a slash before it.

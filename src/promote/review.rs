@@ -9,9 +9,11 @@ use serde_json::Value;
 
 use crate::model::{AppName, ContainerName, Digest, NodeName, RepositoryPath, ServiceName};
 use crate::promote::rules::{RuleChange, rules};
-use crate::promote::values::{Fate, States, ValueChange, leaves, short, values};
-use crate::reconcile::desired::DesiredService;
+use crate::promote::values::{
+    Fate, NodeChange, States, ValueChange, by_name, leaves, short, values,
+};
 use crate::reconcile::desired::container::Pin;
+use crate::reconcile::desired::{DesiredService, DesiredState};
 
 /// An image before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,35 +70,31 @@ impl Review {
     }
 }
 
+impl NodeChange for ServiceChange {
+    fn fate(&mut self) -> &mut Fate {
+        &mut self.fate
+    }
+
+    fn nodes(&mut self) -> &mut BTreeSet<NodeName> {
+        &mut self.nodes
+    }
+
+    fn join(&mut self, other: Self) {
+        let fresh = other.images.into_iter().filter(|image| !self.images.contains(image));
+        let fresh: Vec<ImageChange> = fresh.collect();
+        self.images.extend(fresh);
+        self.values.extend(other.values);
+    }
+}
+
 /// Compares what all nodes should run before and after.
 pub fn review(old: &States, new: &States) -> Review {
-    let mut changes: BTreeMap<ServiceName, ServiceChange> = BTreeMap::new();
-    let nodes: BTreeSet<&NodeName> = old.keys().chain(new.keys()).collect();
-    let empty = BTreeMap::new();
-    for node in nodes {
-        let before = old.get(node).map_or(&empty, |state| &state.services);
-        let after = new.get(node).map_or(&empty, |state| &state.services);
-        let names: BTreeSet<&ServiceName> = before.keys().chain(after.keys()).collect();
-        for name in names {
-            let Some(change) = service(before.get(name), after.get(name)) else { continue };
-            match changes.get_mut(name) {
-                None => drop(changes.insert(name.clone(), change)),
-                Some(known) => {
-                    let fresh: Vec<ImageChange> =
-                        change.images.into_iter().filter(|i| !known.images.contains(i)).collect();
-                    known.images.extend(fresh);
-                    known.values.extend(change.values);
-                    if known.fate != change.fate {
-                        known.fate = Fate::Changed;
-                    }
-                }
-            }
-            if let Some(change) = changes.get_mut(name) {
-                change.nodes.insert(node.clone());
-            }
-        }
-    }
-    Review { services: changes.into_values().collect(), rules: rules(old, new) }
+    let services = by_name([old, new], services_of, |_, old, new| service(old, new));
+    Review { services, rules: rules(old, new) }
+}
+
+fn services_of(state: &DesiredState) -> BTreeMap<&ServiceName, &DesiredService> {
+    state.services.iter().collect()
 }
 
 fn service(old: Option<&DesiredService>, new: Option<&DesiredService>) -> Option<ServiceChange> {

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::model::NodeName;
-use crate::promote::values::{Fate, States, ValueChange, leaves, short, values};
+use crate::promote::values::{
+    Fate, NodeChange, States, ValueChange, by_name, leaves, short, values,
+};
 use crate::reconcile::desired::DesiredState;
 use crate::reconcile::desired::rule::{Condition, Rule, RuleId, Target, Test};
 
@@ -26,40 +28,31 @@ pub struct RuleChange {
     pub values: BTreeSet<ValueChange>,
 }
 
-type Rules<'s> = BTreeMap<(&'s RuleId, &'s Target), &'s Rule>;
+impl NodeChange for RuleChange {
+    fn fate(&mut self) -> &mut Fate {
+        &mut self.fate
+    }
+
+    fn nodes(&mut self) -> &mut BTreeSet<NodeName> {
+        &mut self.nodes
+    }
+
+    fn join(&mut self, other: Self) {
+        self.values.extend(other.values);
+    }
+}
 
 /// Compares the rules of all nodes before and after.
 pub fn rules(old: &States, new: &States) -> Vec<RuleChange> {
-    let mut changes: BTreeMap<(RuleId, Target), RuleChange> = BTreeMap::new();
-    let nodes: BTreeSet<&NodeName> = old.keys().chain(new.keys()).collect();
-    for node in nodes {
-        let (before, after) = (of(old.get(node)), of(new.get(node)));
-        let names: BTreeSet<_> = before.keys().chain(after.keys()).copied().collect();
-        for (id, target) in names {
-            let name = (id, target);
-            let (before, after) = (before.get(&name).copied(), after.get(&name).copied());
-            let Some((fate, values)) = compare(before, after) else { continue };
-            let fresh = || RuleChange {
-                rule: id.clone(),
-                target: target.clone(),
-                fate,
-                nodes: BTreeSet::new(),
-                values: BTreeSet::new(),
-            };
-            let change = changes.entry((id.clone(), target.clone())).or_insert_with(fresh);
-            if change.fate != fate {
-                change.fate = Fate::Changed;
-            }
-            change.nodes.insert(node.clone());
-            change.values.extend(values);
-        }
-    }
-    changes.into_values().collect()
+    by_name([old, new], all_of, |(id, target), old, new| {
+        let (fate, values) = compare(old, new)?;
+        let (rule, target) = (RuleId::clone(id), Target::clone(target));
+        Some(RuleChange { rule, target, fate, nodes: BTreeSet::new(), values })
+    })
 }
 
-fn of(state: Option<&DesiredState>) -> Rules<'_> {
-    let all = state.into_iter().flat_map(|state| &state.rules);
-    all.map(|rule| ((&rule.id, &rule.target), rule)).collect()
+fn all_of(state: &DesiredState) -> BTreeMap<(&RuleId, &Target), &Rule> {
+    state.rules.iter().map(|rule| ((&rule.id, &rule.target), rule)).collect()
 }
 
 fn compare(old: Option<&Rule>, new: Option<&Rule>) -> Option<(Fate, BTreeSet<ValueChange>)> {

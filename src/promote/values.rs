@@ -2,6 +2,7 @@
 //!
 //! In: JSON of what nodes should be. Out: [`ValueChange`]s. Pure.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -26,6 +27,49 @@ pub enum Fate {
     Changed,
     /// It goes.
     Removed,
+}
+
+/// What changes of one thing, on one node or several.
+pub(in crate::promote) trait NodeChange {
+    /// What becomes of it.
+    fn fate(&mut self) -> &mut Fate;
+    /// The nodes where it changes.
+    fn nodes(&mut self) -> &mut BTreeSet<NodeName>;
+    /// Takes in what another node has of it.
+    fn join(&mut self, other: Self);
+}
+
+/// What changes by name, each with all its nodes. `of` says what a node has, `compare` what differs.
+pub(in crate::promote) fn by_name<'s, K: Ord + Copy, T: 's, C: NodeChange>(
+    [old, new]: [&'s States; 2],
+    of: impl Fn(&'s DesiredState) -> BTreeMap<K, &'s T>,
+    compare: impl Fn(K, Option<&'s T>, Option<&'s T>) -> Option<C>,
+) -> Vec<C> {
+    let mut changes: BTreeMap<K, C> = BTreeMap::new();
+    let nodes: BTreeSet<&NodeName> = old.keys().chain(new.keys()).collect();
+    for node in nodes {
+        let [before, after] =
+            [old, new].map(|states| states.get(node).map(&of).unwrap_or_default());
+        let names: BTreeSet<K> = before.keys().chain(after.keys()).copied().collect();
+        for name in names {
+            let (before, after) = (before.get(&name).copied(), after.get(&name).copied());
+            let Some(mut change) = compare(name, before, after) else { continue };
+            change.nodes().insert(node.clone());
+            match changes.entry(name) {
+                Entry::Vacant(place) => drop(place.insert(change)),
+                Entry::Occupied(mut known) => {
+                    let known = known.get_mut();
+                    if known.fate() != change.fate() {
+                        *known.fate() = Fate::Changed;
+                    }
+                    let nodes = std::mem::take(change.nodes());
+                    known.nodes().extend(nodes);
+                    known.join(change);
+                }
+            }
+        }
+    }
+    changes.into_values().collect()
 }
 
 /// A value that differs.

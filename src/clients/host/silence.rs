@@ -12,9 +12,7 @@ use std::sync::Arc;
 
 use crate::clients::host::{Follower, HostError, HostRoot};
 use crate::model::HostPath;
-
-/// Types whose answers come from a server, which may be away; and `fuse` and its kin, from a program.
-const REMOTE: [&str; 9] = ["nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "afs", "lustre", "beegfs"];
+use crate::model::mounts::is_remote;
 
 /// Which mounts of the host are silent.
 #[derive(Debug, Default)]
@@ -31,7 +29,8 @@ impl Silence {
     /// When the kernel's table cannot be read.
     pub fn of(host: &HostRoot) -> Result<Self, HostError> {
         let seen = host.mounts()?;
-        let can_hang = |kind: &str| REMOTE.contains(&kind) || kind.starts_with("fuse");
+        // Answers of `fuse` and its kin come from a program.
+        let can_hang = |kind: &str| is_remote(kind) || kind.starts_with("fuse");
         let asked = seen.iter().filter(|seen| can_hang(&seen.kind)).map(|seen| &*seen.path);
         let root = host.folder().to_owned();
         let at = move |path: &str| root.join(path.trim_start_matches('/'));

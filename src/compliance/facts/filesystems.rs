@@ -2,7 +2,7 @@
 
 use crate::clients::host::HostRoot;
 use crate::compliance::facts::{FactValue, Known, Row};
-use crate::model::mounts::unescaped;
+use crate::model::mounts::{is_remote, unescaped};
 use crate::telemetry::Chain;
 
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -10,8 +10,6 @@ const BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Asking these how full they are cannot hang; a network's file system that is gone would.
 const ASKED: [&str; 11] =
     ["ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "vfat", "tmpfs", "overlay", "erofs"];
-/// Shown without asking.
-const REMOTE: [&str; 5] = ["nfs", "nfs4", "cifs", "ceph", "9p"];
 
 /// One row a mount.
 pub(super) fn rows(host: &HostRoot) -> Known {
@@ -33,7 +31,8 @@ fn row(host: &HostRoot, line: &str) -> Option<Row> {
     let (device, mount, kind, options) =
         (words.next()?, unescaped(words.next()?), words.next()?, words.next()?);
     let asked = ASKED.contains(&kind);
-    if !asked && !REMOTE.contains(&kind) {
+    // Those of servers are shown without asking.
+    if !asked && !is_remote(kind) {
         return None;
     }
     let mut values = vec![

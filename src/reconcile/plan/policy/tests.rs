@@ -141,6 +141,8 @@ fn a_volume_that_is_a_mount_of_the_host_in_disguise_is_denied() {
         (&[("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=100m,uid=1000")], false),
         (&[("type", "nfs"), ("device", ":/x"), ("o", "addr=192.0.2.1,rw,nfsvers=4")], false),
         (&[("type", "cifs"), ("device", "//files/x"), ("o", "username=alice")], false),
+        (&[("type", "ceph"), ("device", "hub:/x"), ("o", "name=app1")], false),
+        (&[("type", "9p"), ("device", "/run/x.sock"), ("o", "trans=unix")], true),
         (&[("type", "none"), ("device", "/srv/app1/x"), ("o", "bind")], false),
         (&[("type", "none"), ("device", "/etc"), ("o", "bind")], true),
         (&[("type", "none"), ("device", up), ("o", "bind")], true),

@@ -7,14 +7,15 @@
 //! `ext4` and the like show the host whatever the device says. So only what is known to come from
 //! elsewhere, or to be memory, is let through.
 
+use crate::model::mounts::is_remote;
 use crate::reconcile::desired::{DesiredService, DesiredVolume};
 use crate::reconcile::plan::policy::{Rules, denied_path, line};
 
 /// The engine's own driver.
 const LOCAL: &str = "local";
 
-/// Types whose device is not of this host.
-const REMOTE_TYPES: [&str; 5] = ["nfs", "nfs4", "cifs", "smb3", "tmpfs"];
+/// A server's file system that is also served through sockets and pipes of this host.
+const LOCAL_TOO: &str = "9p";
 
 /// Options that make a device a path of the host.
 const BIND: [&str; 2] = ["bind", "rbind"];
@@ -49,8 +50,8 @@ pub(crate) fn denied_volume(
     }
     let (kind, device) = (said("type"), said("device"));
     let is_mount = !kind.is_empty() || !device.is_empty();
-    (is_mount && !REMOTE_TYPES.contains(&kind))
-        .then(|| format!("driver_opts.type {kind:?} {by_hand}"))
+    let is_elsewhere = is_remote(kind) && kind != LOCAL_TOO || kind == "tmpfs";
+    (is_mount && !is_elsewhere).then(|| format!("driver_opts.type {kind:?} {by_hand}"))
 }
 
 /// The path of the host that a volume which this service makes shows, if it shows one.
