@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use similar::TextDiff;
 
+use crate::compliance::public_keys::{self, is_key_file};
 use crate::model::{Attributes, Digest, HostPath, Move, Thing};
 use crate::model::{PathState, Permissions};
 
@@ -151,7 +152,18 @@ fn path_diff(path: &HostPath, before: &PathState, after: &PathState, enclosed: b
         return text;
     }
     if hidden {
-        text.push_str("# the content differs; not everybody may read it, so it is not shown\n");
+        match (str::from_utf8(old), str::from_utf8(new)) {
+            // Public keys are no secrets.
+            (Ok(old), Ok(new)) if is_key_file(path) => {
+                text.push_str(
+                    "# not everybody may read it: only the keys that go and come are shown\n",
+                );
+                let keys = public_keys::diff(old, new);
+                text.extend(keys.lines().take(DIFF_LINES_MAX).map(|line| plain(line) + "\n"));
+            }
+            _ => text
+                .push_str("# the content differs; not everybody may read it, so it is not shown\n"),
+        }
         return text;
     }
     match (std::str::from_utf8(old), std::str::from_utf8(new)) {
@@ -243,6 +255,17 @@ mod tests {
         }
         let made = diff(PathState::Absent, file("canary\n", 0o600));
         assert!(!made.contains("canary"), "{made}");
+    }
+
+    #[test]
+    fn a_key_that_comes_or_goes_is_shown_wherever_it_lies_and_none_of_its_neighbours() {
+        let path = "/home/alice/.ssh/authorized_keys".parse().unwrap();
+        let mine = "ssh-ed25519 AAAA1 alice\n";
+        let theirs = "environment=\"TOKEN=canary\" ssh-ed25519 AAAA2 bob\n";
+        let (before, after) = (file(theirs, 0o600), file(&format!("{theirs}{mine}"), 0o600));
+        let shown = Change::Path { path, before, after, enclosed: true }.diff();
+        assert!(shown.contains(&format!("\n+{mine}")), "{shown}");
+        assert!(!shown.contains("AAAA2") && !shown.contains("canary"), "{shown}");
     }
 
     #[test]

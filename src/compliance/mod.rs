@@ -7,6 +7,7 @@
 //! ```text
 //! facts     what is so on the node                       matching  whether a rule applies    pure
 //! kind/     one file a kind: holds it, how is it mended  image     the built-in rule         pure
+//! public_keys  of people, without secrets (pure)
 //! see       what a rule has to see of the host           change    what a fix would do       pure
 //! check     every rule → a verdict and changes           consent   what was agreed to        pure
 //! fix       makes changes; backups (record, stored)      interchange  JUnit, SARIF           pure
@@ -22,6 +23,7 @@
 pub mod facts;
 pub mod verdict;
 pub mod matching;
+mod public_keys;
 pub mod change;
 pub mod kind;
 pub mod dispute;

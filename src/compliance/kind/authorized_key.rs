@@ -2,14 +2,13 @@
 
 use crate::compliance::change::Change;
 use crate::compliance::kind::{Judgement, Sight};
+use crate::compliance::public_keys::{BLANK, options_end};
 use crate::model::{HostPath, PathState, Permissions, UserEntry};
 use crate::reconcile::desired::rule::kind::{AuthorizedKeyRule, Presence};
 
 /// What sshd reads keys from, and only if nobody else may write it.
 const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
-/// What parts the words of a line.
-const BLANK: [char; 2] = [' ', '\t'];
 
 /// What a rule sees of a user's keys.
 #[derive(Debug)]
@@ -162,20 +161,6 @@ fn options_of<'a>(line: &'a str, key: &str) -> Option<(&'a str, bool)> {
     }
     let (options, rest) = line.split_at(options_end(line));
     reads(rest.trim_start_matches(BLANK)).map(|exact| (options, exact))
-}
-
-/// Where options end: at the first blank outside quotes.
-fn options_end(line: &str) -> usize {
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, c) in line.char_indices() {
-        match c {
-            '"' if !escaped => quoted = !quoted,
-            ' ' | '\t' if !quoted => return at,
-            _ => {}
-        }
-        escaped = c == '\\';
-    }
-    line.len()
 }
 
 /// Folder and file, which are the user's own.

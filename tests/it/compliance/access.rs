@@ -36,8 +36,10 @@ fn with_keys(text: &str, mode: u32) -> Host {
     host
 }
 
+const GOES: &str =
+    "-no-pty ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGwtjKgp6I4cXDXVGKBoBdGm9QZOhPfYNkA6hmTSGGXD old";
 /// The folder `.ssh` keeps others out.
-const HIDDEN: &str = "# the content differs; not everybody may read it, so it is not shown";
+const HIDDEN: &str = "# not everybody may read it: only the keys that go and come are shown";
 
 #[test]
 fn keys_do_all_seven_on_a_real_debian() {
@@ -63,14 +65,14 @@ fn keys_do_all_seven_on_a_real_debian() {
                 lines: LINES,
                 expected: wanted,
                 actual: "alice has it more than once, or with other options",
-                fix: Fix::Plan(&["--- /home/alice/.ssh/authorized_keys", HIDDEN]),
+                fix: Fix::Plan(&["--- /home/alice/.ssh/authorized_keys", HIDDEN, GOES]),
             },
             Row {
                 kind: "ssh_authorized_key",
                 lines: absent,
                 expected: "no key SHA256:",
                 actual: "alice may log in with it",
-                fix: Fix::Plan(&["--- /home/alice/.ssh/authorized_keys", HIDDEN]),
+                fix: Fix::Plan(&["--- /home/alice/.ssh/authorized_keys", HIDDEN, GOES]),
             },
         ],
     );

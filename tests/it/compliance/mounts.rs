@@ -6,7 +6,8 @@ use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use tidegate::clients::host::HostRoot;
+use jiff::Timestamp;
+use tidegate::clients::host::{HostRoot, Silence};
 use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
 use tidegate::model::managed::attributes;
@@ -14,7 +15,7 @@ use tidegate::model::{Move, Thing};
 
 use crate::compliance::debian;
 use crate::compliance::seven::{Fix, Row, all_seven};
-use crate::compliance::support::{Host, only, rule};
+use crate::compliance::support::{Host, only, rule, rules_of};
 
 const INSIDE: &str = "TIDEGATE_TEST_MOUNTS";
 
@@ -312,11 +313,8 @@ print("mounted", flush=True)
 sys.stdin.read()
 "#;
 
-#[test]
-fn a_file_system_that_does_not_answer_holds_up_no_other_rule() {
-    if !is_inside("a_file_system_that_does_not_answer_holds_up_no_other_rule") {
-        return;
-    }
+/// A host with such a mount at `/mnt/away`, and a link to it.
+fn with_silent_mount() -> (Host, std::process::Child) {
     let host = Host::default().with("/etc/there", "x");
     fs::create_dir_all(host.path("/mnt/away")).unwrap();
     symlink("/mnt/away", host.path("/etc/link")).unwrap();
@@ -326,14 +324,55 @@ fn a_file_system_that_does_not_answer_holds_up_no_other_rule() {
     let mut program = program.spawn().unwrap();
     let mut said = [0; 8];
     program.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
-    let rules = [("a", "/etc/there"), ("b", "/mnt/away/sub/x"), ("c", "/etc/link/x")].map(
-        |(name, path)| {
-            rule("file", &format!("path = \"{path}\"\nmode = \"0644\""))
-                .replace("name = \"a\"", &format!("name = \"{name}\""))
-        },
-    );
+    (host, program)
+}
+
+/// Rules about files of these names, with mode 0644.
+fn of_mode(files: &[(&str, &str)]) -> String {
+    let one = |(name, path): &(&str, &str)| {
+        rule("file", &format!("path = \"{path}\"\nmode = \"0644\""))
+            .replace("name = \"a\"", &format!("name = \"{name}\""))
+    };
+    files.iter().map(one).collect()
+}
+
+#[test]
+fn mends_beside_a_file_system_that_does_not_answer_leave_no_more_threads_each() {
+    if !is_inside("mends_beside_a_file_system_that_does_not_answer_leave_no_more_threads_each") {
+        return;
+    }
+    let (host, mut program) = with_silent_mount();
+    let state =
+        rules_of(&of_mode(&[("a", "/etc/there"), ("b", "/mnt/away/x"), ("c", "/etc/link/x")]));
+    let silence = Silence::of(&host.root()).unwrap();
+    let n_threads = || fs::read_dir("/proc/self/task").unwrap().count();
+    let mut seen = vec![n_threads()];
+    for _ in 0..4 {
+        fs::set_permissions(host.path("/etc/there"), fs::Permissions::from_mode(0o600)).unwrap();
+        let first = host.check_beside(&state, &silence).remove(0);
+        let recheck = || {
+            let again = host.check_beside(&state, &silence).remove(0).verdict;
+            (again.status != VerdictStatus::Ok).then(|| format!("{again:?}"))
+        };
+        let record = host.mender(|mender| mender.fix(&first, recheck, Timestamp::now())).unwrap();
+        assert_eq!(record.result, FixResult::Fixed);
+        seen.push(n_threads());
+    }
+    program.kill().unwrap();
+    program.wait().unwrap();
+    // One hangs for the mount, one for the path that leads there, and one looks.
+    assert!(seen[1] <= seen[0] + 2 && seen[1..].iter().all(|n| *n == seen[1]), "{seen:?}");
+}
+
+#[test]
+fn a_file_system_that_does_not_answer_holds_up_no_other_rule() {
+    if !is_inside("a_file_system_that_does_not_answer_holds_up_no_other_rule") {
+        return;
+    }
+    let (host, mut program) = with_silent_mount();
+    let rules = of_mode(&[("a", "/etc/there"), ("b", "/mnt/away/sub/x"), ("c", "/etc/link/x")]);
     let found: Vec<(VerdictStatus, Option<String>)> = host
-        .check(&rules.concat())
+        .check(&rules)
         .into_iter()
         .map(|checked| (checked.verdict.status, checked.verdict.reason))
         .collect();

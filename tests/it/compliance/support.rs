@@ -90,11 +90,15 @@ impl Host {
     }
 
     pub(crate) fn check_state(&self, state: &DesiredState) -> Vec<Checked> {
+        self.check_beside(state, &Silence::of(&self.root()).unwrap())
+    }
+
+    /// The same, with what is known of file systems that do not answer.
+    pub(crate) fn check_beside(&self, state: &DesiredState, silence: &Silence) -> Vec<Checked> {
         let (host, facts) = (self.root(), self.facts(&Wanted::by(&state.rules)));
         let purpose = Purpose::Mend;
         let commands = &self.commands;
         let disputes = &Disputes::on_node(&state.rules, &facts);
-        let silence = &Silence::of(&host).unwrap();
         let (desired, facts, host) = (state, &facts, &host);
         let input = CheckInput { desired, facts, host, purpose, disputes, silence, commands };
         check(input, &state.rules)
@@ -127,7 +131,7 @@ impl Host {
         self.mender(|mender| mender.way_back(record).unwrap())
     }
 
-    fn mender<T>(&self, then: impl FnOnce(Mender<'_>) -> T) -> T {
+    pub(crate) fn mender<T>(&self, then: impl FnOnce(Mender<'_>) -> T) -> T {
         let (host, records, by) = (self.root(), self.records(), FixedBy::Operator);
         then(Mender { host: &host, records: &records, allowed: &self.allowed, by })
     }
