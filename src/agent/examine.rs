@@ -27,7 +27,7 @@ use crate::compliance::kind::files_of;
 use crate::compliance::record::FixRecord;
 use crate::compliance::verdict::{Verdict, VerdictStatus};
 use crate::config::Settings;
-use crate::model::{Mode, Revision, ServiceName};
+use crate::model::{HostPath, Mode, Revision, ServiceName};
 use crate::reconcile::desired::rule::Rule;
 use crate::reconcile::desired::{DesiredService, DesiredState};
 use crate::reconcile::observed::{
@@ -163,9 +163,10 @@ impl Examined {
             facts.learn("hub_login", login(&node.settings, &desired).await);
         }
         let commands = node.settings.policy.commands.clone();
-        let disputes = Disputes::on_node(&desired.rules, &facts);
         // Where nobody tells what is mounted, nothing is known against any file system.
         let silence = Silence::of(&host).unwrap_or_default();
+        let leads = |folder: &HostPath| silence.leads_to(&host, folder);
+        let disputes = Disputes::on_node(&desired.rules, &facts, leads);
         Ok(Self { desired, host, facts, disputes, silence, in_force, observed, commands })
     }
 

@@ -1,6 +1,6 @@
 //! Public keys of people, which are no secrets wherever they lie.
 //!
-//! In: lines of an authorized_keys file (sshd(8)). Out: what people may see of them. Pure.
+//! In: lines of an `authorized_keys` file (sshd(8)). Out: what people may see of them. Pure.
 //!
 //! # Guarantees
 //! * Nothing is shown but a key, its comment and options, without what `command` and `environment`
@@ -11,7 +11,7 @@ use similar::{ChangeTag, TextDiff};
 use crate::model::HostPath;
 
 /// What parts the words of a line.
-pub const BLANK: [char; 2] = [' ', '\t'];
+pub(super) const BLANK: [char; 2] = [' ', '\t'];
 /// How types of keys begin.
 const TYPES: [&str; 3] = ["ssh-", "ecdsa-", "sk-"];
 /// Options whose values may be secret.
@@ -20,13 +20,13 @@ const SECRET: [&str; 2] = ["command", "environment"];
 const UNSAID: &str = "\"…\"";
 
 /// Whether sshd reads keys from a file of this name, if nothing else is configured.
-pub fn is_key_file(path: &HostPath) -> bool {
+pub(super) fn is_key_file(path: &HostPath) -> bool {
     let path = path.as_str();
     path.ends_with("/.ssh/authorized_keys") || path.ends_with("/.ssh/authorized_keys2")
 }
 
 /// The keys that go and come, a line each.
-pub fn diff(old: &str, new: &str) -> String {
+pub(super) fn diff(old: &str, new: &str) -> String {
     let diff = TextDiff::from_lines(old, new);
     let line = |sign: char, line: &str| format!("{sign}{}\n", shown(line));
     let changes = diff.iter_all_changes();
@@ -40,7 +40,7 @@ pub fn diff(old: &str, new: &str) -> String {
 }
 
 /// Where options end: at the first blank outside quotes.
-pub fn options_end(line: &str) -> usize {
+pub(super) fn options_end(line: &str) -> usize {
     end_of(line, &BLANK)
 }
 

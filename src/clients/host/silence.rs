@@ -57,6 +57,12 @@ impl Silence {
         self.follower.is_some()
     }
 
+    /// Where a folder leads, every link followed; none where nothing can tell.
+    pub fn leads_to(&self, host: &HostRoot, folder: &HostPath) -> Option<HostPath> {
+        self.answers(folder).ok()?;
+        host.leads_to(folder.as_str()).ok()?.parse().ok()
+    }
+
     /// Whether what lies at this path may be looked at.
     ///
     /// # Errors

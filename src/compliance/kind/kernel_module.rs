@@ -140,19 +140,19 @@ fn written((path, sight): &(HostPath, Sight<'_>), text: String) -> Result<Vec<Ch
 impl ModuleSight<'_> {
     /// Whether a file lists it for the next boot.
     fn is_listed(&self, module: &str) -> bool {
-        self.load.values().any(|conf| lines(&conf.text).any(|line| same(line, module)))
+        self.load.values().any(|conf| lines(&conf.text).any(|line| lists_module(line, module)))
     }
 
     /// The first file that keeps it from being loaded by itself, or at all.
     fn blocked_by(&self, module: &str) -> Option<String> {
-        let blocks = |text: &str| lines(text).any(|line| blocks(line, module));
+        let blocks = |text: &str| lines(text).any(|line| blocks_module(line, module));
         self.probe.values().find(|conf| blocks(&conf.text)).map(|conf| conf.path.clone())
     }
 }
 
 /// Whether a line of modprobe.d(5) keeps a module out: from what hardware asks for, or by running a
 /// program in its stead that does nothing.
-fn blocks(line: &str, module: &str) -> bool {
+pub(crate) fn blocks_module(line: &str, module: &str) -> bool {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words[..] {
         ["blacklist", name, ..] => same(name, module),
@@ -168,6 +168,11 @@ fn blocks(line: &str, module: &str) -> bool {
 /// Lines that say something.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';']))
+}
+
+/// Whether a line of modules-load.d(5) loads it.
+pub(crate) fn lists_module(line: &str, module: &str) -> bool {
+    same(line.trim(), module)
 }
 
 /// The kernel takes `-` and `_` for the same.

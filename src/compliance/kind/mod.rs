@@ -47,7 +47,9 @@ pub use crate::compliance::kind::dropin::SudoersSight;
 pub use crate::compliance::kind::files::files_of;
 pub use crate::compliance::kind::hub_login::{ACCEPTED, NO_ANSWER};
 pub use crate::compliance::kind::kernel_module::{ModuleSight, own_paths};
+pub(crate) use crate::compliance::kind::kernel_module::{blocks_module, lists_module};
 pub use crate::compliance::kind::mount::MountSight;
+pub(crate) use crate::compliance::kind::mount::edit as edit_fstab;
 pub use crate::compliance::kind::package::{
     PackageOrder, PackageSight, choose, order, order_vulnerable,
 };

@@ -165,7 +165,7 @@ fn is_about(line: &str, path: &HostPath) -> bool {
 }
 
 /// fstab with one line for the path, or none; without a word about it unless the rule has one.
-fn edit(text: &str, rule: &MountRule) -> String {
+pub(crate) fn edit(text: &str, rule: &MountRule) -> String {
     let wish = match &rule.wish {
         Some(wish) if !wish.at_boot => return text.to_owned(),
         other => other.as_ref(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::compliance::change::{Change, HIDDEN};
-use crate::compliance::kind::{Conf, Judgement, Sight};
+use crate::compliance::kind::{Judgement, Sight};
 use crate::model::kernel_parameter::{ParameterPattern, parameter_name};
 use crate::model::{HostPath, PathState, Permissions};
 use crate::reconcile::desired::rule::kind::SysctlRule;
@@ -98,11 +98,11 @@ pub struct BootSettings {
 }
 
 impl BootSettings {
-    /// Reads files in their order.
-    pub fn read<'a>(files: impl IntoIterator<Item = &'a Conf>) -> Self {
+    /// Reads files in their order, each with whether it is hidden.
+    pub fn read<'a>(files: impl IntoIterator<Item = (&'a str, bool)>) -> Self {
         let mut all = Self::default();
-        for conf in files {
-            conf.text.lines().for_each(|line| all.add(line.trim(), conf.hidden));
+        for (text, hidden) in files {
+            text.lines().for_each(|line| all.add(line.trim(), hidden));
         }
         all
     }
@@ -129,10 +129,15 @@ impl BootSettings {
         }
     }
 
+    /// What the last line about a parameter itself says; inner none: that no pattern sets it.
+    pub fn named(&self, key: &str) -> Option<Option<&Parameter>> {
+        self.named.get(key).map(Option::as_ref)
+    }
+
     /// What a parameter is set to; none if nothing sets it.
     pub fn of(&self, key: &str) -> Option<&Parameter> {
-        match self.named.get(key) {
-            Some(itself) => itself.as_ref(),
+        match self.named(key) {
+            Some(itself) => itself,
             None => self.like.iter().rfind(|(like, _)| like.finds(key)).map(|(_, set)| set),
         }
     }
@@ -140,13 +145,11 @@ impl BootSettings {
 
 #[cfg(test)]
 mod tests {
-    use crate::compliance::kind::Conf;
     use crate::compliance::kind::sysctl::BootSettings;
 
     fn set_in<'a>(files: impl IntoIterator<Item = &'a str>, key: &str) -> Option<String> {
-        let conf = |text: &str| Conf { path: String::new(), text: text.to_owned(), hidden: false };
-        let files: Vec<Conf> = files.into_iter().map(conf).collect();
-        BootSettings::read(&files).of(key).map(|parameter| parameter.value.clone())
+        let files = files.into_iter().map(|text| (text, false));
+        BootSettings::read(files).of(key).map(|parameter| parameter.value.clone())
     }
 
     #[test]

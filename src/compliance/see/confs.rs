@@ -34,7 +34,9 @@ impl Eyes<'_> {
         let boot = once(&self.sysctls, || {
             let last = conf(host, "/etc/sysctl.conf".to_owned(), false)?;
             // The last by name wins; /etc/sysctl.conf comes after all.
-            Ok(BootSettings::read(read(host, "sysctl.d")?.values().chain([&last])))
+            let confs = read(host, "sysctl.d")?;
+            let all = confs.values().chain([&last]);
+            Ok(BootSettings::read(all.map(|conf| (conf.text.as_str(), conf.hidden))))
         })?;
         let own = own_path(rule).ok_or_else(|| format!("`{}` gives no file name", rule.key))?;
         let own = (own.clone(), self.sight(&own, id)?);

@@ -30,7 +30,7 @@ const fn key(lines: &'static str) -> Lines {
 }
 
 /// Two rules, and whether they are in dispute.
-const CASES: [(&str, Lines, Lines, bool); 18] = [
+const CASES: [(&str, Lines, Lines, bool); 41] = [
     ("a line of it", WHOLE, line("path = \"/etc/x\"\nline = \"a = 1\""), false),
     ("a line more", WHOLE, line("path = \"/etc/x\"\nline = \"c = 3\""), true),
     ("a line less", WHOLE, line("path = \"/etc/x\"\nregex = \"^b\"\nstate = \"absent\""), true),
@@ -114,13 +114,144 @@ const CASES: [(&str, Lines, Lines, bool); 18] = [
         ("daemon_config", "key = \"a.c\"\nvalue = 1"),
         false,
     ),
+    (
+        "a mount that fstab has not",
+        ("file", "path = \"/etc/fstab\"\ncontent = \"/dev/sda1 / ext4 ro 0 1\\n\""),
+        DATA,
+        true,
+    ),
+    (
+        "a mount that fstab has",
+        ("file", "path = \"/etc/fstab\"\ncontent = \"/dev/sdb1 /srv/data ext4 ro 0 0\\n\""),
+        DATA,
+        false,
+    ),
+    (
+        "a mount whose line is unwanted",
+        line("path = \"/etc/fstab\"\nregex = \"/srv/data\"\nstate = \"absent\""),
+        DATA,
+        true,
+    ),
+    (
+        "another line of fstab",
+        line("path = \"/etc/fstab\"\nregex = \"floppy\"\nstate = \"absent\""),
+        DATA,
+        false,
+    ),
+    ("no fstab", ("file_absent", "path = \"/etc/fstab\""), DATA, true),
+    (
+        "a user who is no entry",
+        ("file", "path = \"/etc/passwd\"\ncontent = \"root:x:0:0::/root:/bin/sh\\n\""),
+        ("user", "user = \"bob\""),
+        true,
+    ),
+    (
+        "a user with another shell",
+        ("file", "path = \"/etc/passwd\"\ncontent = \"bob:x:9:9::/home/bob:/bin/sh\\n\""),
+        ("user", "user = \"bob\"\nshell = \"/bin/bash\""),
+        true,
+    ),
+    (
+        "a user as the table has them",
+        ("file", "path = \"/etc/passwd\"\ncontent = \"bob:x:9:9::/home/bob:/bin/sh\\n\""),
+        ("user", "user = \"bob\"\nshell = \"/bin/sh\"\nhome = \"/home/bob\""),
+        false,
+    ),
+    (
+        "a user whose line is unwanted",
+        line("path = \"/etc/passwd\"\nregex = \"^bob:\"\nstate = \"absent\""),
+        ("user", "user = \"bob\""),
+        true,
+    ),
+    (
+        "nobody twice",
+        line("path = \"/etc/passwd\"\nregex = \"^bob:\"\nstate = \"absent\""),
+        ("user", "user = \"bob\"\nstate = \"absent\""),
+        false,
+    ),
+    (
+        "a member who is not listed",
+        ("file", "path = \"/etc/group\"\ncontent = \"adm:x:4:carol\\n\""),
+        ("membership", "user = \"alice\"\ngroup = \"adm\""),
+        true,
+    ),
+    (
+        "a member who is listed",
+        ("file", "path = \"/etc/group\"\ncontent = \"adm:x:4:carol,alice\\n\""),
+        ("membership", "user = \"alice\"\ngroup = \"adm\""),
+        false,
+    ),
+    (
+        "a group with another number",
+        line("path = \"/etc/group\"\nline = \"team:x:7:\"\nregex = \"^team:\""),
+        ("group", "group = \"team\"\ngid = 8"),
+        true,
+    ),
+    (
+        "a group with its number",
+        line("path = \"/etc/group\"\nline = \"team:x:8:\"\nregex = \"^team:\""),
+        ("group", "group = \"team\"\ngid = 8"),
+        false,
+    ),
+    ("two values", ("sysctl", "key = \"vm.swappiness\"\nvalue = 5"), SWAPPINESS, true),
+    (
+        "a later file",
+        ("file", "path = \"/etc/sysctl.d/99-z.conf\"\ncontent = \"vm/swappiness=5\\n\""),
+        SWAPPINESS,
+        true,
+    ),
+    (
+        "an earlier file",
+        ("file", "path = \"/etc/sysctl.d/10-a.conf\"\ncontent = \"vm.swappiness = 5\\n\""),
+        SWAPPINESS,
+        false,
+    ),
+    (
+        "a later line",
+        line("path = \"/etc/sysctl.conf\"\nline = \"vm.swappiness=5\""),
+        SWAPPINESS,
+        true,
+    ),
+    (
+        "a later file about others",
+        ("file", "path = \"/etc/sysctl.conf\"\ncontent = \"vm.dirty_ratio = 5\\n\""),
+        SWAPPINESS,
+        false,
+    ),
+    (
+        "the file of its own",
+        ("file_absent", "path = \"/etc/sysctl.d/99-tidegate-vm.swappiness.conf\""),
+        SWAPPINESS,
+        true,
+    ),
+    ("loaded and not", ("kernel_module", "module = \"dccp\"\nstate = \"absent\""), DCCP, true),
+    (
+        "loaded and kept out",
+        line("path = \"/etc/modprobe.d/x.conf\"\nline = \"blacklist dccp\""),
+        DCCP,
+        true,
+    ),
+    (
+        "loaded and another kept out",
+        line("path = \"/etc/modprobe.d/x.conf\"\nline = \"blacklist sctp\""),
+        DCCP,
+        false,
+    ),
 ];
+
+const DATA: Lines = ("mount", "path = \"/srv/data\"\nsource = \"/dev/sdb1\"\ntype = \"ext4\"");
+const SWAPPINESS: Lines = ("sysctl", "key = \"vm.swappiness\"\nvalue = 10");
+const DCCP: Lines = ("kernel_module", "module = \"dccp\"");
 
 #[test]
 fn what_a_rule_wants_of_a_file_is_held_against_all_that_others_want_there() {
     for (case, one, other, is_disputed) in CASES {
         for pair in [[one, other], [other, one]] {
-            for checked in Host::default().check(&two(pair)) {
+            let kernel = Host::default().with("/proc/sys/vm/swappiness", "60\n");
+            let kernel =
+                kernel.with("/proc/sys/kernel/osrelease", "6.1.0\n").with("/proc/modules", "");
+            let kernel = kernel.with("/lib/modules/6.1.0/modules.dep", "");
+            for checked in kernel.check(&two(pair)) {
                 let reason = checked.verdict.reason.clone().unwrap_or_default();
                 let says = reason.contains("is wanted differently by rules it/");
                 assert_eq!(says, is_disputed, "{case}: {:?}", checked.verdict);
@@ -168,4 +299,36 @@ fn lint_names_rules_that_undo_one_another_whatever_the_facts_are() {
     let reason = "/etc/x is wanted differently by rules it.linux/a and it.linux/b";
     assert_eq!(text.matches(reason).count(), 2, "{text}");
     assert!(text.contains("rulesets/it/linux.toml:2:1") && text.contains(":8:1"), "{text}");
+}
+
+#[test]
+fn one_file_by_two_paths_is_one_file() {
+    let host = Host::default();
+    std::os::unix::fs::symlink("/etc", host.path("/lnk")).unwrap();
+    let mode = |path: &str, mode: &str| format!("path = \"{path}\"\nmode = \"{mode}\"");
+    for (one, other, is_disputed) in [
+        (mode("/etc/x", "0600"), mode("/lnk/x", "0644"), true),
+        (mode("/etc/x", "0600"), mode("/lnk/x", "0600"), false),
+        (
+            "path = \"/lnk/x\"\ncontent = \"a\"".into(),
+            "path = \"/etc/x\"\ncontent = \"b\"".into(),
+            true,
+        ),
+        (
+            "path = \"/lnk/x\"\ncontent = \"a\"".into(),
+            "path = \"/etc/x\"\ncontent = \"a\"".into(),
+            false,
+        ),
+        (
+            "path = \"/lnk/x\"\ncontent = \"a\"".into(),
+            "path = \"/etc/y\"\ncontent = \"b\"".into(),
+            false,
+        ),
+    ] {
+        let found = host.check(&two([("file", &one), ("file", &other)]));
+        let says = |reason: &Option<String>| {
+            reason.as_ref().is_some_and(|reason| reason.contains("/etc/x is wanted differently"))
+        };
+        assert!(found.iter().all(|c| says(&c.verdict.reason) == is_disputed), "{found:?}");
+    }
 }

@@ -98,7 +98,8 @@ impl Host {
         let (host, facts) = (self.root(), self.facts(&Wanted::by(&state.rules)));
         let purpose = Purpose::Mend;
         let commands = &self.commands;
-        let disputes = &Disputes::on_node(&state.rules, &facts);
+        let disputes =
+            &Disputes::on_node(&state.rules, &facts, |folder| silence.leads_to(&host, folder));
         let (desired, facts, host) = (state, &facts, &host);
         let input = CheckInput { desired, facts, host, purpose, disputes, silence, commands };
         check(input, &state.rules)

@@ -6,18 +6,23 @@
 //! * A rule about a part of a file is held against the whole content that another rule wants there,
 //!   and is in dispute only if it does not hold on it.
 //! * Rules about parts of one file are in dispute only if one undoes the other, both ways, in a file
-//!   that has nothing else in it.
+//!   that has nothing else in it. What keeps mounts, accounts, kernel parameters and modules are such
+//!   files, and rules about these are about parts of them.
+//! * A file is the same by whatever links a path leads to it.
 
+mod claim;
+mod table;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use crate::compliance::change::Change;
+use crate::compliance::dispute::claim::{
+    edited, holds, member_at, part_of, text, wanted, whole_of,
+};
+use crate::compliance::dispute::table::is_kept_in;
 use crate::compliance::facts::Facts;
-use crate::compliance::kind::{DaemonSight, Judgement, Sight, View, judge};
 use crate::compliance::matching::{Applies, applies};
-use crate::model::archive::{Member, contents};
-use crate::model::{AccountTables, HostPath, PathState, Permissions};
-use crate::reconcile::desired::rule::kind::{ArchiveRule, DropInRule, FileRule};
+use crate::model::HostPath;
 use crate::reconcile::desired::rule::{Rule, RuleId, RuleKind, Target};
 
 /// Rules in dispute, and why.
@@ -25,10 +30,23 @@ use crate::reconcile::desired::rule::{Rule, RuleId, RuleKind, Target};
 pub struct Disputes(BTreeMap<(RuleId, Target), String>);
 
 impl Disputes {
-    /// Those among the rules that apply on a node of which this is known.
-    pub fn on_node(rules: &[Rule], facts: &Facts) -> Self {
+    /// Those among the rules that apply on a node of which this is known. `leads` says where a folder
+    /// leads by links; none if that cannot be told.
+    pub fn on_node(
+        rules: &[Rule],
+        facts: &Facts,
+        leads: impl Fn(&HostPath) -> Option<HostPath>,
+    ) -> Self {
         let yes = |rule: &&Rule| matches!(applies(&rule.condition, facts), Applies::Yes);
-        Self::among(rules.iter().filter(yes))
+        let mut known: BTreeMap<HostPath, Option<HostPath>> = BTreeMap::new();
+        let mut there = |path: &HostPath| {
+            let (folder, name) = path.split()?;
+            let leads = known.entry(folder).or_insert_with_key(&leads).as_ref()?;
+            leads.below(name).filter(|there| there != path)
+        };
+        let rules: Vec<Cow<'_, Rule>> =
+            rules.iter().filter(yes).map(|rule| led(rule, &mut there)).collect();
+        Self::among(rules.iter().map(AsRef::as_ref))
     }
 
     /// Those among these rules, all of which apply.
@@ -52,6 +70,9 @@ impl Disputes {
                     }
                 }
             }
+        }
+        for (path, claims) in &mut by_path {
+            claims.parts.extend(rules.iter().filter(|rule| is_kept_in(&rule.kind, path)));
         }
         for (path, claims) in by_path {
             found.about_file(path, &claims);
@@ -101,13 +122,15 @@ impl Disputes {
                 add([one, other]);
             }
             for part in &claims.parts {
-                if !matches!(on(part, first.clone()), Judgement::Ok { .. }) {
+                if !holds(part, path, &first) {
                     add([one, part]);
                 }
             }
             return;
         }
         // Most files have no quarrel, which one walk over their rules shows.
+        let edited = |rule: &Rule, state| edited(rule, path, state);
+        let holds = |rule: &Rule, state: &_| holds(rule, path, state);
         let all = claims.parts.iter().fold(text(&[]), |state, part| edited(part, state));
         let undone = |part: &&&Rule| !holds(part, &all) && holds(part, &edited(part, text(&[])));
         for one in claims.parts.iter().filter(undone) {
@@ -136,85 +159,21 @@ struct Claims<'a> {
     parts: Vec<&'a Rule>,
 }
 
-/// The file of which this rule is about a part.
-fn part_of(kind: &RuleKind) -> Option<&HostPath> {
-    match kind {
-        RuleKind::FileLine(rule) => Some(&rule.path),
-        RuleKind::KeyValue(rule) | RuleKind::DaemonConfig(rule) => Some(&rule.path),
-        _ => None,
-    }
-}
-
-/// The path of which this rule says all that lies there.
-fn whole_of(kind: &RuleKind) -> Option<&HostPath> {
-    match kind {
-        RuleKind::File(rule) => rule.content.is_some().then_some(&rule.path),
-        RuleKind::Sudoers(rule) | RuleKind::Cron(rule) => Some(&rule.path),
-        RuleKind::FileAbsent(rule) => Some(&rule.path),
-        RuleKind::Directory(rule) => Some(&rule.path),
-        RuleKind::Symlink(rule) => Some(&rule.path),
-        _ => None,
-    }
-}
-
-/// What such a rule, or an archive with a member there, wants at this path.
-fn wanted(rule: &Rule, path: &HostPath) -> PathState {
-    match &rule.kind {
-        RuleKind::File(FileRule { content: Some(content), .. })
-        | RuleKind::Sudoers(DropInRule { content: Some(content), .. })
-        | RuleKind::Cron(DropInRule { content: Some(content), .. }) => text(&content.0),
-        RuleKind::Directory(_) => PathState::Directory { owned: OWNED },
-        RuleKind::Symlink(rule) => PathState::Symlink { to: rule.to.clone() },
-        RuleKind::Archive(archive) => match member_at(archive, path) {
-            Some((inner, Member::File { .. })) => {
-                let content = contents(&archive.packed.0, |name| name == inner).ok();
-                text(&content.and_then(|mut all| all.remove(inner)).unwrap_or_default())
-            }
-            Some((_, Member::Symlink { to })) => PathState::Symlink { to: to.clone() },
-            Some((_, Member::Directory { .. })) => PathState::Directory { owned: OWNED },
-            None => PathState::Absent,
-        },
-        _ => PathState::Absent,
-    }
-}
-
-/// What an archive has at a path.
-fn member_at<'a>(archive: &'a ArchiveRule, path: &'a HostPath) -> Option<(&'a str, &'a Member)> {
-    let inner = path.as_str().strip_prefix(archive.path.as_str())?.strip_prefix('/')?;
-    Some((inner, archive.members.get(inner)?))
-}
-
-/// Whose it is does not matter here.
-const OWNED: Permissions = Permissions { mode: 0o644, uid: 0, gid: 0 };
-
-fn text(content: &[u8]) -> PathState {
-    PathState::File { content: Arc::from(content), owned: OWNED }
-}
-
-/// What a rule about a part comes to where this lies at its path.
-fn on(rule: &Rule, state: PathState) -> Judgement {
-    let accounts = AccountTables::default();
-    let creator = (OWNED.uid, OWNED.gid);
-    let (enclosed, missing) = (false, Vec::new());
-    let sight = Sight { state, enclosed, missing, accounts: &accounts, creator, id: &rule.id };
-    let view = match &rule.kind {
-        RuleKind::DaemonConfig(_) => View::Daemon(DaemonSight { file: sight, syntax: Ok(()) }),
-        _ => View::Path(sight),
+/// The same rule, about where its path leads.
+fn led(rule: &Rule, there: impl FnOnce(&HostPath) -> Option<HostPath>) -> Cow<'_, Rule> {
+    let mut kind = rule.kind.clone();
+    let path = match &mut kind {
+        RuleKind::File(rule) => &mut rule.path,
+        RuleKind::FileLine(rule) => &mut rule.path,
+        RuleKind::FileAbsent(rule) => &mut rule.path,
+        RuleKind::Directory(rule) => &mut rule.path,
+        RuleKind::Symlink(rule) => &mut rule.path,
+        RuleKind::KeyValue(rule) | RuleKind::DaemonConfig(rule) => &mut rule.path,
+        RuleKind::Sudoers(rule) | RuleKind::Cron(rule) => &mut rule.path,
+        RuleKind::Archive(rule) => &mut rule.path,
+        _ => return Cow::Borrowed(rule),
     };
-    judge(&rule.kind, &view)
-}
-
-fn holds(rule: &Rule, state: &PathState) -> bool {
-    matches!(on(rule, state.clone()), Judgement::Ok { .. })
-}
-
-/// What lies there once this rule is mended; the same where it cannot be.
-fn edited(rule: &Rule, state: PathState) -> PathState {
-    match on(rule, state.clone()) {
-        Judgement::NotOk { fix: Ok(mut changes), .. } => match changes.pop() {
-            Some(Change::Path { after, .. }) => after,
-            _ => state,
-        },
-        _ => state,
-    }
+    let Some(led) = there(path) else { return Cow::Borrowed(rule) };
+    *path = led;
+    Cow::Owned(Rule { kind, ..rule.clone() })
 }
