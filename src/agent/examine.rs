@@ -149,6 +149,7 @@ impl Examined {
 
     async fn look(node: &Node, desired: DesiredState) -> Result<Self, AgentError> {
         let host = HostRoot::open(&node.settings.host.root).map_err(AgentError::Host)?;
+        let host = host.with_package_time_max(node.settings.host.package_time_max);
         let in_force = in_force(node, &desired);
         let services = desired.services.values().chain(in_force.values());
         let pins = services.flat_map(|service| service.containers.values()).map(|c| &c.pin);

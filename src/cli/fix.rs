@@ -289,6 +289,7 @@ fn restore(
         None => ctx.notice("no revision is believed here, so that nothing says `mode`"),
     }
     let host = HostRoot::open(&settings.host.root).map_err(|error| CommandError::failed(&error))?;
+    let host = host.with_package_time_max(settings.host.package_time_max);
     // Who may undo may undo whatever was done: the node's policy guards what is made, not the way back.
     let allowed = &settings.policy.fixes;
     let mender = Mender { host: &host, records: &records, allowed, by: FixedBy::Operator };

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use similar::TextDiff;
 
+pub use crate::compliance::facts::HIDDEN;
 use crate::compliance::public_keys::{self, is_key_file};
 use crate::model::{Attributes, Digest, HostPath, Move, Thing};
 use crate::model::{PathState, Permissions};
@@ -17,8 +18,6 @@ use crate::model::{PathState, Permissions};
 const CONTEXT_LINES: usize = 3;
 /// Longer diffs are cut: nobody reads them.
 const DIFF_LINES_MAX: usize = 200;
-/// Stands for what is not shown.
-pub const HIDDEN: &str = "a value that not everybody may read";
 
 /// One step of a fix.
 #[derive(Debug, Clone, PartialEq, Eq)]

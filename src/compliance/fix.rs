@@ -18,7 +18,7 @@ use crate::clients::host::{HostError, HostRoot};
 use crate::compliance::change::Change;
 use crate::compliance::check::Checked;
 use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy, Kept};
-use crate::model::{HostPath, Move, PathState};
+use crate::model::{HostPath, PathState};
 use crate::telemetry::Chain;
 
 /// Why nothing was done at all.
@@ -146,8 +146,8 @@ impl Mender<'_> {
         let mut restored = begun.map_err(FixError::Record)?;
         self.records.keep(&restored, &kept).map_err(FixError::Record)?;
         restored.result = match self.make_back(changes, left.as_ref(), &stored, &kept) {
-            Ok(WayBack { changes: made, stays, strangers }) => {
-                restored.note = said(&made, &[&way.stays[..], &stays].concat(), &strangers);
+            Ok(WayBack { changes: made, stays, lost }) => {
+                restored.note = said(&made, &[&way.stays[..], &stays].concat(), &lost);
                 self.leave(&restored, &made);
                 restored.narrow(&made);
                 FixResult::Fixed
@@ -225,7 +225,9 @@ impl Mender<'_> {
             let left = self.left(change, &BTreeSet::new(), stored).and_then(|mut left| {
                 if let Left::Step(step) = &mut left {
                     if let Change::Managed(moves) = step {
-                        back.strangers.extend(self.without_strangers(moves)?);
+                        for change in moves {
+                            back.lost.extend(self.host.leave_out(change)?);
+                        }
                     }
                     self.is_left(step, after)?;
                     self.step(step, stored)?;
@@ -240,22 +242,6 @@ impl Mender<'_> {
             }
         }
         Ok(back)
-    }
-
-    /// Leaves out of groups that come back whom the host does not know, and names them: what can be
-    /// brought back is.
-    fn without_strangers(&self, moves: &mut [Move]) -> Result<Vec<String>, HostError> {
-        let mut all = Vec::new();
-        for change in moves {
-            let strangers = self.host.strangers(change)?;
-            if let Some(members) = change.after.as_mut().and_then(|after| after.get_mut("members"))
-            {
-                let stays = |name: &&str| !strangers.iter().any(|stranger| stranger == name);
-                *members = members.split(',').filter(stays).collect::<Vec<_>>().join(",");
-            }
-            all.extend(strangers.iter().map(|name| format!("{name} of {}", change.thing)));
-        }
-        Ok(all)
     }
 
     /// What is left to do of a step on the way back, once what `goes` is gone, where the fix `stored`
@@ -353,20 +339,18 @@ pub struct WayBack {
     pub changes: Vec<Change>,
     /// Folders that the fix made, and in which something else lies by now.
     pub stays: Vec<HostPath>,
-    /// Members of groups whom the host does not know by now.
-    strangers: Vec<String>,
+    /// What the host cannot give users and groups by now.
+    lost: Vec<String>,
 }
 
 /// What there is to know of a way back that ended well.
-fn said(made: &[Change], stays: &[HostPath], strangers: &[String]) -> Option<String> {
+fn said(made: &[Change], stays: &[HostPath], lost: &[String]) -> Option<String> {
     let mut notes = Vec::new();
     if !stays.is_empty() {
         let stays: Vec<&str> = stays.iter().map(HostPath::as_str).collect();
         notes.push(format!("left, as something else lies in it by now: {}", stays.join(", ")));
     }
-    if !strangers.is_empty() {
-        notes.push(format!("without {}, whom this host does not know", strangers.join(", ")));
-    }
+    notes.extend(lost.iter().map(|lost| format!("without {lost}")));
     if made.is_empty() && notes.is_empty() {
         notes.push("nothing was left to take back".to_owned());
     }

@@ -114,9 +114,10 @@ fn wanted(tests: &[Test]) -> String {
 /// Whether a value fits one of these.
 pub fn fits(value: &FactValue, tests: &[Test]) -> bool {
     tests.iter().any(|test| match (test, value) {
-        (Test::Like(pattern), FactValue::Text(text) | FactValue::Version(text, _)) => {
-            like(pattern, text)
-        }
+        (
+            Test::Like(pattern),
+            FactValue::Text(text) | FactValue::Hidden(text) | FactValue::Version(text, _),
+        ) => like(pattern, text),
         (Test::Is(wanted), FactValue::Boolean(is)) => wanted == is,
         (Test::Numbers(all), FactValue::Number(number)) => {
             all.iter().all(|(comparison, other)| comparison.holds(number.cmp(other)))

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -22,10 +23,13 @@ pub const AGENT_TOML: &str = "/etc/tidegate/agent.toml";
 const STATE_DIR: &str = "/var/lib/tidegate";
 const SOCKET: &str = "/run/docker.sock";
 const INTERVAL: Duration = Duration::from_secs(60);
-/// More often than this, a remote would take it for an attack.
-const INTERVAL_MIN: Duration = Duration::from_secs(1);
-/// More rarely than this, nobody would call it reconciling.
-const INTERVAL_MAX: Duration = Duration::from_secs(24 * 3600);
+/// More often, a remote would take it for an attack; more rarely, nobody would call it reconciling.
+const INTERVALS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+/// Longer than it takes to install what one rule asks for, on most nodes.
+const PACKAGE_TIME: Duration = Duration::from_secs(300);
+/// The agent's check is ended after half an hour, and begins to mend in its first four minutes.
+const PACKAGE_TIMES: RangeInclusive<Duration> =
+    Duration::from_secs(10)..=Duration::from_secs(20 * 60);
 const KEEP: u32 = 2;
 const KEEP_MAX: i64 = 100;
 
@@ -117,6 +121,8 @@ pub struct EngineSettings {
 pub struct HostSettings {
     /// Its root: `/`, unless the agent runs in a container and sees the host below a folder.
     pub root: PathBuf,
+    /// When a package manager that mends is ended.
+    pub package_time_max: Duration,
 }
 
 /// How the environment's hub lets us in.
@@ -293,15 +299,21 @@ fn read_sources(main: &str, top: &mut Section<'_>) -> BTreeMap<EnvironmentName, 
 }
 
 fn read_interval(section: &mut Section<'_>) -> Duration {
-    let read = |text: &str| {
-        let interval = parse_duration(text).map_err(|error| error.to_string())?;
-        if (INTERVAL_MIN..=INTERVAL_MAX).contains(&interval) {
-            Ok(interval)
-        } else {
-            Err(format!("`{text}` is not between 1s and 24h"))
-        }
-    };
-    section.parsed_by("interval", read).unwrap_or(INTERVAL)
+    read_duration(section, "interval", INTERVALS, "1s and 24h").unwrap_or(INTERVAL)
+}
+
+/// A time in a range, which is also said in words.
+fn read_duration(
+    section: &mut Section<'_>,
+    key: &'static str,
+    range: RangeInclusive<Duration>,
+    words: &str,
+) -> Option<Duration> {
+    section.parsed_by(key, |text| {
+        let time = parse_duration(text).map_err(|error| error.to_string())?;
+        let is_in = range.contains(&time);
+        if is_in { Ok(time) } else { Err(format!("`{text}` is not between {words}")) }
+    })
 }
 
 fn read_remote(
@@ -352,8 +364,9 @@ fn read_engine(mut section: Section<'_>) -> EngineSettings {
 
 fn read_host(mut section: Section<'_>) -> HostSettings {
     let root = section.path("root").unwrap_or_else(|| PathBuf::from("/"));
+    let time = read_duration(&mut section, "package_timeout", PACKAGE_TIMES, "10s and 20m");
     section.finish();
-    HostSettings { root }
+    HostSettings { root, package_time_max: time.unwrap_or(PACKAGE_TIME) }
 }
 
 fn read_keys(mut section: Section<'_>, state_dir: &Path) -> KeySettings {

@@ -25,6 +25,7 @@ fn five_lines_are_enough() {
     let settings = read(&[SMALL]).unwrap();
     assert_eq!(settings.repository.remote.branch.as_str(), "prd");
     assert_eq!(settings.repository.interval.as_secs(), 60);
+    assert_eq!(settings.host.package_time_max.as_secs(), 300);
     assert_eq!(settings.keys.node.to_str(), Some("/var/lib/tidegate/node.key"));
     assert_eq!(settings.trust.require, Requirement::Signed);
     assert_eq!(settings.images.keep, 2);
@@ -33,9 +34,11 @@ fn five_lines_are_enough() {
 
 #[test]
 fn a_drop_in_wins_key_by_key() {
-    let drop_in = "[repository]\ninterval = \"5s\"\n[policy]\nprivileged = [\"app1\"]\n";
+    let drop_in = "[repository]\ninterval = \"5s\"\n[host]\npackage_timeout = \"15m\"\n\
+                   [policy]\nprivileged = [\"app1\"]\n";
     let settings = read(&[SMALL, drop_in]).unwrap();
     assert_eq!(settings.repository.interval.as_secs(), 5);
+    assert_eq!(settings.host.package_time_max.as_secs(), 900);
     assert_eq!(settings.repository.id.as_str(), "acme-config");
     assert_eq!(settings.policy.privileged.len(), 1);
 }

@@ -80,10 +80,14 @@ impl AccountTables {
         self.groups.iter().find(|group| group.gid == gid).map(|group| group.name.as_str())
     }
 
-    /// Whether there is a group of this name that nobody is in.
-    pub fn is_unused(&self, group: &str) -> bool {
-        let first = |gid: u32| self.users.iter().any(|user| user.gid == gid);
-        self.group(group).is_some_and(|group| group.members.is_empty() && !first(group.gid))
+    /// A user's own group, which is their first and has their name, with whether it goes with them:
+    /// nobody else is in it.
+    pub fn own_group(&self, name: &str) -> Option<(&GroupEntry, bool)> {
+        let (user, group) = self.user(name).zip(self.group(name))?;
+        let first = |other: &UserEntry| other.gid == group.gid && other.name != name;
+        let others = group.members.iter().any(|member| member != name);
+        let goes = !others && !self.users.iter().any(first);
+        (user.gid == group.gid).then_some((group, goes))
     }
 
     /// Groups that a user is a member of besides the first one.

@@ -11,7 +11,7 @@ use crate::clients::host::HostRoot;
 
 /// Longer than any program takes that only looks; what hangs is ended.
 pub const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
-/// Longer than it takes to install what one rule asks for.
+/// Longer than it takes to change what one rule asks for. Package managers may be given another time.
 pub const CHANGE_TIME_MAX: Duration = Duration::from_secs(300);
 /// What is ended may put away its locks for so long before it is killed.
 const GRACE: Duration = Duration::from_secs(5);

@@ -5,6 +5,7 @@
 //!
 //! # Guarantees
 //! * Every fact of [`FACTS`] is there: with its value, or with the reason why it is not known.
+//! * What not everybody may read is compared and not shown.
 //! * Lists and texts are bounded. Each fact is read when a check begins, and only if one of its rules
 //!   asks for it: none is kept for the next, which would judge by what is no longer so.
 
@@ -32,6 +33,9 @@ pub const ROWS_MAX: usize = 20_000;
 /// Longer texts are cut: facts are for comparing.
 pub const TEXT_CHARS_MAX: usize = 4_096;
 
+/// Stands for what is not shown.
+pub const HIDDEN: &str = "a value that not everybody may read";
+
 /// Everything that is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts(BTreeMap<&'static str, Known>);
@@ -56,6 +60,8 @@ pub struct Row(pub Vec<(&'static str, FactValue)>);
 pub enum FactValue {
     /// Text.
     Text(String),
+    /// Text that not everybody may read: compared, never shown.
+    Hidden(String),
     /// A version, with whose order it has.
     Version(String, VersionOrder),
     /// A number, bytes included.
@@ -87,6 +93,7 @@ impl std::fmt::Display for FactValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Text(text) | Self::Version(text, _) => f.pad(text),
+            Self::Hidden(_) => f.pad(HIDDEN),
             Self::Number(number) => write!(f, "{number}"),
             Self::Boolean(truth) => write!(f, "{truth}"),
             Self::Nothing => f.pad(""),
@@ -152,6 +159,7 @@ impl Serialize for FactValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Text(text) | Self::Version(text, _) => serializer.serialize_str(text),
+            Self::Hidden(_) => serializer.serialize_str(HIDDEN),
             Self::Number(number) => serializer.serialize_i64(*number),
             Self::Boolean(truth) => serializer.serialize_bool(*truth),
             Self::Nothing => serializer.serialize_none(),

@@ -117,11 +117,15 @@ fn time_zone(host: &HostRoot) -> Option<String> {
 }
 
 /// Kernel parameters by their keys; those the kernel does not have are left out, and those that
-/// cannot be read have no value.
+/// cannot be read have no value; what not everybody may read is hidden.
 pub(super) fn sysctls(host: &HostRoot, keys: &BTreeSet<String>) -> Known {
     let row = |key: &String| {
-        let value = host.kernel(key).transpose()?.ok();
-        let value = value.map(|value| ("value", FactValue::text(value)));
+        let seen = host.kernel_owned(key).transpose()?.ok();
+        let value = seen.map(|(value, owned)| match FactValue::text(value) {
+            FactValue::Text(value) if owned.is_hidden() => FactValue::Hidden(value),
+            value => value,
+        });
+        let value = value.map(|value| ("value", value));
         Some(Row([("key", FactValue::text(key))].into_iter().chain(value).collect()))
     };
     Known::Rows(keys.iter().filter_map(row).collect())

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::compliance::change::Change;
 use crate::compliance::kind::{Judgement, listed};
 use crate::model::managed::attributes;
-use crate::model::{AccountTables, Attributes, Move, Thing, UserEntry};
+use crate::model::{AccountTables, Attributes, Move, Thing};
 use crate::reconcile::desired::rule::kind::{
     GroupRule, IdRange, MembershipRule, Presence, Principal, UserRule, UserWish,
 };
@@ -24,10 +24,7 @@ pub(crate) fn judge_user(rule: &UserRule, tables: &AccountTables) -> Judgement {
     let before = tables.user_attributes(name);
     let Some(wish) = &rule.wish else {
         // Their own group goes with them, unless others are in it.
-        let stays = tables.user(name).zip(tables.group(name)).is_some_and(|(user, group)| {
-            let first = |other: &UserEntry| other.gid == group.gid && other.name != *name;
-            user.gid == group.gid && (!group.members.is_empty() || tables.users.iter().any(first))
-        });
+        let stays = tables.own_group(name).is_some_and(|(_, goes)| !goes);
         let note =
             if stays { format!("; group {name} stays: others are in it") } else { String::new() };
         return absent(thing, before, &note);

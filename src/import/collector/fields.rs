@@ -6,7 +6,7 @@ use crate::import::collector::list;
 use crate::import::collector::values::each;
 
 /// Classes with the fields that count. Whatever else they have had a meaning that is lost.
-const FIELDS: [(&str, &[&str]); 22] = [
+const FIELDS: [(&str, &[&str]); 24] = [
     ("file", &["path", "fmt", "mode", "uid", "gid"]),
     ("fileprop", &["path", "mode", "uid", "gid"]),
     ("sudoers", &["path", "fmt", "mode", "uid", "gid"]),
@@ -29,6 +29,9 @@ const FIELDS: [(&str, &[&str]); 22] = [
     ("sysvinit", &["service", "level", "state"]),
     ("process", &["comm", "args", "user", "uid", "state", "start"]),
     ("timedatectl", &["timezone", "ntpenabled"]),
+    // That a key is not made is said.
+    ("self_signed_cert", &["crt", "key", "alt_names"]),
+    ("alt_names", &["dns", "DNS"]),
 ];
 
 /// Fields that may hold more than one value.
@@ -36,8 +39,10 @@ const LISTS: [&str; 4] = ["keys", "members", "value", "alt_names"];
 
 /// Names what of one thing is in no rule. Values are not shown: passwords are among them.
 pub(crate) fn strange(class: &str, one: &Value, lost: &mut dyn FnMut(String)) {
-    for row in list(one, "keys") {
-        strange("keys", row, lost);
+    for rows in ["keys", "alt_names"] {
+        for row in list(one, rows) {
+            strange(rows, row, lost);
+        }
     }
     let is_folder = one.get("path").and_then(Value::as_str).is_some_and(|at| at.ends_with('/'));
     let class = if class == "file" && is_folder { "fileprop" } else { class };
@@ -46,7 +51,7 @@ pub(crate) fn strange(class: &str, one: &Value, lost: &mut dyn FnMut(String)) {
         "user" | "group" | "group_membership" => one.get("of").unwrap_or(one),
         _ => one,
     };
-    let label = ["name", "path", "service", "user", "pkgname", "comm", "key"];
+    let label = ["name", "path", "service", "user", "pkgname", "comm", "crt", "key"];
     let label = label.iter().find_map(|field| one.get(field)?.as_str());
     let of = label.map(|label| format!(" of {label}")).unwrap_or_default();
     for (field, value) in each(rows).iter().filter_map(Value::as_object).flatten() {

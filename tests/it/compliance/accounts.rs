@@ -181,6 +181,38 @@ fn a_group_comes_back_without_a_member_whom_nobody_knows_and_that_is_said() {
 }
 
 #[test]
+fn a_user_comes_back_without_groups_that_are_gone_and_that_is_said() {
+    let host = with_alice();
+    run(&host, &["groupadd", "-g", "3000", "team"]);
+    run(&host, &["useradd", "-N", "-u", "1500", "-g", "team", "-G", "adm,users", "bob"]);
+    let record = host.fix(&rule("user", "user = \"bob\"\nstate = \"absent\"")).unwrap();
+    assert_eq!(record.result, FixResult::Fixed);
+    // Their first group has another number by now, and another one is gone.
+    run(&host, &["groupmod", "-g", "3001", "team"]);
+    run(&host, &["groupdel", "users"]);
+    assert_eq!(host.restore(&record), FixResult::Fixed);
+    assert!(host.text("/etc/passwd").contains("bob:x:1500:3001:"), "{}", host.text("/etc/passwd"));
+    assert!(host.text("/etc/group").contains("adm:x:4:alice,bob\n"), "{}", host.text("/etc/group"));
+    let note = host.records().all().pop().unwrap().note.unwrap();
+    assert_eq!(
+        note,
+        "without users for user bob, which is gone; \
+         without number 3000 of group team, which has 3001, for user bob"
+    );
+}
+
+#[test]
+fn a_group_of_the_users_own_in_which_they_are_listed_goes_with_them_as_shown() {
+    let host = with_alice();
+    run(&host, &["usermod", "-a", "-G", "alice", "alice"]);
+    let gone = rule("user", "user = \"alice\"\nstate = \"absent\"");
+    let actual = only(host.check(&gone)).verdict.actual;
+    assert_eq!(actual, "there is a user alice");
+    assert_eq!(host.fix(&gone).unwrap().result, FixResult::Fixed);
+    assert!(!host.text("/etc/group").contains("alice"), "{}", host.text("/etc/group"));
+}
+
+#[test]
 fn what_fails_half_way_leaves_nothing() {
     let host = with_alice();
     let record = host.fix(&rule("group", "group = \"users\"\nstate = \"absent\"")).unwrap();

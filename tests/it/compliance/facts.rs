@@ -1,10 +1,12 @@
 //! What is known of a host, and what nobody knows.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use tidegate::compliance::facts::{Known, Wanted};
+use tidegate::compliance::verdict::VerdictStatus;
 
-use crate::compliance::support::{Host, rule};
+use crate::compliance::support::{Host, only, rule, rules_of};
 use crate::desired::support::Repo;
 
 #[test]
@@ -42,4 +44,18 @@ fn a_kernel_parameter_is_asked_for_by_its_name_alone() {
         assert_eq!(says, is_refused, "{asks}\n{found}");
         assert!(!is_refused || found.contains("rulesets/it.toml:5:"), "{asks}\n{found}");
     }
+}
+
+#[test]
+fn a_kernel_parameter_that_not_everybody_may_read_is_compared_and_not_shown() {
+    let host = Host::default().with("/proc/sys/net/ipv4/key", "canary\n");
+    let closed = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(host.path("/proc/sys/net/ipv4/key"), closed).unwrap();
+    let lines = "path = \"/etc/motd\"\n\
+                 match = { sysctl = { key = \"net.ipv4.key\", value = \"canary\" } }";
+    let state = rules_of(&rule("file_absent", lines));
+    let facts = host.facts(&Wanted::by(&state.rules));
+    let shown = serde_json::to_string(&facts).unwrap();
+    assert!(shown.contains("net.ipv4.key") && !shown.contains("canary"), "{shown}");
+    assert_eq!(only(host.check_state(&state)).verdict.status, VerdictStatus::Ok);
 }

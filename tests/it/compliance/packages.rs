@@ -4,14 +4,18 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
+use tidegate::compliance::change::Change;
 use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
 use tidegate::model::VersionOrder;
+use tidegate::telemetry::Chain;
 
 use crate::compliance::debian;
 use crate::compliance::seven::{Fix, Row, all_seven};
 use crate::compliance::support::{Host, only, rule};
+use crate::support::program::write_program;
 
 /// Name, version, what it needs.
 const PACKAGES: [(&str, &str, &str); 5] = [
@@ -337,4 +341,19 @@ fn versions_are_ordered_as_dpkg_and_rpm_themselves_do() {
         let own = VersionOrder::Rpm.compare(a, b) as i8;
         assert_eq!(own.to_string(), order, "{a} {b}");
     }
+}
+
+#[test]
+fn a_package_manager_is_ended_when_the_nodes_configuration_says_so() {
+    let host = debian_with_repository();
+    let wanted = rule("package", "package = \"tg-lib\"");
+    let changes = only(host.check(&wanted)).changes;
+    fs::rename(host.path("/usr/bin/dpkg"), host.path("/usr/bin/dpkg.real")).unwrap();
+    let script =
+        "#!/bin/sh\ncase \"$*\" in *--unpack*) exec sleep 600;; esac\nexec dpkg.real \"$@\"\n";
+    write_program(host.path("/usr/bin/dpkg"), script);
+    let [Change::Managed(moves)] = &changes[..] else { panic!("{changes:?}") };
+    let root = host.root().with_package_time_max(Duration::from_secs(3));
+    let said = Chain(&root.manage(moves).unwrap_err()).to_string();
+    assert!(said.contains("took longer than 3 s and was ended"), "{said}");
 }

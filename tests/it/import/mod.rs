@@ -260,9 +260,14 @@ const NOT_ASKED: &[(&str, &str, &str, &[&str])] = &[
     ),
     (
         "self_signed_cert",
-        "{\"CN\":\"a\",\"crt\":\"/srv/a.crt\",\"key\":\"/srv/a.key\",\"bits\":2048,\"alt_names\":[{\"dns\":\"a.example.org\"}]}",
+        "{\"CN\":\"a\",\"crt\":\"/srv/a.crt\",\"key\":\"/srv/a.key\",\"bits\":2048,\"alt_names\":[{\"dns\":\"a.example.org\"},{\"ip\":\"192.0.2.1\"}]}",
         "certificate",
-        &["makes no certificates"],
+        &[
+            "makes no certificates",
+            "`CN` of /srv/a.crt: there is nothing like it here",
+            "`bits` of /srv/a.crt",
+            "`ip`",
+        ],
     ),
     (
         "crontabentry",

@@ -2,6 +2,7 @@
 
 use crate::clients::host::managed::cannot;
 use crate::clients::host::{HostError, HostRoot, ProcessError, Program};
+use crate::model::managed::attributes;
 use crate::model::{AccountTables, Attributes, Move, Thing};
 
 /// More than any host's.
@@ -20,23 +21,36 @@ impl HostRoot {
         Ok(now.after(&AccountTables::parse(&copy("/etc/passwd-"), &copy("/etc/group-"))))
     }
 
-    /// Members of a group that is about to be made whom this host cannot look up, so that nobody can
-    /// put them in.
+    /// Leaves out of a user or group that is about to come back what this host cannot give them by
+    /// now, and says what: members whom it cannot look up, groups that are gone.
     ///
     /// # Errors
-    /// When users cannot be read.
-    pub fn strangers(&self, change: &Move) -> Result<Vec<String>, HostError> {
-        let (Thing::Group { .. }, None, Some(after)) =
-            (&change.thing, &change.before, &change.after)
-        else {
+    /// When accounts cannot be read.
+    pub fn leave_out(&self, change: &mut Move) -> Result<Vec<String>, HostError> {
+        let Move { thing, before: None, after: Some(after) } = change else {
             return Ok(Vec::new());
         };
         let tables = self.account_tables()?;
-        let is_known = |name: &str| {
-            let asked = || self.run(Program::looking(&["getent", "passwd", "--", name]));
-            tables.user(name).is_some() || asked().is_ok_and(|ran| ran.succeeded())
-        };
-        Ok(members(after).filter(|name| !is_known(name)).map(str::to_owned).collect())
+        Ok(match thing {
+            Thing::Group { .. } => {
+                let strangers = without(after, "members", |name| self.is_known(&tables, name));
+                let of = |name: String| format!("{name} of {thing}, whom this host does not know");
+                strangers.into_iter().map(of).collect()
+            }
+            Thing::User { .. } => {
+                let gone = without(after, "groups", |name| tables.group(name).is_some());
+                let of = |group| format!("{group} for {thing}, which is gone");
+                let mut lost: Vec<String> = gone.into_iter().map(of).collect();
+                lost.extend(first_group(&tables, after).map(|said| format!("{said} for {thing}")));
+                lost
+            }
+            _ => Vec::new(),
+        })
+    }
+
+    fn is_known(&self, tables: &AccountTables, name: &str) -> bool {
+        let asked = || self.run(Program::looking(&["getent", "passwd", "--", name]));
+        tables.user(name).is_some() || asked().is_ok_and(|ran| ran.succeeded())
     }
 
     pub(super) fn move_account(&self, change: &Move) -> Result<(), HostError> {
@@ -69,13 +83,13 @@ impl HostRoot {
                 let options: Vec<&str> = options.iter().map(String::as_str).collect();
                 self.tell(&[&["usermod"][..], &options, &[name]].concat())
             }
-            (Some(before), None) => {
+            (Some(_), None) => {
+                let goes = self.account_tables()?.own_group(name).is_some_and(|(_, goes)| goes);
                 if let Err(error) = self.tell(&["userdel", name]) {
                     return Ok(Err(error));
                 }
-                // Where userdel leaves a user's own group, it goes too, unless others are in it.
-                let own = before.get("group").is_some_and(|group| group == name);
-                if own && self.account_tables()?.is_unused(name) {
+                // Where userdel leaves it.
+                if goes && self.account_tables()?.group(name).is_some() {
                     return Ok(self.tell(&["groupdel", name]));
                 }
                 Ok(())
@@ -123,9 +137,35 @@ impl HostRoot {
     }
 }
 
-/// Members that a group's attributes name.
-pub(super) fn members(group: &Attributes) -> impl Iterator<Item = &str> {
-    group.get("members").into_iter().flat_map(|all| all.split(',')).filter(|name| !name.is_empty())
+/// Takes out of a list those that do not stay, and says which.
+fn without(of: &mut Attributes, list: &str, stays: impl Fn(&str) -> bool) -> Vec<String> {
+    let all = of.get(list).map(String::as_str).unwrap_or_default();
+    let names = all.split(',').filter(|name| !name.is_empty());
+    let (left, gone): (Vec<&str>, Vec<&str>) = names.partition(|name| stays(name));
+    let (left, gone) = (left.join(","), gone.into_iter().map(str::to_owned).collect());
+    if of.contains_key(list) {
+        of.insert(list.to_owned(), left);
+    }
+    gone
+}
+
+/// The first group of a user who comes back is the one of that number, since files have it; or else,
+/// where its name has another number by now, the one of that name. Says what is otherwise.
+fn first_group(tables: &AccountTables, user: &mut Attributes) -> Option<String> {
+    let name = user.get("group").filter(|name| !name.is_empty())?.clone();
+    let gid: u32 = user.get("gid")?.parse().ok()?;
+    let (now, number) = match (tables.group_name(gid), tables.group(&name)) {
+        (Some(now), _) if now != name => (now.to_owned(), gid),
+        (None, Some(group)) => (name.clone(), group.gid),
+        _ => return None,
+    };
+    let said = if number == gid {
+        format!("group {name}, whose number {gid} group {now} has,")
+    } else {
+        format!("number {gid} of group {name}, which has {number},")
+    };
+    user.extend(attributes([("group", &now), ("gid", &number.to_string())]));
+    Some(said)
 }
 
 /// Options of useradd and usermod for what differs.

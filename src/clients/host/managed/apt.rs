@@ -36,7 +36,7 @@ impl HostRoot {
         let wishes = written(wishes);
         let wishes: Vec<&str> = wishes.iter().map(String::as_str).collect();
         let argv = [&APT[..], &["install", "--"], &wishes].concat();
-        self.run_well(Program::changing(&argv)).map(drop)
+        self.run_well(self.installing(&argv)).map(drop)
     }
 }
 

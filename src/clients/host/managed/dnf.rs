@@ -1,7 +1,7 @@
 //! dnf: what its repositories have, what it would do, and doing it.
 
 use crate::clients::host::managed::package::{Wish, Would};
-use crate::clients::host::{HostRoot, ProcessError, Program, Ran};
+use crate::clients::host::{HostRoot, ProcessError, Ran};
 use crate::model::Offer;
 
 /// What dnf says when it was told to ask and to take "no" for an answer.
@@ -40,10 +40,10 @@ impl HostRoot {
         // What a removal leaves without a use was not decided about.
         let dnf = ["dnf", "--setopt=clean_requirements_on_remove=False"];
         if self.has("/usr/bin/dnf") {
-            return self.run(Program::changing(&[&dnf[..], args].concat()));
+            return self.run(self.installing(&[&dnf[..], args].concat()));
         }
         let root = format!("--installroot={}", self.folder().display());
-        Program::changing(&[&dnf[..], &[root.as_str()], args].concat()).run_here()
+        self.installing(&[&dnf[..], &[root.as_str()], args].concat()).run_here()
     }
 }
 

@@ -29,11 +29,12 @@ pub(in crate::clients::host) use resolve::End;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use crate::clients::host::HostError;
+use crate::clients::host::{CHANGE_TIME_MAX, HostError, Program};
 use crate::model::HostPath;
 use crate::model::host_path::kept_paths;
 
@@ -42,6 +43,7 @@ use crate::model::host_path::kept_paths;
 pub struct HostRoot {
     folder: PathBuf,
     root: OwnedFd,
+    package_time_max: Duration,
 }
 
 impl HostRoot {
@@ -53,7 +55,18 @@ impl HostRoot {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(folder, flags, Mode::empty())
             .map_err(|error| HostError::io("open", folder, error))?;
-        Ok(Self { folder: folder.to_owned(), root })
+        Ok(Self { folder: folder.to_owned(), root, package_time_max: CHANGE_TIME_MAX })
+    }
+
+    /// The same, whose package manager is ended after this time.
+    #[must_use]
+    pub fn with_package_time_max(self, package_time_max: Duration) -> Self {
+        Self { package_time_max, ..self }
+    }
+
+    /// A package manager's run that changes something.
+    pub(in crate::clients::host) fn installing<'a>(&self, argv: &'a [&'a str]) -> Program<'a> {
+        Program { time_max: self.package_time_max, ..Program::changing(argv) }
     }
 
     /// Where its root lies on this machine.
