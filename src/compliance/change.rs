@@ -11,6 +11,7 @@ use similar::TextDiff;
 
 pub use crate::compliance::facts::HIDDEN;
 use crate::compliance::public_keys::{self, is_key_file};
+use crate::model::managed::PRIVATE;
 use crate::model::{Attributes, Digest, HostPath, Move, Thing};
 use crate::model::{PathState, Permissions};
 
@@ -113,7 +114,8 @@ fn move_diff(change: &Move) -> String {
     for name in names.into_iter().filter(|name| before.get(*name) != after.get(*name)) {
         for (sign, side) in [('-', before), ('+', after)] {
             if let Some(value) = side.get(name).filter(|value| !value.is_empty()) {
-                let _fits = writeln!(text, "{sign}{name} = {}", plain(value));
+                let shown = if PRIVATE.contains(&name.as_str()) { HIDDEN } else { value };
+                let _fits = writeln!(text, "{sign}{name} = {}", plain(shown));
             }
         }
     }

@@ -165,7 +165,10 @@ impl Mender<'_> {
             if let Change::Path {
                 path,
                 before:
-                    PathState::File { .. } | PathState::Unread { .. } | PathState::Directory { .. },
+                    PathState::File { .. }
+                    | PathState::Unread { .. }
+                    | PathState::Directory { .. }
+                    | PathState::Symlink { .. },
                 ..
             } = change
             {

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::compliance::change::{Change, HIDDEN};
+use crate::model::managed::PRIVATE;
 use crate::model::{Digest, HostPath, Move, PathState, Permissions};
 
 /// A change.
@@ -67,7 +68,17 @@ impl StoredChange {
                 HIDDEN.clone_into(before);
                 HIDDEN.clone_into(after);
             }
-            Self::Kernel { .. } | Self::Managed { .. } => {}
+            Self::Kernel { .. } => {}
+            Self::Managed { moves } => {
+                let sides = moves.iter_mut().flat_map(|one| [&mut one.before, &mut one.after]);
+                for side in sides.flatten() {
+                    for name in PRIVATE {
+                        if let Some(value) = side.get_mut(name) {
+                            HIDDEN.clone_into(value);
+                        }
+                    }
+                }
+            }
         }
     }
 }

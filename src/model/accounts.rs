@@ -2,7 +2,7 @@
 //!
 //! In: both texts. Out: [`AccountTables`]. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::Attributes;
 use crate::model::managed::attributes;
@@ -17,6 +17,10 @@ pub struct AccountTables {
     /// Numbers that somebody had before the last change, as far as it is known: of users and of
     /// groups.
     pub former: [BTreeSet<u32>; 2],
+    /// What /etc/shadow says of a user's password but the password, as it is written there.
+    ageing: BTreeMap<String, String>,
+    /// Who may change a group's members, as /etc/gshadow says.
+    administrators: BTreeMap<String, String>,
 }
 
 /// A user.
@@ -54,8 +58,25 @@ impl AccountTables {
         Self {
             users: passwd.lines().filter_map(|line| user(&fields(line))).collect(),
             groups: group.lines().filter_map(|line| one_group(&fields(line))).collect(),
-            former: Default::default(),
+            ..Self::default()
         }
+    }
+
+    /// Learns what /etc/shadow and /etc/gshadow say, passwords left out.
+    #[must_use]
+    pub fn beside(self, shadow: &str, gshadow: &str) -> Self {
+        let ageing = shadow.lines().filter_map(|line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            let [name, _, ageing @ .., _flag] = &fields[..] else { return None };
+            Some(((*name).to_owned(), ageing.join(":")))
+        });
+        let administrators = gshadow.lines().filter_map(|line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            let [name, _, administrators, _] = fields[..] else { return None };
+            (!administrators.is_empty()).then(|| (name.to_owned(), administrators.to_owned()))
+        });
+        let (ageing, administrators) = (ageing.collect(), administrators.collect());
+        Self { ageing, administrators, ..self }
     }
 
     /// Learns who there was before the last change, from the copies that shadow's programs keep.
@@ -122,10 +143,11 @@ fn one_group(fields: &[String]) -> Option<GroupEntry> {
 }
 
 impl AccountTables {
-    /// What is so of a user: `uid`, `gid`, `group`, `groups`, `comment`, `home`, `shell`.
+    /// What is so of a user: `uid`, `gid`, `group`, `groups`, `comment`, `home`, `shell`; `ageing`, if
+    /// it is known.
     pub fn user_attributes(&self, name: &str) -> Option<Attributes> {
         let user = self.user(name)?;
-        Some(attributes([
+        let mut all = attributes([
             ("uid", &user.uid.to_string()),
             ("gid", &user.gid.to_string()),
             ("group", self.group_name(user.gid).unwrap_or_default()),
@@ -133,13 +155,19 @@ impl AccountTables {
             ("comment", &user.comment),
             ("home", &user.home),
             ("shell", &user.shell),
-        ]))
+        ]);
+        all.extend(self.ageing.get(name).map(|said| ("ageing".to_owned(), said.clone())));
+        Some(all)
     }
 
-    /// What is so of a group: `gid`, `members`.
+    /// What is so of a group: `gid`, `members`; `administrators`, if there are and it is known.
     pub fn group_attributes(&self, name: &str) -> Option<Attributes> {
         let group = self.group(name)?;
         let members: Vec<&str> = group.members.iter().map(String::as_str).collect();
-        Some(attributes([("gid", &group.gid.to_string()), ("members", &members.join(","))]))
+        let mut all =
+            attributes([("gid", &group.gid.to_string()), ("members", &members.join(","))]);
+        let administrators = self.administrators.get(name).cloned();
+        all.extend(administrators.map(|said| ("administrators".to_owned(), said)));
+        Some(all)
     }
 }

@@ -46,6 +46,9 @@ pub struct Offer {
     pub versions: Vec<String>,
 }
 
+/// Attributes of users and groups that only root may read: never shown, and known only to root.
+pub const PRIVATE: [&str; 2] = ["ageing", "administrators"];
+
 /// A thing that programs of the host look after.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

@@ -61,6 +61,8 @@ pub struct CheckInput<'a> {
 pub struct Eyes<'a> {
     input: CheckInput<'a>,
     tables: Once<AccountTables>,
+    /// With what only root may read of them.
+    accounts: Once<AccountTables>,
     packages: Once<Option<Packages>>,
     units: Once<Option<Units>>,
     processes: Once<Vec<ProcessSeen>>,
@@ -82,6 +84,7 @@ impl<'a> Eyes<'a> {
         Self {
             input,
             tables: OnceCell::new(),
+            accounts: OnceCell::new(),
             packages: OnceCell::new(),
             units: OnceCell::new(),
             processes: OnceCell::new(),
@@ -124,7 +127,7 @@ impl<'a> Eyes<'a> {
                 }))
             }
             Need::Facts => Ok(View::Facts(FactSight { facts, desired, target: &rule.target })),
-            Need::Accounts => self.tables().map(View::Accounts),
+            Need::Accounts => once(&self.accounts, || host.accounts_whole()).map(View::Accounts),
             Need::Keys(user) => self.keys(user, &rule.id).map(View::Keys),
             Need::Sudoers(sudoers) => self.sudoers(sudoers, &rule.id).map(View::Sudoers),
             Need::Daemon(settings) => self.daemon(settings, &rule.id).map(View::Daemon),

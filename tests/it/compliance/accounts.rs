@@ -1,5 +1,6 @@
 //! Users and groups of a real Debian, changed by its own programs.
 
+use tidegate::compliance::change::Change;
 use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
 use tidegate::model::managed::attributes;
@@ -199,6 +200,39 @@ fn a_user_comes_back_without_groups_that_are_gone_and_that_is_said() {
         "without users for user bob, which is gone; \
          without number 3000 of group team, which has 3001, for user bob"
     );
+}
+
+#[test]
+fn the_age_of_a_password_and_administrators_of_a_group_come_back_and_are_not_shown() {
+    let host = with_alice();
+    let chage = ["chage", "-d", "19000", "-m", "1", "-M", "90", "-W", "9", "-E", "29001", "alice"];
+    run(&host, &chage);
+    run(&host, &["groupadd", "team"]);
+    run(&host, &["gpasswd", "-A", "alice", "-M", "alice", "team"]);
+    let of = |path: &str, name: &str| {
+        let text = host.text(path);
+        let line = text.lines().find(|line| line.starts_with(&format!("{name}:"))).unwrap();
+        line.split_once(":!").unwrap().1.to_owned()
+    };
+    let [shadow, gshadow] = [of("/etc/shadow", "alice"), of("/etc/gshadow", "team")];
+    assert_eq!((shadow.as_str(), gshadow.as_str()), (":19000:1:90:9::29001:", ":alice:alice"));
+    let gone = |kind: &str, name: &str| {
+        let wanted = rule(kind, &format!("{kind} = \"{name}\"\nstate = \"absent\""));
+        let diff: String = only(host.check(&wanted)).changes.iter().map(Change::diff).collect();
+        assert!(diff.contains("= a value that not everybody may read"), "{diff}");
+        assert!(!diff.contains("19000") && !diff.contains("administrators = alice"), "{diff}");
+        let record = host.fix(&wanted).unwrap();
+        assert_eq!(record.result, FixResult::Fixed);
+        let shown = serde_json::to_string(&record.shown()).unwrap();
+        assert!(!shown.contains("19000"), "{shown}");
+        record
+    };
+    let team = gone("group", "team");
+    assert_eq!(host.restore(&team), FixResult::Fixed);
+    assert_eq!(of("/etc/gshadow", "team"), gshadow);
+    let alice = gone("user", "alice");
+    assert_eq!(host.restore(&alice), FixResult::Fixed);
+    assert_eq!(of("/etc/shadow", "alice"), shadow);
 }
 
 #[test]

@@ -191,3 +191,23 @@ fn a_folder_that_is_in_use_by_now_stays_and_that_is_said() {
     let restored = host.records().all().pop().unwrap();
     assert_eq!(restored.note.as_deref(), Some("nothing was left to take back"));
 }
+
+#[test]
+fn a_link_comes_back_as_whose_it_was() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    for (kind, lines) in [
+        ("file_absent", "path = \"/etc/link\""),
+        ("symlink", "path = \"/etc/link\"\nto = \"/other\""),
+    ] {
+        let host = Host::default();
+        std::os::unix::fs::symlink("/there", host.path("/etc/link")).unwrap();
+        std::os::unix::fs::lchown(host.path("/etc/link"), Some(1000), Some(7)).unwrap();
+        let record = host.fix(&rule(kind, lines)).unwrap();
+        assert_eq!(record.result, FixResult::Fixed);
+        assert_eq!(host.restore(&record), FixResult::Fixed);
+        let link = fs::symlink_metadata(host.path("/etc/link")).unwrap();
+        assert_eq!((link.uid(), link.gid()), (1000, 7), "{kind}");
+    }
+}

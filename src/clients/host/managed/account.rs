@@ -2,7 +2,7 @@
 
 use crate::clients::host::managed::cannot;
 use crate::clients::host::{HostError, HostRoot, ProcessError, Program};
-use crate::model::managed::attributes;
+use crate::model::managed::{PRIVATE, attributes};
 use crate::model::{AccountTables, Attributes, Move, Thing};
 
 /// More than any host's.
@@ -21,6 +21,15 @@ impl HostRoot {
         Ok(now.after(&AccountTables::parse(&copy("/etc/passwd-"), &copy("/etc/group-"))))
     }
 
+    /// The same with what root alone may read of them, for root; no password is among it.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn accounts_whole(&self) -> Result<AccountTables, HostError> {
+        let text = |path| self.text(path, BYTES_MAX).ok().flatten().unwrap_or_default();
+        Ok(self.account_tables()?.beside(&text("/etc/shadow"), &text("/etc/gshadow")))
+    }
+
     /// Leaves out of a user or group that is about to come back what this host cannot give them by
     /// now, and says what: members whom it cannot look up, groups that are gone.
     ///
@@ -33,7 +42,11 @@ impl HostRoot {
         let tables = self.account_tables()?;
         Ok(match thing {
             Thing::Group { .. } => {
-                let strangers = without(after, "members", |name| self.is_known(&tables, name));
+                let is_known = |name: &str| self.is_known(&tables, name);
+                let mut strangers = without(after, "members", is_known);
+                strangers.extend(without(after, "administrators", is_known));
+                strangers.sort();
+                strangers.dedup();
                 let of = |name: String| format!("{name} of {thing}, whom this host does not know");
                 strangers.into_iter().map(of).collect()
             }
@@ -76,7 +89,8 @@ impl HostRoot {
             (None, Some(after)) => {
                 let group = after.get("group").filter(|group| !group.is_empty());
                 let tables = self.account_tables()?;
-                self.add_user(name, after, group.filter(|group| tables.group(group).is_none()))
+                let own = group.filter(|group| tables.group(group).is_none());
+                self.add_user(name, after, own).and_then(|()| self.age(name, after))
             }
             (Some(before), Some(after)) => {
                 let options = user_options(Some(before), after);
@@ -119,16 +133,31 @@ impl HostRoot {
         })
     }
 
+    /// Gives a user's password the age that it had, and what ends when.
+    fn age(&self, name: &str, after: &Attributes) -> Result<(), ProcessError> {
+        let Some(ageing) = after.get("ageing") else { return Ok(()) };
+        let flags =
+            ["--lastday", "--mindays", "--maxdays", "--warndays", "--inactive", "--expiredate"];
+        // What is not said is taken away.
+        let days = ageing.split(':').map(|days| if days.is_empty() { "-1" } else { days });
+        let options: Vec<&str> = flags.into_iter().zip(days).flat_map(|(f, d)| [f, d]).collect();
+        self.tell(&[&["chage"][..], &options, &[name]].concat())
+    }
+
     fn move_group(&self, name: &str, change: &Move) -> Result<(), ProcessError> {
         let of = |side: &Attributes, key: &str| side.get(key).cloned().unwrap_or_default();
         match (&change.before, &change.after) {
             (None, Some(after)) => {
                 self.tell(&["groupadd", "--gid", &of(after, "gid"), name])?;
-                let members = of(after, "members");
-                if members.is_empty() {
-                    return Ok(());
+                for (flag, key) in
+                    [("--members", "members"), ("--administrators", "administrators")]
+                {
+                    let names = of(after, key);
+                    if !names.is_empty() {
+                        self.tell(&["gpasswd", flag, &names, name])?;
+                    }
                 }
-                self.tell(&["gpasswd", "--members", &members, name])
+                Ok(())
             }
             (Some(_), Some(after)) => self.tell(&["groupmod", "--gid", &of(after, "gid"), name]),
             (Some(_), None) => self.tell(&["groupdel", name]),
@@ -190,6 +219,16 @@ fn user_options(before: Option<&Attributes>, after: &Attributes) -> Vec<String> 
         }
     }
     options
+}
+
+/// Whether an account is as it was; what only root may read counts where it was read both times.
+pub(super) fn fits(before: Option<&Attributes>, now: Option<&Attributes>) -> bool {
+    let (Some(before), Some(now)) = (before, now) else { return before.is_none() && now.is_none() };
+    let counts = |(key, _): &(&String, &String)| {
+        let is_read = before.contains_key(*key) && now.contains_key(*key);
+        is_read || !PRIVATE.contains(&key.as_str())
+    };
+    before.iter().filter(counts).eq(now.iter().filter(counts))
 }
 
 /// What the tables say of a user, a group, or of one in the other.

@@ -82,7 +82,7 @@ impl HostRoot {
                 return moves.iter().map(|change| self.mounted(change)).collect();
             }
             Thing::User { .. } | Thing::Group { .. } | Thing::Member { .. } => {
-                let tables = self.account_tables()?;
+                let tables = self.accounts_whole()?;
                 things.map(|thing| account::account(&tables, thing)).collect()
             }
         })
@@ -134,6 +134,7 @@ impl HostRoot {
 fn fits(change: &Move, now: Option<&Attributes>) -> bool {
     match change.thing {
         Thing::Unit { .. } => unit::fits(change.before.as_ref(), now),
+        Thing::User { .. } | Thing::Group { .. } => account::fits(change.before.as_ref(), now),
         _ => now == change.before.as_ref(),
     }
 }

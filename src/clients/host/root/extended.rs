@@ -14,7 +14,7 @@ use std::io::{Error, Result};
 use std::os::fd::AsFd;
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{Mode, OFlags, XattrFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat, XattrFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,9 @@ const OF_CONTENT: [&str; 2] = ["security.capability", "security.ima"];
 /// What the kernel signed of a file, its number included.
 const OF_FILE: &str = "security.evm";
 
+/// Whose a link is, if not whoever would make it: in none of the kernel's names.
+const OWNER: &str = "owner";
+
 /// The extended attributes of a file, by name; values in hexadecimal digits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -45,6 +48,21 @@ impl Extended {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What there is of a link: whose it is.
+    fn of_link(link: &Stat) -> Self {
+        let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let owner = (link.st_uid, link.st_gid);
+        let said = (owner != own).then(|| hex::encode(format!("{}:{}", owner.0, owner.1)));
+        Self(said.map(|said| (OWNER.to_owned(), said)).into_iter().collect())
+    }
+
+    /// Whose a link was.
+    pub(super) fn link_owner(&self) -> Option<(u32, u32)> {
+        let said = String::from_utf8(self.value(OWNER)?).ok()?;
+        let (uid, gid) = said.split_once(':')?;
+        Some((uid.parse().ok()?, gid.parse().ok()?))
     }
 
     /// The value of this name, if it has one that can be read.
@@ -159,7 +177,7 @@ pub(super) fn about(name: &str, error: Errno) -> Error {
 }
 
 impl HostRoot {
-    /// The extended attributes of a file or folder; none of anything else.
+    /// The extended attributes of a file or folder, and whose a link is; nothing of anything else.
     ///
     /// # Errors
     /// When they cannot be read, or are too many.
@@ -175,7 +193,14 @@ impl HostRoot {
     ) -> std::result::Result<Extended, HostError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&place.folder, place.name, flags, Mode::empty()) {
-            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(Extended::default()),
+            Err(Errno::NOENT | Errno::NXIO) => return Ok(Extended::default()),
+            Err(Errno::LOOP) => {
+                let flags = AtFlags::SYMLINK_NOFOLLOW;
+                let link = rustix::fs::statat(&place.folder, place.name, flags);
+                return link
+                    .map(|link| Extended::of_link(&link))
+                    .map_err(|error| self.failed("read", path, error));
+            }
             other => other.map_err(|error| self.failed("read", path, error))?,
         };
         Extended::of(&file).map_err(|error| HostError::io("read", &self.shown(path), error))

@@ -70,7 +70,7 @@ impl HostRoot {
             PathState::Directory { owned } => {
                 self.put_directory(path, &place, before, *owned, kept)?;
             }
-            PathState::Symlink { to } => self.put_link(path, &place, before, to)?,
+            PathState::Symlink { to } => self.put_link(path, &place, before, to, kept)?,
             PathState::Special | PathState::Unread { .. } => {
                 let reason = "devices, pipes, sockets and unknown files are not made";
                 return Err(HostError::unfit(&self.shown(path), reason));
@@ -181,10 +181,19 @@ impl HostRoot {
         place: &Place<'_>,
         before: &PathState,
         to: &str,
+        kept: Option<&Extended>,
     ) -> Result<(), HostError> {
         let temporary = temporary(place.name);
         let folder = &place.folder;
         rustix::fs::symlinkat(to, folder, temporary.as_str())
+            .and_then(|()| match kept.and_then(Extended::link_owner) {
+                Some((uid, gid)) => {
+                    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+                    let flags = AtFlags::SYMLINK_NOFOLLOW;
+                    rustix::fs::chownat(folder, temporary.as_str(), Some(uid), Some(gid), flags)
+                }
+                None => Ok(()),
+            })
             .and_then(|()| land(folder, &temporary, place.name, before))
             .map_err(|error| {
                 let _gone = rustix::fs::unlinkat(folder, temporary.as_str(), AtFlags::empty());
@@ -263,7 +272,7 @@ mod tests {
         let new = (&b"ours"[..], Permissions { mode: 0o644, uid, gid });
         let absent = PathState::Absent;
         assert!(host.put_file(&path, &place, &absent, new, None).is_err());
-        assert!(host.put_link(&path, &place, &absent, "/x").is_err());
+        assert!(host.put_link(&path, &place, &absent, "/x", None).is_err());
         assert_eq!(fs::read_to_string(folder.path().join("a")).unwrap(), "theirs");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
