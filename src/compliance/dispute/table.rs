@@ -7,7 +7,9 @@
 //! * What a rule does not say, such as a number that it leaves open, is changed nowhere.
 //! * A setting that nothing else outdoes, or that is not there, is no matter of dispute.
 
-use crate::compliance::kind::{BootSettings, blocks_module, edit_fstab, lists_module, own_path};
+use crate::compliance::kind::{
+    BootSettings, CONF_PLACES, blocks_module, edit_fstab, lists_module, own_path,
+};
 use crate::model::{HostPath, PathState};
 use crate::reconcile::desired::rule::RuleKind;
 use crate::reconcile::desired::rule::kind::{
@@ -60,8 +62,10 @@ pub(super) fn edited(kind: &RuleKind, path: &HostPath, text: &str) -> String {
 
 /// The name of a file of such a folder that counts.
 fn conf_in<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
-    let (place, name) = path.rsplit_once('/')?;
-    let is = place.rsplit_once('/').is_some_and(|(_, last)| last == folder);
+    let (at, name) = path.rsplit_once('/')?;
+    let is = at
+        .rsplit_once('/')
+        .is_some_and(|(place, last)| last == folder && CONF_PLACES.contains(&place));
     (is && name.strip_suffix(".conf").is_some()).then_some(name)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::compliance::change::Change;
 use crate::compliance::kind::{Judgement, listed};
-use crate::model::managed::attributes;
+use crate::model::managed::{PRIVATE, attributes};
 use crate::model::{AccountTables, Attributes, Move, Thing};
 use crate::reconcile::desired::rule::kind::{
     GroupRule, IdRange, MembershipRule, Presence, Principal, UserRule, UserWish,
@@ -130,7 +130,13 @@ pub(crate) fn judge_membership(rule: &MembershipRule, tables: &AccountTables) ->
     }
 }
 
-fn one(thing: Thing, before: Option<Attributes>, after: Option<Attributes>) -> Vec<Change> {
+/// What only root may read goes and comes with an account; otherwise it is nobody's matter here.
+fn one(thing: Thing, mut before: Option<Attributes>, mut after: Option<Attributes>) -> Vec<Change> {
+    if let (Some(before), Some(after)) = (&mut before, &mut after) {
+        for side in [before, after] {
+            side.retain(|name, _| !PRIVATE.contains(&name.as_str()));
+        }
+    }
     vec![Change::Managed(vec![Move { thing, before, after }])]
 }
 

@@ -94,6 +94,10 @@ pub struct Sight<'a> {
     pub id: &'a RuleId,
 }
 
+/// Where folders such as sysctl.d lie, the strongest first: a file of the same name hides those after
+/// it.
+pub const CONF_PLACES: [&str; 5] = ["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"];
+
 /// Files of a folder that a program reads whole, such as sysctl.d, by their names there.
 pub type Confs = BTreeMap<String, Conf>;
 

@@ -5,15 +5,14 @@ use std::collections::btree_map::Entry;
 
 use crate::clients::host::{HostError, HostRoot};
 use crate::compliance::kind::{
-    BootSettings, Conf, Confs, ModuleSight, Parameter, SysctlSight, own_path, own_paths,
+    BootSettings, CONF_PLACES, Conf, Confs, ModuleSight, Parameter, SysctlSight, own_path,
+    own_paths,
 };
 use crate::compliance::see::{Eyes, FILE_BYTES_MAX, once, said};
 use crate::model::HostPath;
 use crate::reconcile::desired::rule::RuleId;
 use crate::reconcile::desired::rule::kind::{KernelModuleRule, SysctlRule};
 
-/// Where such folders lie, the strongest first: a file of the same name hides those after it.
-const PLACES: [&str; 5] = ["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"];
 /// A folder with more files than this is no configuration.
 const FILES_MAX: usize = 1_000;
 
@@ -87,7 +86,7 @@ fn conf(host: &HostRoot, path: String, enclosed: bool) -> Result<Conf, HostError
 /// Every file of a folder of this name that counts.
 fn read(host: &HostRoot, name: &str) -> Result<Confs, HostError> {
     let mut confs: Confs = BTreeMap::new();
-    for place in PLACES {
+    for place in CONF_PLACES {
         let folder = format!("{place}/{name}");
         let enclosed = folder.parse().map_or(Ok(false), |folder| host.is_enclosing(&folder))?;
         for name in host.names(&folder, FILES_MAX)? {

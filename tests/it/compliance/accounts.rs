@@ -236,6 +236,17 @@ fn the_age_of_a_password_and_administrators_of_a_group_come_back_and_are_not_sho
 }
 
 #[test]
+fn a_password_that_was_changed_since_keeps_no_shell_from_coming_back() {
+    let host = with_alice();
+    let record = host.fix(&rule("user", "user = \"alice\"\nshell = \"/bin/bash\"")).unwrap();
+    assert_eq!(record.result, FixResult::Fixed);
+    run(&host, &["chage", "-d", "19000", "alice"]);
+    assert_eq!(host.restore(&record), FixResult::Fixed);
+    assert!(host.text("/etc/passwd").contains(":/bin/sh\n"));
+    assert!(host.text("/etc/shadow").contains("alice:!:19000:"));
+}
+
+#[test]
 fn a_group_of_the_users_own_in_which_they_are_listed_goes_with_them_as_shown() {
     let host = with_alice();
     run(&host, &["usermod", "-a", "-G", "alice", "alice"]);

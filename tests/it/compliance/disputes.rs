@@ -30,7 +30,7 @@ const fn key(lines: &'static str) -> Lines {
 }
 
 /// Two rules, and whether they are in dispute.
-const CASES: [(&str, Lines, Lines, bool); 41] = [
+const CASES: [(&str, Lines, Lines, bool); 42] = [
     ("a line of it", WHOLE, line("path = \"/etc/x\"\nline = \"a = 1\""), false),
     ("a line more", WHOLE, line("path = \"/etc/x\"\nline = \"c = 3\""), true),
     ("a line less", WHOLE, line("path = \"/etc/x\"\nregex = \"^b\"\nstate = \"absent\""), true),
@@ -203,6 +203,12 @@ const CASES: [(&str, Lines, Lines, bool); 41] = [
     (
         "an earlier file",
         ("file", "path = \"/etc/sysctl.d/10-a.conf\"\ncontent = \"vm.swappiness = 5\\n\""),
+        SWAPPINESS,
+        false,
+    ),
+    (
+        "a file that nothing reads",
+        ("file", "path = \"/srv/sysctl.d/99-z.conf\"\ncontent = \"vm.swappiness=5\\n\""),
         SWAPPINESS,
         false,
     ),
