@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
-use crate::cli::output::{Cell, Format, Table, Tone, write_json};
+use crate::cli::output::{Cell, Format, Table, Tone, one_line, write_json};
 use crate::compliance::change::Change;
 use crate::compliance::check::Checked;
 use crate::compliance::interchange::message;
@@ -24,7 +24,8 @@ pub(super) fn write_plan<'a>(
     for checked in ready {
         let verdict = &checked.verdict;
         let title = format!("{} ({})", verdict.rule, verdict.target);
-        writeln!(out, "{}: {}", ctx.paint.tone(Tone::Strong, &title), message(verdict))?;
+        let said = one_line(&message(verdict));
+        writeln!(out, "{}: {said}", ctx.paint.tone(Tone::Strong, &title))?;
         write_diffs(&checked.changes, ctx, out)?;
     }
     Ok(())

@@ -80,6 +80,7 @@ impl Change {
                 format!("--- kernel\n+++ kernel\n# {key} becomes {HIDDEN}\n")
             }
             Self::Kernel { key, before, after, .. } => {
+                let (before, after) = (plain(before), plain(after));
                 format!("--- kernel\n+++ kernel\n-{key} = {before}\n+{key} = {after}\n")
             }
             Self::Managed(moves) => moves.iter().map(move_diff).collect(),

@@ -21,6 +21,11 @@ pub struct SudoersSight<'a> {
 
 /// Judges `cron`.
 pub(crate) fn judge_cron(rule: &DropInRule, sight: &Sight<'_>) -> Judgement {
+    let unknown = rule.user.as_ref().filter(|user| sight.accounts.user(user).is_none());
+    if let Some(user) = unknown.filter(|user| user.as_str() != "root") {
+        let reason = format!("there is no user {user} here: cron would leave the job out");
+        return Judgement::Error { reason };
+    }
     judge(rule, CRON_MODE, sight)
 }
 

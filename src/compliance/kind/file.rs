@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::compliance::change::is_hidden;
-use crate::compliance::kind::owned::{differences, joined, wanted};
+use crate::compliance::kind::owned::{differences, joined, wanted, without_another_s_powers};
 use crate::compliance::kind::{Judgement, Sight, too_large};
 use crate::model::Digest;
 use crate::model::PathState;
@@ -19,7 +19,7 @@ pub(super) fn judge(rule: &FileRule, sight: &Sight<'_>) -> Judgement {
         _ => None,
     };
     let target = match wanted(&rule.access, owned, MODE, sight) {
-        Ok(target) => target,
+        Ok(target) => without_another_s_powers(&rule.access, owned, target),
         Err(reason) => return Judgement::Error { reason },
     };
     let wants = rule.content.as_ref().map(|content| &content.0);

@@ -51,7 +51,9 @@ fn shown(rule: &FileLineRule, text: &str, hidden: bool) -> (String, String) {
         LineWish::NoLine { line, regex } => {
             let what = line.as_deref().map(quoted).or(regex.as_deref().map(|r| format!("/{r}/")));
             let expected = format!("no line {}", what.unwrap_or_default());
-            let found = text.lines().find(|l| is_unwanted(l, line.as_deref(), regex.as_deref()));
+            let found = unwanted(line.as_deref(), regex.as_deref())
+                .ok()
+                .and_then(|is_unwanted| text.lines().find(|line| is_unwanted(line)));
             (expected, found.map_or_else(String::new, quoted))
         }
         LineWish::Block { block, .. } => {
@@ -62,9 +64,13 @@ fn shown(rule: &FileLineRule, text: &str, hidden: bool) -> (String, String) {
     }
 }
 
-fn is_unwanted(candidate: &str, line: Option<&str>, regex: Option<&str>) -> bool {
-    line == Some(candidate)
-        || regex.and_then(|regex| pattern(regex).ok()).is_some_and(|r| r.is_match(candidate))
+/// Which lines may not be there.
+fn unwanted<'a>(
+    line: Option<&'a str>,
+    regex: Option<&str>,
+) -> Result<impl Fn(&str) -> bool + use<'a>, String> {
+    let finds = regex.map(pattern).transpose()?;
+    Ok(move |found: &str| line == Some(found) || finds.as_ref().is_some_and(|r| r.is_match(found)))
 }
 
 /// The text as it should be.
@@ -77,11 +83,8 @@ fn edit(text: &str, wish: &LineWish, id: &RuleId) -> Result<String, String> {
             Ok(with_line(text, line, is_it, keep_others))
         }
         LineWish::NoLine { line, regex } => {
-            let finds = regex.as_deref().map(pattern).transpose()?;
-            let unwanted = |l: &str| {
-                line.as_deref() == Some(l) || finds.as_ref().is_some_and(|r| r.is_match(l))
-            };
-            Ok(text.split_inclusive('\n').filter(|l| !unwanted(bare(l))).collect())
+            let is_unwanted = unwanted(line.as_deref(), regex.as_deref())?;
+            Ok(text.split_inclusive('\n').filter(|line| !is_unwanted(bare(line))).collect())
         }
         LineWish::Block { block, comment } => with_block(text, Some(block), comment, id),
         LineWish::NoBlock { comment } => with_block(text, None, comment, id),

@@ -27,6 +27,23 @@ pub(super) fn wanted(
     Ok(Permissions { mode: access.mode.unwrap_or(base.mode), uid, gid })
 }
 
+/// What a file that becomes another's may do of its own accord (`S_ISUID`, `S_ISGID`).
+const SET_ID: u32 = 0o6000;
+
+/// What a file should be that [`wanted`] says so of: whoever it belonged to may have made it a program
+/// that runs as its owner, and is not to choose what runs as the next one.
+pub(super) fn without_another_s_powers(
+    access: &Access,
+    is: Option<Permissions>,
+    wanted: Permissions,
+) -> Permissions {
+    let changes_hands = is.is_some_and(|is| (is.uid, is.gid) != (wanted.uid, wanted.gid));
+    if changes_hands && access.mode.is_none() {
+        return Permissions { mode: wanted.mode & !SET_ID, ..wanted };
+    }
+    wanted
+}
+
 /// A user's number; none if there is no such user. `root` is known everywhere.
 fn uid_of(user: &Principal, tables: &AccountTables) -> Option<u32> {
     match user {

@@ -11,6 +11,7 @@ use crate::compliance::accounts::with_alice;
 use crate::compliance::debian;
 use crate::compliance::seven::{Fix, Row, all_seven};
 use crate::compliance::support::{Host, only, rule};
+use crate::desired::support::Repo;
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGwtjKgp6I4cXDXVGKBoBdGm9QZOhPfYNkA6hmTSGGXD";
@@ -207,4 +208,25 @@ fn jobs_do_all_seven_on_a_real_debian() {
             },
         ],
     );
+}
+
+#[test]
+fn a_job_that_cron_would_cut_or_leave_out_is_named() {
+    let job = |user: &str, command: &str| {
+        let lines = "file = \"x\"\nschedule = \"@daily\"";
+        rule("cron", &format!("{lines}\nuser = \"{user}\"\ncommand = '{command}'"))
+    };
+    let cut = job("root", "/bin/date +%F");
+    let said = Repo::default().web("").with("rulesets/it.toml", cut).findings();
+    assert!(said.contains("write `\\%` for the character"), "{said}");
+    let host = with_alice();
+    for (user, status) in [("alice", VerdictStatus::Ok), ("mallory", VerdictStatus::Error)] {
+        let host_job = job(user, r"/bin/date +\%F");
+        let line = format!("@daily {user} /bin/date +\\%F\n");
+        let host = with_alice().with("/etc/cron.d/x", &line);
+        let verdict = only(host.check(&host_job)).verdict;
+        assert_eq!(verdict.status, status, "{verdict:#?}");
+    }
+    let verdict = only(host.check(&job("mallory", "true"))).verdict;
+    assert!(verdict.reason.unwrap().contains("cron would leave the job out"));
 }

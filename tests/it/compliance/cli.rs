@@ -361,3 +361,34 @@ fn facts_of_a_folder_need_no_configuration() {
     assert_eq!(one.out, "FACT   VALUE\nos     debian\n");
     assert_eq!(run(stage.dir.path(), ["facts", "oss", "--root", "root"]).code, 64);
 }
+
+#[test]
+fn nothing_that_a_host_says_drives_the_terminal_of_who_mends_it() {
+    let stage = Stage::new("");
+    let root = stage.dir.path().join("root");
+    fs::create_dir_all(root.join("proc/sys/vm")).unwrap();
+    for (path, text) in [
+        ("etc/x", "k=\u{1b}[2J\u{7} x\n"),
+        ("proc/sys/vm/swappiness", "\u{1b}[31m\n"),
+        ("etc/fstab", "a\u{1b}[31m /srv/x ext4 defaults\n"),
+    ] {
+        fs::write(root.join(path), text).unwrap();
+    }
+    let rules = "[[rules]]\nname = \"x\"\nkind = \"key_value\"\npath = \"/etc/x\"\nformat = \"equals\"\n\
+                 key = \"k\"\nvalue = \"1\"\n\
+                 [[rules]]\nname = \"y\"\nkind = \"sysctl\"\nkey = \"vm.swappiness\"\nvalue = \"1\"\n\
+                 [[rules]]\nname = \"z\"\nkind = \"mount\"\npath = \"/srv/x\"\nstate = \"absent\"\n";
+    stage.commit("rulesets/it/linux.toml", rules);
+    for args in [
+        &["check"][..],
+        &["check", "-o", "json"],
+        &["check", "--report", "junit"],
+        &["fix", "--dry-run"],
+        &["fix", "--yes"],
+    ] {
+        let said = stage.run(args);
+        let all = format!("{}{}", said.out, said.err);
+        assert!(all.contains("it.linux/x"), "{args:?}: {all}");
+        assert!(!all.contains(['\u{1b}', '\u{7}']), "{args:?}: {all:?}");
+    }
+}

@@ -93,6 +93,42 @@ fn a_folder_that_the_host_needs_is_not_removed_by_another_name() {
 }
 
 #[test]
+fn a_users_set_user_id_program_does_not_become_one_of_root() {
+    if !is_root() {
+        return;
+    }
+    for lines in ["owner = \"root\"\ngroup = \"root\"", "owner = \"root\"\ncontent = \"evil\""] {
+        let host = Host::default().with("/srv/tool", "evil");
+        chown(host.path("/srv/tool"), Some(1000), Some(1000)).unwrap();
+        fs::set_permissions(host.path("/srv/tool"), fs::Permissions::from_mode(0o6755)).unwrap();
+        let rules = rule("file", &format!("path = \"/srv/tool\"\n{lines}"));
+        let verdict = only(host.check(&rules)).verdict;
+        assert!(verdict.expected.contains("mode 0755"), "{verdict:#?}");
+        assert_eq!(host.fix(&rules).unwrap().result, FixResult::Fixed);
+        assert_eq!(host.mode("/srv/tool"), 0o755);
+        assert_eq!(only(host.check(&rules)).verdict.status, VerdictStatus::Ok);
+    }
+}
+
+#[test]
+fn who_had_a_file_open_does_not_write_into_what_is_not_theirs_any_more() {
+    if !is_root() {
+        return;
+    }
+    for (uid, mode) in [(1000, 0o644), (0, 0o666)] {
+        let host = Host::default().with("/etc/motd", "right\n");
+        chown(host.path("/etc/motd"), Some(uid), Some(0)).unwrap();
+        fs::set_permissions(host.path("/etc/motd"), fs::Permissions::from_mode(mode)).unwrap();
+        let mut open = fs::OpenOptions::new().append(true).open(host.path("/etc/motd")).unwrap();
+        let lines =
+            "path = \"/etc/motd\"\nowner = \"root\"\nmode = \"0644\"\ncontent = \"right\\n\"";
+        assert_eq!(host.fix(&rule("file", lines)).unwrap().result, FixResult::Fixed);
+        std::io::Write::write_all(&mut open, b"wrong").unwrap();
+        assert_eq!(host.text("/etc/motd"), "right\n");
+    }
+}
+
+#[test]
 fn a_device_or_pipe_is_neither_read_nor_removed() {
     let host = Host::default();
     let pipe = host.path("/etc/pipe");

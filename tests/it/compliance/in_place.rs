@@ -69,8 +69,10 @@ fn a_file_whose_content_is_right_stays_the_same_file() {
     let record = host.fix(&rule("file", lines)).unwrap();
     assert_eq!(record.result, FixResult::Fixed);
     assert_eq!((inode(&host, "/etc/motd"), host.mode("/etc/motd")), (before, 0o600));
+    // The user may have it open by now, so that the way back is a file of its own.
     assert_eq!(host.restore(&record), FixResult::Fixed);
-    assert_eq!((inode(&host, "/etc/motd"), host.mode("/etc/motd")), (before, 0o644));
+    assert_eq!(host.mode("/etc/motd"), 0o644);
+    assert_ne!(inode(&host, "/etc/motd"), before);
 }
 
 #[test]

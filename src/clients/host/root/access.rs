@@ -105,7 +105,8 @@ fn steps(
 impl HostRoot {
     /// Gives the file or folder at `path` this mode and owner. Not a file that has another name as well
     /// if somebody else may have put it here: it may be the password file. It is then to be replaced
-    /// whole, which is said with `false`, or refused.
+    /// whole, which is said with `false`, or refused. Nor a file whose content matters and that somebody
+    /// may have open who may not write it any more.
     pub(super) fn give_access(
         &self,
         path: &HostPath,
@@ -131,6 +132,9 @@ impl HostRoot {
         }
         let io = |source| HostError::io("change", &self.shown(path), source);
         let Some(was) = before.owned() else { return Ok(false) };
+        if matches!(before, PathState::File { .. }) && may_still_write(was, after) {
+            return Ok(false);
+        }
         if !is_still(before, &file, &stat).map_err(io)? {
             return Err(HostError::unfit(&self.shown(path), "it changed while it was looked at"));
         }
@@ -173,6 +177,15 @@ impl HostRoot {
         due.retain(|step| matches!(step, Step::List(..)));
         Ok(!due.is_empty())
     }
+}
+
+/// Whether somebody who had it open to write before could write on after, though then they may not.
+/// Where its content matters, that is another reason to replace it whole.
+fn may_still_write(was: Permissions, after: Permissions) -> bool {
+    let owner = was.uid != after.uid && was.uid != 0;
+    let group = was.mode & 0o020 != 0 && (was.gid != after.gid || after.mode & 0o020 == 0);
+    let others = was.mode & 0o002 != 0 && after.mode & 0o002 == 0;
+    owner || group || others
 }
 
 /// Takes all steps, and what comes `after` them; where one fails, those before it are taken back.

@@ -45,6 +45,8 @@ pub struct DropInRule {
     pub path: HostPath,
     /// What it says; none if there must be no such file.
     pub content: Option<ConfigContent>,
+    /// Whose job it is; cron leaves out those of users whom nobody knows.
+    pub user: Option<String>,
 }
 
 /// Reads `sudoers`.
@@ -63,7 +65,7 @@ pub(crate) fn read_sudoers(table: &Table, reader: &mut Reader<'_>) -> Option<Dro
         }
         (Presence::Present, Some(node)) => Some(ended(reader.text(node)?)),
     };
-    Some(DropInRule { path: path?, content })
+    Some(DropInRule { path: path?, content, user: None })
 }
 
 /// Reads `cron`.
@@ -77,7 +79,7 @@ pub(crate) fn read_cron(table: &Table, reader: &mut Reader<'_>) -> Option<DropIn
             reader.findings.error_help(node.at, message, "remove them");
             return None;
         }
-        return Some(DropInRule { path: path?, content: None });
+        return Some(DropInRule { path: path?, content: None, user: None });
     }
     let [Some(schedule), Some(_), Some(command)] = parts else {
         let message = "a job needs `schedule`, `user` and `command`";
@@ -94,10 +96,21 @@ pub(crate) fn read_cron(table: &Table, reader: &mut Reader<'_>) -> Option<DropIn
     let command = reader.with(command, |text| match text.trim() {
         "" => Err("the command is empty"),
         text if text.contains(['\n', '\r', '\0']) => Err("a command stands in one line"),
+        text if ends_early(text) => Err(ENDS_EARLY),
         text => Ok(text.to_owned()),
     });
-    let text = format!("{} {} {}", schedule?, user?, command?);
-    Some(DropInRule { path: path?, content: Some(ended(text)) })
+    let user = user?;
+    let text = format!("{} {user} {}", schedule?, command?);
+    Some(DropInRule { path: path?, content: Some(ended(text)), user: Some(user) })
+}
+
+/// Why a command with a `%` is refused.
+const ENDS_EARLY: &str =
+    "cron ends a command at `%` and hands it the rest as its input: write `\\%` for the character";
+
+/// Whether cron ends the command before its end: at a `%` without a backslash (crontab(5)).
+fn ends_early(command: &str) -> bool {
+    command.match_indices('%').any(|(at, _)| !command[..at].ends_with('\\'))
 }
 
 fn ended(text: String) -> ConfigContent {
