@@ -9,7 +9,6 @@
 //! ```
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -33,7 +32,6 @@ use crate::reconcile::observed::{Look, OwnershipKey};
 use crate::reconcile::pass::{
     Effects, Intent, PassError, PassInput, PassOutcome, PassState, reconcile_once,
 };
-use crate::reconcile::plan::body::image_name;
 use crate::reconcile::plan::{Overrides, Plan};
 use crate::reconcile::report::{Journal, Measures, Reach, Status, StatusFile, TrustLevel};
 use crate::telemetry::Chain;
@@ -188,7 +186,8 @@ impl Node {
         let pulled = images::pulled(outcomes);
         let mut changed = !pulled.is_empty();
         self.memory.images.extend(pulled.into_iter().map(|reference| (reference, now)));
-        let wanted = self.wanted_images();
+        let desired = self.belief.desired.as_ref();
+        let wanted = desired.map(|desired| self.state.older.images(desired)).unwrap_or_default();
         let keep = self.settings.images.keep;
         for reference in images::superfluous(&self.memory.images, &wanted, keep) {
             let removed = tokio::select! {
@@ -210,14 +209,6 @@ impl Node {
             self.store.save(&self.memory).map_err(AgentError::Host)?;
         }
         Ok(())
-    }
-
-    /// Images of the newest version of each service, and of the one to go back to.
-    fn wanted_images(&self) -> BTreeSet<String> {
-        let Some(desired) = &self.belief.desired else { return BTreeSet::new() };
-        let services = desired.services.values().chain(self.state.applied().values());
-        let pins = services.flat_map(|service| service.containers.values()).map(|c| &c.pin);
-        pins.map(|pin| image_name(pin, &desired.hub)).collect()
     }
 
     /// The commit whose every service runs.

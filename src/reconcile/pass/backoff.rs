@@ -1,5 +1,4 @@
-//! What one process keeps between its passes: resolved older versions, who is being worked on, and
-//! who waits how long.
+//! What one process keeps between its passes: who is being worked on, and who waits how long.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,12 +10,11 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::clients::docker::leftover_task;
-use crate::model::{Digest, Revision, ServiceName};
+use crate::model::{Digest, ServiceName};
 use crate::reconcile::apply::{FailureClass, ServiceOutcome, ServiceResult, StepOutcome, backoff};
-use crate::reconcile::desired::DesiredService;
 use crate::reconcile::memory::{Altered, Memory, MemoryStore};
-use crate::reconcile::observed::{Look, ObservedCache, ObservedState};
-use crate::reconcile::pass::PassInput;
+use crate::reconcile::observed::{ObservedCache, ObservedState};
+use crate::reconcile::pass::older::Older;
 use crate::reconcile::pass::works::Works;
 use crate::reconcile::plan::{Held, HeldReason, Plan, ServicePlan, Step};
 
@@ -46,8 +44,7 @@ pub struct PassState {
     pub seen: ObservedCache,
     /// Containers whose configs' files were not as they should be, until they are gone.
     pub(crate) altered: Altered,
-    revisions: BTreeMap<ServiceName, Revision>,
-    applied: BTreeMap<ServiceName, DesiredService>,
+    pub(crate) older: Older,
     waiting: BTreeMap<ServiceName, Backoff>,
     lacking: BTreeMap<ServiceName, (Backoff, HeldReason)>,
     /// How often the engine said of a container that it has a task for it already, by id.
@@ -124,40 +121,6 @@ impl PassState {
     /// What has ended since it was last asked.
     pub fn take_ended(&mut self) -> Vec<ServiceOutcome> {
         std::mem::take(&mut self.ended)
-    }
-
-    /// What was last applied, of the services whose newest version differs from it.
-    pub(crate) fn applied(&self) -> &BTreeMap<ServiceName, DesiredService> {
-        &self.applied
-    }
-
-    /// Resolves what was last applied where it differs from the newest, each only once; what cannot
-    /// be had is asked for again at each whole look.
-    pub(crate) fn resolve_applied(&mut self, input: &PassInput<'_>, memory: &Memory) {
-        let differing: BTreeMap<&ServiceName, &Revision> = input
-            .desired
-            .services
-            .values()
-            .filter_map(|service| {
-                let applied = memory.services.get(&service.name)?.applied.as_ref()?;
-                (applied.content != service.content_hash())
-                    .then_some((&service.name, &applied.revision))
-            })
-            .collect();
-        self.revisions.retain(|name, revision| differing.get(name) == Some(&&*revision));
-        self.applied.retain(|name, _| differing.contains_key(name));
-        for (name, revision) in differing {
-            let is_tried = self.revisions.get(name) == Some(revision);
-            // What could not be had may be had by now; asking each time would cost each time.
-            let is_to_try_again =
-                input.look == Look::Everything && !self.applied.contains_key(name);
-            if !is_tried || is_to_try_again {
-                self.applied.remove(name);
-                let found = (input.resolve)(revision).and_then(|mut s| s.services.remove(name));
-                self.applied.extend(found.map(|service| (name.clone(), service)));
-                self.revisions.insert(name.clone(), revision.clone());
-            }
-        }
     }
 
     /// How long this plan still has to wait after failures of the same version.

@@ -96,7 +96,7 @@ pub(crate) fn sweep<D, F: ConfigFiles, S>(
     }
     let mounted = own(seen).flat_map(|container| mounts(container, input.files_dir));
     let mut kept: BTreeSet<String> = mounted.map(str::to_owned).collect();
-    let services = input.desired.services.values().chain(state.applied().values());
+    let services = state.older.versions(input.desired);
     kept.extend(services.flat_map(|service| named(service, input.files_dir)));
     effects.files.sweep(input.files_dir, &kept);
 }

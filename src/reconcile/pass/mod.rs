@@ -15,6 +15,7 @@
 mod backoff;
 mod configs;
 mod lost;
+mod older;
 mod recorder;
 mod rounds;
 mod settle;
@@ -39,7 +40,6 @@ use crate::reconcile::memory::{Memory, MemoryStore};
 use crate::reconcile::observed::{Look, ObservedState, OwnershipKey, Viewer, observe};
 use crate::reconcile::pass::rounds::Rounds;
 use crate::reconcile::pass::settle::{forget, remember_services};
-use crate::reconcile::plan::body::image_name;
 use crate::reconcile::plan::policy::host_paths;
 use crate::reconcile::plan::{Overrides, Plan, PlanInput, ServicePlan, plan};
 
@@ -175,9 +175,15 @@ where
         }
     };
     let failed = |source| PassError::Engine { source };
+    if input.look == Look::Everything {
+        state.older.ask_again();
+    }
     let mut seen = look(&input, &effects, input.look, memory, state).await.map_err(failed)?;
     ours_alone(&input, &seen)?;
     let mut notes = lost::rebuild(&input, &seen, memory, (effects.now)());
+    if !notes.is_empty() {
+        state.older.resolve(&input, memory).await;
+    }
     let mut now_plan = make_plan(&input, &effects, &seen, memory, state);
     let first = now_plan.clone();
     let mut outcomes = state.take_ended();
@@ -238,7 +244,7 @@ where
     F: ConfigFiles + 'static,
     S: MemoryStore,
 {
-    state.works.set_aside(plan, input.desired, memory, state.applied());
+    state.works.set_aside(plan, input.desired, memory, state.older.applied());
     let due = plan.services.iter().filter(|service| {
         service.mode == Mode::Apply
             && input.overrides.choose(&service.service)
@@ -328,17 +334,16 @@ fn make_plan<D, F: ConfigFiles, S>(
     memory: &Memory,
     state: &mut PassState,
 ) -> Plan {
-    state.resolve_applied(input, memory);
     let stuck = state.stuck(observed);
-    let services = input.desired.services.values().chain(state.applied().values());
-    let mut paths: BTreeSet<&str> = services.flat_map(host_paths).collect();
+    let versions = state.older.versions(input.desired);
+    let mut paths: BTreeSet<&str> = versions.flat_map(host_paths).collect();
     if !paths.is_empty() {
         paths.insert(&input.policy.engine_socket);
     }
     let links = effects.files.links(&paths);
     plan(&PlanInput {
         desired: input.desired,
-        applied: state.applied(),
+        applied: state.older.applied(),
         observed,
         memory,
         stuck: &stuck,
@@ -364,10 +369,8 @@ async fn look<D: DockerRead, F: ConfigFiles, S>(
     memory: &Memory,
     state: &mut PassState,
 ) -> Result<ObservedState, DockerError> {
-    state.resolve_applied(input, memory);
-    let services = input.desired.services.values().chain(state.applied().values());
-    let pins = services.flat_map(|service| service.containers.values()).map(|c| &c.pin);
-    let images: BTreeSet<String> = pins.map(|pin| image_name(pin, &input.desired.hub)).collect();
+    state.older.resolve(input, memory).await;
+    let images = state.older.images(input.desired);
     let environment = input.desired.revision.environment();
     let viewer = Viewer { key: input.key, environment, images: &images };
     let (asked, mut look) = (look, look);

@@ -9,6 +9,7 @@ mod world;
 mod rollout;
 mod drift;
 mod holds;
+mod older;
 mod urgent;
 mod networks;
 mod ground;

@@ -43,6 +43,8 @@ pub(crate) struct World {
     pub(crate) intent: Intent,
     pub(crate) look: Look,
     pub(crate) now: Timestamp,
+    /// How often an older revision was resolved.
+    pub(crate) n_resolved: Cell<usize>,
     /// The engine that this process has for itself; none where a test has one process alone.
     pub(crate) locked: Option<String>,
     key: OwnershipKey,
@@ -157,6 +159,7 @@ impl World {
             intent: Intent::Apply,
             look: Look::Changes,
             now: BEGAN.parse().unwrap(),
+            n_resolved: Cell::new(0),
             locked: None,
             key: OwnershipKey::derive(b"secret"),
             began: Instant::now(),
@@ -258,7 +261,10 @@ impl World {
         until: impl Future<Output = ()>,
     ) -> Option<Result<PassOutcome, PassError>> {
         let commits = self.commits.clone();
-        let resolve = |revision: &Revision| commits.get(revision).cloned();
+        let resolve = |revision: &Revision| {
+            self.n_resolved.set(self.n_resolved.get() + 1);
+            commits.get(revision).cloned()
+        };
         let clock = self.clock();
         let nonce = || {
             self.nonces.set(self.nonces.get() + 1);
