@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ServiceName;
@@ -20,6 +21,12 @@ use crate::model::ServiceName;
 const REQUESTS_MAX: usize = 64;
 /// A longer one is not ours.
 const REQUEST_BYTES_MAX: u64 = 64 << 10;
+/// Lines of one answer: twice the services that a node is built for.
+const LINES_MAX: usize = 2000;
+/// Characters of one line: nobody reads more.
+const LINE_CHARS_MAX: usize = 1000;
+/// More than so many lines of so many characters can be, at six bytes each as JSON writes the longest.
+const ANSWER_BYTES_MAX: u64 = 16 << 20;
 /// How often an asker looks for the answer.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -92,6 +99,19 @@ pub enum ControlError {
         #[source]
         source: io::Error,
     },
+    /// Nobody would read it.
+    #[error("what is said to the agent has more than {bytes_max} bytes")]
+    Long {
+        /// How many would be read.
+        bytes_max: u64,
+    },
+    /// Somebody answered, and it is none.
+    #[error("the agent's answer cannot be read")]
+    Answer {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// Nobody answered in time; the request was taken back.
     #[error("the agent did not answer within {seconds} s")]
     Silent {
@@ -112,7 +132,7 @@ pub fn directory(state_dir: &Path) -> PathBuf {
 /// Asks the running agent and waits for its answer.
 ///
 /// # Errors
-/// When the request cannot be left there, or nobody answers in time.
+/// When the request cannot be left there, nobody answers in time, or what answers is no answer.
 pub async fn ask(
     state_dir: &Path,
     nonce: &str,
@@ -122,19 +142,19 @@ pub async fn ask(
     let dir = directory(state_dir);
     fs::create_dir_all(&dir).map_err(at(&dir))?;
     let path = dir.join(format!("{nonce}.request"));
-    write_whole(&path, request)?;
+    write_whole(&path, request, REQUEST_BYTES_MAX)?;
     let answer = dir.join(format!("{nonce}.answer"));
     let _left = Left([&path, &answer]);
     let waited = tokio::time::timeout(timeout, async {
         loop {
-            if let Some(found) = read_whole::<Answer>(&answer) {
-                break found;
+            match read_whole::<Answer>(&answer, ANSWER_BYTES_MAX) {
+                Ok(None) => tokio::time::sleep(POLL).await,
+                Ok(Some(found)) => break Ok(found),
+                Err(source) => break Err(ControlError::Answer { source }),
             }
-            tokio::time::sleep(POLL).await;
         }
-    })
-    .await;
-    waited.map_err(|_| ControlError::Silent { seconds: timeout.as_secs() })
+    });
+    waited.await.unwrap_or(Err(ControlError::Silent { seconds: timeout.as_secs() }))
 }
 
 /// What is left of a request that is over, or that nobody waits for, must not be taken up later.
@@ -169,19 +189,31 @@ pub fn take(state_dir: &Path) -> Vec<Asked> {
         .collect();
     paths.sort();
     let taken = paths.into_iter().filter_map(|path| {
-        let request = read_whole(&path);
+        let request = read_whole(&path, REQUEST_BYTES_MAX);
         fs::remove_file(&path).ok()?;
-        Some(Asked { nonce: path.file_stem()?.to_str()?.to_owned(), request: request? })
+        Some(Asked { nonce: path.file_stem()?.to_str()?.to_owned(), request: request.ok()?? })
     });
     taken.collect()
 }
 
-/// Answers a request.
+/// Answers a request; so long that nobody could read it, with its beginning.
 ///
 /// # Errors
 /// When the answer cannot be written.
 pub fn answer(state_dir: &Path, asked: &Asked, answer: &Answer) -> Result<(), ControlError> {
-    write_whole(&directory(state_dir).join(format!("{}.answer", asked.nonce)), answer)
+    let path = directory(state_dir).join(format!("{}.answer", asked.nonce));
+    write_whole(&path, &readable(answer), ANSWER_BYTES_MAX)
+}
+
+fn readable(answer: &Answer) -> Answer {
+    let cut = |line: &String| match line.char_indices().nth(LINE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.clone(),
+    };
+    let mut lines: Vec<String> = answer.lines.iter().take(LINES_MAX).map(cut).collect();
+    let n_more = answer.lines.len() - lines.len();
+    lines.extend((n_more > 0).then(|| format!("and {n_more} lines more")));
+    Answer { result: answer.result, lines }
 }
 
 /// Throws away what earlier processes left.
@@ -192,16 +224,25 @@ pub fn clear(state_dir: &Path) {
     }
 }
 
-fn write_whole(path: &Path, value: &impl Serialize) -> Result<(), ControlError> {
+fn write_whole(path: &Path, value: &impl Serialize, bytes_max: u64) -> Result<(), ControlError> {
     let text = serde_json::to_vec(value).map_err(io::Error::from).map_err(at(path))?;
+    if text.len() as u64 > bytes_max {
+        return Err(ControlError::Long { bytes_max });
+    }
     let part = path.with_extension("part");
     fs::write(&part, text).and_then(|()| fs::rename(&part, path)).map_err(at(path))
 }
 
-fn read_whole<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
-    let length = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?.len();
-    let text = (length <= REQUEST_BYTES_MAX).then(|| fs::read(path).ok()).flatten()?;
-    serde_json::from_slice(&text).ok()
+/// What was written there, whole; none while nothing is there.
+fn read_whole<T: DeserializeOwned>(path: &Path, bytes_max: u64) -> io::Result<Option<T>> {
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        found => found?,
+    };
+    if !found.is_file() || found.len() > bytes_max {
+        return Err(io::Error::other(format!("it is no file of up to {bytes_max} bytes")));
+    }
+    serde_json::from_slice(&fs::read(path)?).map(Some).map_err(io::Error::from)
 }
 
 #[cfg(test)]
@@ -238,5 +279,46 @@ mod tests {
         let silent = control::ask(dir.path(), "00ff", &request, Duration::ZERO).await;
         assert!(matches!(silent, Err(ControlError::Silent { .. })));
         assert!(control::take(dir.path()).is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_any_length_is_read_as_far_as_anybody_reads() {
+        let dir = tempfile::tempdir().unwrap();
+        let request = Request::Resume { service: "app1".parse().unwrap() };
+        let asking = control::ask(dir.path(), "00ff", &request, Duration::from_secs(10));
+        let answering = async {
+            while !dir.path().join("requests/00ff.request").exists() {
+                tokio::task::yield_now().await;
+            }
+            let asked = control::take(dir.path()).pop().unwrap();
+            let lines = vec!["\u{1}é".repeat(9_000); 3_000];
+            control::answer(dir.path(), &asked, &Answer { result: AnswerResult::Left, lines })
+        };
+        let (answer, written) = tokio::join!(asking, answering);
+        written.unwrap();
+        let answer = answer.unwrap();
+        assert_eq!(answer.result, AnswerResult::Left);
+        assert_eq!(answer.lines.len(), 2001);
+        assert_eq!(answer.lines[1999], format!("{}…", "\u{1}é".repeat(500)));
+        assert_eq!(answer.lines[2000], "and 1000 lines more");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_answer_is_said_at_once_and_a_request_that_nobody_reads_is_not_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let requests = control::directory(dir.path());
+        std::fs::create_dir_all(&requests).unwrap();
+        std::fs::write(requests.join("00ff.answer"), "{}").unwrap();
+        let suspend = |reason: String| Request::Suspend {
+            service: "app1".parse().unwrap(),
+            reason,
+            until: None,
+        };
+        let second = Duration::from_secs(1);
+        let none = control::ask(dir.path(), "00ff", &suspend("repair".into()), second).await;
+        assert!(!matches!(none, Ok(_) | Err(ControlError::Silent { .. })), "{none:?}");
+        let long = control::ask(dir.path(), "00fe", &suspend("x".repeat(1 << 16)), second).await;
+        assert!(!matches!(long, Ok(_) | Err(ControlError::Silent { .. })), "{long:?}");
+        assert_eq!(std::fs::read_dir(requests).unwrap().count(), 0);
     }
 }

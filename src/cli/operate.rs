@@ -348,6 +348,10 @@ fn control_error(error: &ControlError) -> CommandError {
     match error {
         ControlError::Silent { .. } => CommandError::new(ErrorKind::TimedOut, error.to_string())
             .hint("a rollout may be under way: `tidegate status` shows it"),
+        ControlError::Answer { .. } => CommandError::failed(error).hint(
+            "is the agent of another version? restart it; `tidegate status` says what it did",
+        ),
+        ControlError::Long { .. } => CommandError::usage(error.to_string()).hint("say less"),
         ControlError::File { .. } => {
             CommandError::failed(error).hint("only the agent's user may ask it: try sudo")
         }
