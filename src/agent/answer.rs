@@ -134,12 +134,35 @@ fn is_chosen(chosen: &BTreeSet<ServiceName>, name: &ServiceName) -> bool {
     chosen.is_empty() || chosen.contains(name)
 }
 
-/// What was done about the chosen services; what else a pass did is none of their answer.
-fn about<'a>(
+/// What was done about the chosen services, as it stands; what else a pass did is none of their answer.
+pub fn about<'a>(
     report: &'a Report,
     chosen: &'a BTreeSet<ServiceName>,
 ) -> impl Iterator<Item = &'a ServiceOutcome> {
-    report.outcomes.iter().filter(|outcome| is_chosen(chosen, &outcome.service))
+    standing(&report.outcomes).filter(|outcome| is_chosen(chosen, &outcome.service))
+}
+
+/// Outcomes that no later one of the same service says more than.
+pub fn standing(outcomes: &[ServiceOutcome]) -> impl Iterator<Item = &ServiceOutcome> {
+    let is_said = |(n, outcome): &(usize, &ServiceOutcome)| {
+        let mut later = outcomes.iter().skip(n + 1).filter(|o| o.service == outcome.service);
+        later.any(|later| says_more(later, outcome))
+    };
+    let standing = outcomes.iter().enumerate().filter(move |outcome| !is_said(outcome));
+    standing.map(|(_, outcome)| outcome)
+}
+
+/// To wait is not to do, and neither the way back nor a repair of the version before makes up for a
+/// failure.
+fn says_more(later: &ServiceOutcome, earlier: &ServiceOutcome) -> bool {
+    let whole = |outcome: &ServiceOutcome| outcome.target.as_ref().map(|target| target.whole);
+    match later.result {
+        ServiceResult::Waiting { .. } => matches!(earlier.result, ServiceResult::Waiting { .. }),
+        _ if earlier.is_way_back() => true,
+        _ if later.is_way_back() => false,
+        ServiceResult::Repaired => whole(later) == whole(earlier),
+        _ => true,
+    }
 }
 
 /// How applying the chosen services ended: by the worst of what is said about it.
@@ -160,18 +183,16 @@ fn has_failed(outcome: &ServiceOutcome) -> bool {
 /// Chosen services that are not as they should be, though nothing failed in this pass: a line each, and
 /// what that makes of the whole.
 pub fn left(report: &Report, chosen: &BTreeSet<ServiceName>) -> Vec<(String, AnswerResult)> {
-    let is_told = |name: &ServiceName| {
-        report.outcomes.iter().any(|outcome| outcome.service == *name && has_failed(outcome))
-    };
+    let failed = about(report, chosen).filter(|outcome| has_failed(outcome));
+    let told: BTreeSet<&ServiceName> = failed.map(|outcome| &outcome.service).collect();
     let is_left = |service: &ServiceStatus| match service.sync {
         Sync::Held | Sync::OutOfSync => true,
         Sync::Synced => is_ill(service),
         Sync::Unknown => false,
     };
-    let left =
-        report.status.services.iter().filter(|(name, service)| {
-            is_chosen(chosen, name) && !is_told(name) && is_left(service)
-        });
+    let left = report.status.services.iter().filter(|(name, service)| {
+        is_chosen(chosen, name) && !told.contains(name) && is_left(service)
+    });
     left.map(|(name, service)| (line(name, service), weight(service))).collect()
 }
 
@@ -217,8 +238,9 @@ mod tests {
     use crate::agent::answer::{after, weight};
     use crate::agent::control::{AnswerResult, Request};
     use crate::agent::node::Report;
-    use crate::model::ServiceName;
+    use crate::model::{Revision, ServiceName};
     use crate::reconcile::apply::{FailureClass, ServiceOutcome, ServiceResult};
+    use crate::reconcile::plan::Reason;
     use crate::reconcile::report::ServiceStatus;
 
     fn name(name: &str) -> ServiceName {
@@ -239,17 +261,10 @@ mod tests {
 
     #[test]
     fn an_answer_is_about_the_services_that_were_asked_for() {
-        let status = json!({ "schema": "tidegate.status/1", "node": "n1", "environment": "prd",
-            "trust": "signed", "mode": "apply", "changed_at": "2026-01-01T00:00:00Z",
-            "revision": {}, "services": {} });
         let reason = "no route to host".to_owned();
         let failed = ServiceResult::Failed { class: FailureClass::Transient, reason };
-        let report = Report {
-            status: serde_json::from_value(status).unwrap(),
-            plan: None,
-            outcomes: vec![outcome("app1", failed), outcome("app4", ServiceResult::Applied)],
-            requeue: None,
-        };
+        let outcomes = vec![outcome("app1", failed), outcome("app4", ServiceResult::Applied)];
+        let report = report(&json!({}), outcomes);
         let apply = |names: &[&str]| Request::Apply {
             services: names.iter().map(|service| name(service)).collect(),
             now: None,
@@ -267,6 +282,54 @@ mod tests {
                 (said.result, &said.lines[..]),
                 (result, &lines.iter().map(ToString::to_string).collect::<Vec<_>>()[..])
             );
+        }
+    }
+
+    fn report(status: &serde_json::Value, outcomes: Vec<ServiceOutcome>) -> Report {
+        let mut whole = json!({ "schema": "tidegate.status/1", "node": "n1", "environment": "prd",
+            "trust": "signed", "mode": "apply", "changed_at": "2026-01-01T00:00:00Z",
+            "revision": {}, "services": {} });
+        let fields = status.as_object().cloned().unwrap_or_default();
+        whole.as_object_mut().unwrap().extend(fields);
+        let status = serde_json::from_value(whole).unwrap();
+        Report { status, plan: None, outcomes, requeue: None }
+    }
+
+    fn failed(class: FailureClass) -> ServiceResult {
+        ServiceResult::Failed { class, reason: "no".to_owned() }
+    }
+
+    #[test]
+    fn what_became_of_a_service_counts_and_not_what_was_tried_before() {
+        use ServiceResult::{Applied, Repaired, Waiting};
+        let (transient, version) = (failed(FailureClass::Transient), failed(FailureClass::Version));
+        let waiting = |secs| Waiting { remaining: Duration::from_secs(secs) };
+        let revision = Revision::WorkTree { environment: "prd".parse().unwrap() };
+        let way_back = ServiceOutcome {
+            reasons: vec![Reason::Rollback { revision, because: "no".to_owned() }],
+            ..outcome("app1", Repaired)
+        };
+        let app1 = |result: &ServiceResult| outcome("app1", result.clone());
+        let lines = |lines: &[&str]| lines.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for (outcomes, result, said) in [
+            (vec![app1(&transient), app1(&Applied)], AnswerResult::Done, &["app1 applied"][..]),
+            (vec![app1(&waiting(9)), app1(&Applied)], AnswerResult::Done, &["app1 applied"]),
+            (
+                vec![app1(&version), way_back.clone(), way_back],
+                AnswerResult::Failed,
+                &["app1 failed: no", "app1 repaired"],
+            ),
+            (
+                vec![app1(&transient), app1(&waiting(9)), app1(&waiting(7))],
+                AnswerResult::Failed,
+                &["app1 failed: no", "app1 failed lately, is tried again in 7 s"],
+            ),
+        ] {
+            let request =
+                Request::Apply { services: [].into(), now: None, allow_removal: [].into() };
+            let said = (result, lines(said));
+            let answer = after(Some(&report(&json!({}), outcomes)), &request);
+            assert_eq!((answer.result, answer.lines), said);
         }
     }
 

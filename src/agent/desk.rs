@@ -39,6 +39,8 @@ impl Desk {
         let open = std::mem::take(&mut self.open);
         for mut open in open {
             open.outcomes.extend(report.outcomes.iter().cloned());
+            // However many passes it takes: what is said of each service is all that is kept.
+            open.outcomes = answer::standing(&open.outcomes).cloned().collect();
             let waits = match &open.asked.request {
                 Request::Apply { services, .. } => {
                     under_way.iter().any(|s| services.is_empty() || services.contains(*s))
@@ -68,5 +70,53 @@ impl Desk {
 pub fn say(state_dir: &Path, asked: &Asked, said: &Answer) {
     if let Err(error) = control::answer(state_dir, asked, said) {
         warn!(error = %Chain(&error), "an operator's request cannot be answered");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use crate::agent::control::{self, Request};
+    use crate::agent::desk::Desk;
+    use crate::agent::node::Report;
+    use crate::model::ServiceName;
+    use crate::reconcile::apply::{ServiceOutcome, ServiceResult};
+
+    fn waiting(service: &str) -> ServiceOutcome {
+        ServiceOutcome {
+            service: service.parse().unwrap(),
+            target: None,
+            reasons: Vec::new(),
+            steps: Vec::new(),
+            result: ServiceResult::Waiting { remaining: Duration::from_secs(9) },
+            took: Duration::ZERO,
+            trigger: String::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_many_passes_work_on_keeps_a_few_outcomes_of_each_service() {
+        let dir = tempfile::tempdir().unwrap();
+        let request = Request::Apply { services: [].into(), now: None, allow_removal: [].into() };
+        let ask = control::ask(dir.path(), "00ff", &request, Duration::ZERO);
+        assert!(ask.await.is_err());
+        let left = dir.path().join("requests/00ff.request");
+        std::fs::write(left, serde_json::to_vec(&request).unwrap()).unwrap();
+        let mut desk = Desk::default();
+        desk.put(control::take(dir.path()).pop().unwrap());
+        let status = json!({ "schema": "tidegate.status/1", "node": "n1", "environment": "prd",
+            "trust": "signed", "mode": "apply", "changed_at": "2026-01-01T00:00:00Z",
+            "revision": {}, "services": {} });
+        let under_way: ServiceName = "app9".parse().unwrap();
+        for _ in 0..100 {
+            let outcomes = vec![waiting("app1"), waiting("app2")];
+            let status = serde_json::from_value(status.clone()).unwrap();
+            let report = Report { status, plan: None, outcomes, requeue: None };
+            desk.settle(dir.path(), &report, &[&under_way]);
+        }
+        assert_eq!(desk.open[0].outcomes.len(), 2);
     }
 }

@@ -238,7 +238,7 @@ pub fn tell(
     if result == AnswerResult::Done && report.outcomes.is_empty() {
         ctx.notice("nothing to do");
     }
-    let troubles = troubles(report);
+    let troubles = troubles(report, chosen);
     let says_why = result == AnswerResult::Failed && !troubles.is_empty();
     let told = says_why.then(|| troubles.join("; "));
     conclude(result).map_err(|error| match told {
@@ -265,10 +265,10 @@ fn conclude(result: AnswerResult) -> Result<Outcome, CommandError> {
     }
 }
 
-fn troubles(report: &Report) -> Vec<String> {
+fn troubles(report: &Report, chosen: &BTreeSet<ServiceName>) -> Vec<String> {
     let mut troubles = answer::troubles(&report.status);
     // A version that failed has been told by its outcome; its way back must not hide it.
-    let failed = report.outcomes.iter().filter_map(|outcome| match &outcome.result {
+    let failed = answer::about(report, chosen).filter_map(|outcome| match &outcome.result {
         ServiceResult::Failed { reason, .. } => {
             Some(format!("{} failed: {reason}", outcome.service))
         }
