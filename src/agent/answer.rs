@@ -13,7 +13,7 @@ use crate::reconcile::apply::{ServiceOutcome, ServiceResult};
 use crate::reconcile::memory::{LocalSuspension, MemoryStore as _};
 use crate::reconcile::pass::Intent;
 use crate::reconcile::plan::{HeldReason, Hold, Overrides};
-use crate::reconcile::report::{Health, ServiceStatus, Status, Sync};
+use crate::reconcile::report::{Health, Reach, ServiceStatus, Status, Sync, next_status};
 
 /// Does what comes before the pass, and says which pass to run; or why the request makes no sense.
 ///
@@ -76,16 +76,24 @@ pub fn needs_reading(node: &Node, request: &Request) -> bool {
     }
 }
 
-/// The answer about the first of the named services that is not there, if one is not. Without any
-/// repository to read, the operator is believed.
+/// The answer about the first of the named services that is not there, if one is not: that it makes no
+/// sense to name it, unless a revision that is not in force may have it. Without any repository to
+/// read, the operator is believed.
 pub fn stranger<'a>(
     node: &Node,
     named: impl IntoIterator<Item = &'a ServiceName>,
 ) -> Option<Answer> {
-    node.belief.desired.as_ref()?;
+    let desired = node.belief.desired.as_ref()?;
     let stranger = named.into_iter().find(|name| !is_known(node, name))?;
+    let status = next_status(node.status.as_ref(), &node.facts(Reach::Answers, None, None));
+    let obstacles = obstacles(&status);
     let line = format!("no service `{stranger}` runs or should run on this node");
-    Some(Answer { result: AnswerResult::Senseless, lines: vec![line] })
+    let Some(result) = obstacles.iter().map(|(_, result)| *result).max() else {
+        return Some(Answer { result: AnswerResult::Senseless, lines: vec![line] });
+    };
+    let line = format!("{line} by {}, which is in force", desired.revision);
+    let obstacles = obstacles.into_iter().map(|(line, _)| line);
+    Some(Answer { result, lines: std::iter::once(line).chain(obstacles).collect() })
 }
 
 fn list(names: &std::collections::BTreeSet<ServiceName>) -> String {
@@ -103,8 +111,8 @@ pub fn after(report: Option<&Report>, request: &Request) -> Answer {
         Request::Resume { service } => return done(format!("{service} is resumed")),
         Request::Apply { services, .. } => services,
     };
-    let mut lines = troubles(&report.status);
-    lines.extend(left(report, services).into_iter().map(|(line, _)| line));
+    let lines = obstacles(&report.status).into_iter().chain(left(report, services));
+    let mut lines: Vec<String> = lines.map(|(line, _)| line).collect();
     for outcome in about(report, services) {
         let line = match &outcome.result {
             ServiceResult::Applied => "applied".to_owned(),
@@ -118,10 +126,6 @@ pub fn after(report: Option<&Report>, request: &Request) -> Answer {
             }
         };
         lines.push(format!("{} {line}", outcome.service));
-    }
-    if let Some(refused) = &report.status.refused {
-        lines.push(format!("refused {}: {}", refused.commit, refused.reason));
-        lines.push(format!("what to do: {}", refused.remedy));
     }
     Answer { result: result(report, services), lines }
 }
@@ -167,12 +171,10 @@ fn says_more(later: &ServiceOutcome, earlier: &ServiceOutcome) -> bool {
 
 /// How applying the chosen services ended: by the worst of what is said about it.
 pub fn result(report: &Report, chosen: &BTreeSet<ServiceName>) -> AnswerResult {
-    let left = left(report, chosen).into_iter().map(|(_, result)| result);
-    let refused = report.status.refused.iter().map(|_| AnswerResult::Refused);
-    let troubles = troubles(&report.status).into_iter().map(|_| AnswerResult::Failed);
+    let left = left(report, chosen).into_iter().chain(obstacles(&report.status));
+    let left = left.map(|(_, result)| result);
     let failed = about(report, chosen).filter(|outcome| has_failed(outcome));
-    let failed = failed.map(|_| AnswerResult::Failed);
-    let all = left.chain(refused).chain(troubles).chain(failed);
+    let all = left.chain(failed.map(|_| AnswerResult::Failed));
     all.max().unwrap_or(AnswerResult::Done)
 }
 
@@ -227,6 +229,23 @@ pub fn troubles(status: &Status) -> Vec<String> {
         lines.extend(outage.as_ref().map(|o| format!("{what} is unreachable: {}", o.reason)));
     }
     lines
+}
+
+/// The good commit that waits, if one does, in a line.
+pub fn waits(status: &Status) -> Option<String> {
+    let waits = status.waits.as_ref()?;
+    Some(format!("{} waits until {}: {}", waits.commit, waits.until, waits.reason))
+}
+
+/// The same, and what keeps the branch's tip from being in force; and what that makes of the whole.
+fn obstacles(status: &Status) -> Vec<(String, AnswerResult)> {
+    let troubles = troubles(status).into_iter().map(|line| (line, AnswerResult::Failed));
+    let waits = waits(status).into_iter().map(|line| (line, AnswerResult::Left));
+    let refused = status.refused.iter().flat_map(|refused| {
+        let why = format!("refused {}: {}", refused.commit, refused.reason);
+        [why, format!("what to do: {}", refused.remedy)].map(|line| (line, AnswerResult::Refused))
+    });
+    troubles.chain(waits).chain(refused).collect()
 }
 
 #[cfg(test)]
@@ -331,6 +350,16 @@ mod tests {
             let answer = after(Some(&report(&json!({}), outcomes)), &request);
             assert_eq!((answer.result, answer.lines), said);
         }
+    }
+
+    #[test]
+    fn a_tip_that_waits_is_named_and_is_not_done() {
+        let waits = json!({ "waits": { "commit": "1".repeat(40),
+            "until": "2026-01-02T00:00:00Z", "reason": "it soaks" } });
+        let request = Request::Apply { services: [].into(), now: None, allow_removal: [].into() };
+        let answer = after(Some(&report(&waits, Vec::new())), &request);
+        assert_eq!(answer.result, AnswerResult::Left);
+        assert!(answer.lines[0].ends_with("waits until 2026-01-02T00:00:00Z: it soaks"));
     }
 
     fn service(sync: &str, health: &str, held: &serde_json::Value) -> ServiceStatus {

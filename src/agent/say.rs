@@ -64,7 +64,8 @@ impl Node {
         })
     }
 
-    fn facts<'a>(
+    /// All that is known, for the status.
+    pub(crate) fn facts<'a>(
         &'a self,
         engine: Reach,
         left: Option<&'a Plan>,

@@ -51,7 +51,12 @@ pub fn once(
             let read = interruptible(node.read("operator", Intent::Apply)).await?;
             read.map_err(|error| agent_error(&error))?;
             if let Some(stranger) = answer::stranger(&node, &ask.overrides.services) {
-                return Err(CommandError::usage(stranger.lines.join("; ")));
+                let message = stranger.lines.join("; ");
+                return Err(match stranger.result {
+                    AnswerResult::Senseless => CommandError::usage(message),
+                    AnswerResult::Refused => CommandError::refused(message),
+                    _ => CommandError::new(ErrorKind::Failed, message),
+                });
             }
         }
         let report = whole_pass(&mut node, scope, &ask).await;
@@ -227,7 +232,8 @@ pub fn tell(
         )?,
         Format::Table => write_outcomes(report, ctx, out)?,
     }
-    for (line, _) in answer::left(report, chosen) {
+    let left = answer::left(report, chosen).into_iter().map(|(line, _)| line);
+    for line in left.chain(answer::waits(status)) {
         ctx.notice(&one_line(&line));
     }
     if let Some(refused) = &status.refused {

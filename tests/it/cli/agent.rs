@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tidegate::agent::lock::{StateLock, engine_locks};
 use tidegate::clients::host::EngineLock;
 
-use crate::cli::node::node;
+use crate::cli::node::{add_shop, node};
 use crate::cli::support::{Said, run, tidegate};
 use crate::support::socket::{Canned, answer};
 
@@ -239,4 +239,17 @@ fn an_engine_that_another_agent_has_leaves_the_one_before_in_force_until_it_is_f
     kill_process(Pid::from_child(&agent.process), Signal::HUP).unwrap();
     agent.until("the second is in use", || unused().is_empty());
     assert!(take_second().is_err() && take_first().is_ok());
+}
+
+#[test]
+fn an_operator_who_names_a_service_of_a_revision_with_a_mistake_is_told_the_mistake() {
+    let agent = Agent::start("interval = \"1h\"", "");
+    agent.says("pass by start", 1);
+    add_shop(agent.path(), "8081:80:90:91", true);
+    for command in [&["apply", "shop"][..], &["suspend", "shop", "--reason", "x"]] {
+        let said = agent.run(command);
+        assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+        assert!(said.out.contains("services/shop.toml:6:"), "{}{}", said.out, said.err);
+        assert!(said.out.starts_with("no service `shop`"), "{}{}", said.out, said.err);
+    }
 }

@@ -105,6 +105,50 @@ fn an_unknown_service_is_refused_before_anything_is_done() {
     assert!(!history.out.contains("hallo"), "{}", history.out);
 }
 
+/// A service `shop` as `hello` is, but for its port, in a commit that alice signs or not.
+pub(crate) fn add_shop(dir: &Path, port: &str, signs: bool) {
+    let at = |name: &str| dir.join("repo").join(name);
+    for (folder, from, to) in
+        [("services", "8080:80", port), ("rulesets/it/applications", "hello", "shop")]
+    {
+        let text = fs::read_to_string(at(&format!("{folder}/hello.toml"))).unwrap();
+        fs::write(at(&format!("{folder}/shop.toml")), text.replacen(from, to, 1)).unwrap();
+    }
+    let key = format!("user.signingkey={}", dir.join("people/alice").display());
+    let who = ["-c", "user.name=alice", "-c", "user.email=alice@example.org"];
+    let how = ["-c", "gpg.format=ssh", "-c", &key];
+    let sign = if signs { "-S" } else { "--no-gpg-sign" };
+    for args in [&["add", "--all"][..], &["commit", "-q", sign, "-m", "shop"]] {
+        let mut git = std::process::Command::new("git");
+        git.current_dir(dir.join("repo")).args(who).args(how);
+        assert!(git.args(args).status().unwrap().success());
+    }
+}
+
+#[test]
+fn a_service_that_a_revision_has_which_is_not_in_force_is_answered_with_why() {
+    for (signs, is_away, code, why) in
+        [(false, false, 3, "refused "), (true, true, 1, "git is unreachable: ")]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        node(dir.path());
+        let config = ["--config", "agent.toml"];
+        let first = run(dir.path(), ["apply"].iter().chain(&config));
+        assert_eq!(first.code, 1, "there is no engine: {}", first.err);
+        add_shop(dir.path(), "8081:80", signs);
+        if is_away {
+            fs::rename(dir.path().join("repo"), dir.path().join("away")).unwrap();
+        }
+        for command in [&["apply", "shop"][..], &["suspend", "shop", "--reason", "x"]] {
+            let said = run(dir.path(), command.iter().chain(&config));
+            let all = format!("{}{}", said.out, said.err);
+            assert_eq!(said.code, code, "{all}");
+            assert!(all.contains("no service `shop` runs or should run on this node by "), "{all}");
+            assert!(all.contains(why), "{why}: {all}");
+        }
+    }
+}
+
 #[test]
 fn a_suspension_that_would_have_ended_by_now_is_refused() {
     let dir = tempfile::tempdir().unwrap();
