@@ -71,13 +71,21 @@ fn debian_with_repository() -> Host {
 
 /// A root that rpm and dnf of this machine look after.
 fn rpm_root() -> Host {
+    let host = rpm_root_of(&PACKAGES);
+    dnf(&host.path("/"), &["install", "tg-lib"]);
+    dnf(&host.path("/"), &["remove", "tg-lib"]);
+    host
+}
+
+/// One whose repository has these packages: name, version and release, what it needs.
+fn rpm_root_of(packages: &[(&str, &str, &str)]) -> Host {
     let host = Host::default().with("/etc/os-release", "ID=fedora\nVERSION_ID=38\n");
     // Debian's rpm keeps its list elsewhere than those of rpm's own systems.
     fs::create_dir_all(host.path("/usr/lib/sysimage/rpm")).unwrap();
     fs::create_dir_all(host.path("/root")).unwrap();
     symlink("../usr/lib/sysimage/rpm", host.path("/root/.rpmdb")).unwrap();
     let build = host.dir.path().join("build");
-    for (name, version, needs) in PACKAGES {
+    for (name, version, needs) in packages {
         let (version, release) = version.split_once('-').unwrap();
         let needs = if needs.is_empty() { String::new() } else { format!("Requires: {needs}\n") };
         let spec = format!(
@@ -100,8 +108,6 @@ fn rpm_root() -> Host {
     let host = host.with("/etc/yum.repos.d/local.repo", &text);
     let root = host.path("/");
     run(Command::new("rpm").arg("--root").arg(&root).arg("--initdb"));
-    dnf(&root, &["install", "tg-lib"]);
-    dnf(&root, &["remove", "tg-lib"]);
     host
 }
 
@@ -218,6 +224,20 @@ fn packages_do_all_seven_with_dnf_on_a_root_of_rpm() {
     all_seven(&host, FROM_NOTHING);
     dnf(&host.path("/"), &["install", "tg-user", "tg-hello-1.0-1"]);
     all_seven(&host, FROM_INSTALLED);
+}
+
+#[test]
+fn a_kernel_that_is_installed_beside_the_one_before_is_a_fix() {
+    let host = rpm_root_of(&[("kernel", "1.0-1", ""), ("kernel", "2.0-1", "")]);
+    dnf(&host.path("/"), &["install", "kernel-1.0-1"]);
+    let wanted = rule("package", "package = \"kernel\"\nversion = \">=2\"");
+    let record = host.fix(&wanted).unwrap();
+    assert_eq!(record.result, FixResult::Fixed);
+    assert_eq!(only(host.check(&wanted)).verdict.status, VerdictStatus::Ok);
+    // Nobody knows which of the two was there before.
+    let FixResult::Failed { reason } = host.restore(&record) else { panic!("taken back") };
+    assert!(reason.contains("no longer as it was"), "{reason}");
+    assert_eq!(only(host.check(&wanted)).verdict.status, VerdictStatus::Ok);
 }
 
 #[test]

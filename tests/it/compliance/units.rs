@@ -57,6 +57,33 @@ fn what_was_masked_by_hand_is_enabled_and_goes_back_to_masked() {
 }
 
 #[test]
+fn a_unit_that_takes_another_along_is_left_alone_and_so_is_the_other() {
+    let install = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n";
+    let host = debian::host()
+        .with("/lib/systemd/system/a.service", &format!("{install}Also=b.service\n"))
+        .with("/lib/systemd/system/b.service", install);
+    let is = |name: &str| {
+        let (root, name) = (host.root(), format!("{name}.service"));
+        root.unit_of(&root.units().unwrap().unwrap(), &name).unwrap().unwrap()["enabled"].clone()
+    };
+    let wanted = |name: &str, enabled: bool| {
+        rule("systemd_unit", &format!("unit = \"{name}.service\"\nenabled = {enabled}"))
+    };
+    let FixResult::Failed { reason } = host.fix(&wanted("a", true)).unwrap().result else {
+        panic!("took the other along")
+    };
+    assert!(reason.contains("b.service enabled as well, which a.service names"), "{reason}");
+    assert_eq!((is("a"), is("b")), ("disabled".into(), "disabled".into()));
+    // With the other one as it should be, only what was shown changes; and the way back, which would
+    // take the other along, changes neither.
+    assert_eq!(host.fix(&wanted("b", true)).unwrap().result, FixResult::Fixed);
+    let record = host.fix(&wanted("a", true)).unwrap();
+    assert_eq!(record.result, FixResult::Fixed);
+    assert!(matches!(host.restore(&record), FixResult::Failed { .. }));
+    assert_eq!((is("a"), is("b")), ("enabled".into(), "enabled".into()));
+}
+
+#[test]
 fn unmasking_keeps_what_is_below_the_mask() {
     let host = debian::host();
     host.fix(&rule("systemd_unit", "unit = \"cron.service\"\nmasked = true")).unwrap();

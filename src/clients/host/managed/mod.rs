@@ -11,6 +11,7 @@
 mod package;
 mod account;
 mod apt;
+mod beside;
 mod dnf;
 mod module;
 mod mount;
@@ -33,16 +34,29 @@ impl HostRoot {
         for (change, now) in moves.iter().zip(self.now(moves)?) {
             self.still(change, now.as_ref())?;
         }
+        let beside = self.beside(moves)?;
         let made = self.make(moves).and_then(|()| self.became(moves));
-        made.map_err(|error| self.back(moves, error))
+        let made = made.and_then(|()| self.alone(moves, &beside));
+        made.map_err(|error| {
+            let error = self.back(moves, error);
+            self.beside_back(moves, &beside, error)
+        })
     }
 
-    /// Refuses what its program left otherwise than it was told. What was started may have ended.
+    /// Refuses what its program left otherwise than it was told. What was started may have ended, and
+    /// a version may have been installed beside others, as a kernel's are.
     fn became(&self, moves: &[Move]) -> Result<(), HostError> {
         let mut moves = moves.to_vec();
-        for change in &mut moves {
-            if let (Thing::Unit { .. }, Some(after)) = (&change.thing, &mut change.after) {
-                after.remove("active");
+        let now = self.now(&moves)?;
+        for (change, now) in moves.iter_mut().zip(now) {
+            match (&change.thing, &mut change.after) {
+                (Thing::Unit { .. }, Some(after)) => drop(after.remove("active")),
+                (Thing::Package { .. }, Some(after)) => {
+                    if let Some(now) = now.filter(|now| package::has(now, after)) {
+                        *after = now;
+                    }
+                }
+                _ => {}
             }
         }
         let Some(left) = self.outstanding(&moves)?.into_iter().next() else { return Ok(()) };

@@ -196,6 +196,12 @@ pub(super) fn package(installed: &[InstalledPackage], name: &str) -> Option<Attr
     (!versions.is_empty()).then(|| attributes([("version", &versions.join(" "))]))
 }
 
+/// Whether the versions that are installed are among others the one that was wanted.
+pub(super) fn has(installed: &Attributes, wanted: &Attributes) -> bool {
+    let version = |of: &Attributes| of.get("version").cloned().unwrap_or_default();
+    version(installed).split(' ').any(|one| one == version(wanted))
+}
+
 fn shown(wishes: &[Wish<'_>]) -> String {
     let one = |(name, version): &Wish<'_>| match version {
         Some(version) => format!("installing {name} {version}"),

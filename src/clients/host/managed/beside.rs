@@ -1,0 +1,81 @@
+//! What changes along with what is decided: units that another one names in `Also=`.
+//!
+//! In: [`Move`]s of units. Out: nothing, or which others changed. Effect: puts those back.
+
+use crate::clients::host::managed::Units;
+use crate::clients::host::{HostError, HostRoot};
+use crate::model::managed::attributes;
+use crate::model::{Attributes, Move, Thing};
+use crate::telemetry::Chain;
+
+/// Whether a unit starts at boot, which is all that enabling another one changes.
+const ENABLED: &str = "enabled";
+
+impl HostRoot {
+    /// How units are before they are moved; nothing for moves of other things.
+    pub(super) fn beside(&self, moves: &[Move]) -> Result<Units, HostError> {
+        match moves.first().map(|change| &change.thing) {
+            Some(Thing::Unit { .. }) => Ok(self.units()?.unwrap_or_default()),
+            _ => Ok(Units::default()),
+        }
+    }
+
+    /// Refuses what changed other units than those of `moves`.
+    pub(super) fn alone(&self, moves: &[Move], before: &Units) -> Result<(), HostError> {
+        let Some(other) = self.others(moves, before)?.into_iter().next() else { return Ok(()) };
+        let named = moves.first().map(|change| change.thing.name()).unwrap_or_default();
+        let (other, state) = (other.thing.name(), said(other.before.as_ref()));
+        let reason = format!(
+            "systemctl would leave {other} {state} as well, which {named} names in `Also=`: say what \
+             it should be in a rule of its own, and name both"
+        );
+        Err(HostError::unfit(self.folder(), reason))
+    }
+
+    /// After a failure: other units that changed along go back to what they were.
+    pub(super) fn beside_back(
+        &self,
+        moves: &[Move],
+        before: &Units,
+        error: HostError,
+    ) -> HostError {
+        let back = self.others(moves, before).and_then(|others| {
+            others.iter().try_for_each(|change| self.move_unit(change))?;
+            let left = self.others(moves, before)?;
+            let own = self.outstanding(&moves.iter().map(Move::undone).collect::<Vec<_>>())?;
+            match left.iter().chain(&own).next() {
+                None => Ok(()),
+                Some(left) => {
+                    let reason = format!("{} is not as it was", left.thing);
+                    Err(HostError::unfit(self.folder(), reason))
+                }
+            }
+        });
+        match (back, error) {
+            (Err(back), error) if !matches!(error, HostError::HalfDone { .. }) => {
+                HostError::HalfDone { reason: Chain(&back).to_string(), source: error.into() }
+            }
+            (_, error) => error,
+        }
+    }
+
+    /// What would bring those units back that are not in `moves` and are not as they were.
+    fn others(&self, moves: &[Move], before: &Units) -> Result<Vec<Move>, HostError> {
+        let now = self.beside(moves)?;
+        let own = |name: &str| moves.iter().any(|change| change.thing.name() == name);
+        let all = before.iter().filter(|(name, _)| !own(name)).filter_map(|(name, was)| {
+            let is = now.iter().find(|(other, _)| *other == name).map(|(_, is)| is);
+            let (was, is) = (said(Some(was)), said(is));
+            let of = |state: &str| Some(attributes([(ENABLED, state)]));
+            // An alias comes and goes with what it stands for.
+            let changed = was != is && ["enabled", "disabled"].contains(&was);
+            let thing = Thing::Unit { name: name.to_owned() };
+            changed.then(|| Move { thing, before: of(is), after: of(was) })
+        });
+        Ok(all.collect())
+    }
+}
+
+fn said(unit: Option<&Attributes>) -> &str {
+    unit.and_then(|unit| unit.get(ENABLED)).map_or("", String::as_str)
+}
