@@ -6,7 +6,7 @@
 //! run.rs      the loop                     wakes.rs, inbox.rs, pace.rs   what wakes it, and when
 //! engine.rs, state.rs  what it has for itself
 //! node.rs     one pass                     belief.rs, below.rs, judge.rs, urgent.rs   source → trust → desired
-//! say.rs      what is said about it
+//! say.rs, record.rs, failures.rs   what is said about it
 //! port.rs    metrics, where they are wanted
 //! examine.rs  a look without a pass: facts, rules      inspect.rs, checker.rs   one that is kept, and when
 //! control.rs  what operators ask           answer.rs, desk.rs              and what they get
@@ -30,6 +30,7 @@ pub mod judge;
 pub mod mistakes;
 pub mod belief;
 pub mod effects;
+pub mod failures;
 pub mod record;
 pub mod node;
 mod login;

@@ -19,8 +19,9 @@ use crate::agent::AgentError;
 use crate::agent::belief::{Belief, Believer, News, Origin};
 use crate::agent::below::Keep;
 use crate::agent::effects::{HostFiles, hub_credentials, nonce};
+use crate::agent::failures::Failures;
 use crate::agent::images;
-use crate::agent::record::{self, Failures};
+use crate::agent::record;
 use crate::agent::trigger::Trigger;
 use crate::clients::docker::{DockerClient, DockerWrite as _};
 use crate::clients::host::NodeKey;
@@ -285,10 +286,7 @@ impl Node {
             warn!("a step takes longer than {} s; the next process goes on", grace.as_secs());
         }
         let ended = self.state.take_ended();
-        for record in record::of_outcomes(&ended, &self.failures) {
-            self.journal_and_log(record)?;
-        }
-        Ok(())
+        self.note_outcomes(&ended)
     }
 
     /// Whether anything is under way.

@@ -2,60 +2,18 @@
 //!
 //! In: outcomes, news of a belief. Out: [`Record`]s. Pure.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::agent::belief::News;
-use crate::model::{Digest, EnvironmentName, Revision, ServiceName};
+use crate::agent::failures::{Failures, Novelty};
+use crate::model::{EnvironmentName, Revision, ServiceName};
 use crate::reconcile::apply::{ServiceOutcome, ServiceResult, StepOutcome};
-use crate::reconcile::plan::Plan;
 use crate::reconcile::report::{End, Record};
 
-/// Why services could not be changed, until they could; and to which version.
-#[derive(Debug, Default)]
-pub struct Failures(BTreeMap<ServiceName, (Option<Digest>, String)>);
-
-impl Failures {
-    /// Takes in what a pass did; `left` is what it left to be done, and held.
-    pub fn learn(&mut self, outcomes: &[ServiceOutcome], left: &Plan) {
-        for outcome in outcomes {
-            let (service, version) = (&outcome.service, version(outcome));
-            match &outcome.result {
-                ServiceResult::Failed { reason, .. } => {
-                    self.0.insert(service.clone(), (version, reason.clone()));
-                }
-                ServiceResult::Waiting { .. } | ServiceResult::Interrupted => {}
-                // The version before it may be healed as often as it takes.
-                _ if self.0.get(service).is_some_and(|(failed, _)| *failed != version) => {}
-                _ => drop(self.0.remove(service)),
-            }
-        }
-        let is_left = |name: &ServiceName| {
-            left.services.iter().any(|service| service.service == *name)
-                || left.held.iter().any(|held| held.service == *name)
-        };
-        self.0.retain(|name, _| is_left(name));
-    }
-
-    /// Why, by service.
-    pub fn reasons(&self) -> BTreeMap<ServiceName, String> {
-        self.0.iter().map(|(name, (_, reason))| (name.clone(), reason.clone())).collect()
-    }
-
-    fn knows(&self, outcome: &ServiceOutcome, reason: &str) -> bool {
-        let known = self.0.get(&outcome.service);
-        known.is_some_and(|(failed, why)| *failed == version(outcome) && why == reason)
-    }
-}
-
-fn version(outcome: &ServiceOutcome) -> Option<Digest> {
-    outcome.target.as_ref().map(|target| target.whole)
-}
-
-/// Records of what one pass did. A failure that is the same as before, as `known` has it, is not told
-/// again.
-pub fn of_outcomes(outcomes: &[ServiceOutcome], known: &Failures) -> Vec<Record> {
+/// Records of what was done. A failure of a kind that `known` has already is not told again.
+pub fn of_outcomes(outcomes: &[ServiceOutcome], known: &mut Failures) -> Vec<Record> {
     let told = outcomes.iter().filter_map(|outcome| {
+        let novelty = known.learn(outcome);
         let error = match &outcome.result {
             ServiceResult::Waiting { .. } => return None,
             // It had not begun.
@@ -63,7 +21,7 @@ pub fn of_outcomes(outcomes: &[ServiceOutcome], known: &Failures) -> Vec<Record>
             ServiceResult::Failed { reason, .. } => Some(reason.clone()),
             _ => None,
         };
-        if error.as_ref().is_some_and(|reason| known.knows(outcome, reason)) {
+        if novelty == Novelty::Known {
             return None;
         }
         Some(Record {
@@ -162,62 +120,4 @@ pub fn of_operator(what: &str, service: Option<&ServiceName>, why: &str) -> Reco
 
 fn millis(took: Duration) -> u64 {
     u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use crate::agent::record::{Failures, of_outcomes};
-    use crate::model::{Digest, Revision};
-    use crate::reconcile::apply::{FailureClass, ServiceOutcome, ServiceResult};
-    use crate::reconcile::plan::{Held, HeldReason, Plan, Target};
-
-    fn revision() -> Revision {
-        Revision::WorkTree { environment: "prd".parse().unwrap() }
-    }
-
-    /// What came of a version of app1.
-    fn outcome(version: &str, result: ServiceResult) -> ServiceOutcome {
-        let whole = Digest::of(version.as_bytes());
-        ServiceOutcome {
-            service: "app1".parse().unwrap(),
-            target: Some(Target { revision: revision(), content: whole, whole }),
-            reasons: Vec::new(),
-            steps: Vec::new(),
-            result,
-            took: Duration::ZERO,
-            trigger: "time".to_owned(),
-        }
-    }
-
-    fn lacks(version: &str) -> ServiceOutcome {
-        let reason = "manifest unknown".to_owned();
-        outcome(version, ServiceResult::Failed { class: FailureClass::Hub, reason })
-    }
-
-    #[test]
-    fn a_failure_is_told_once_for_each_version_as_long_as_that_is_held_for_it() {
-        let reason = HeldReason::Hub { reason: "manifest unknown".to_owned() };
-        let held = Held { service: "app1".parse().unwrap(), reason, revision: revision() };
-        let left = Plan { revision: revision(), services: Vec::new(), held: vec![held] };
-        let mut known = Failures::default();
-        for (what, outcome, n_told) in [
-            ("it fails", lacks("v2"), 1),
-            ("it is tried again", lacks("v2"), 0),
-            ("the one before it is healed", outcome("v1", ServiceResult::Repaired), 1),
-            ("it is tried again", lacks("v2"), 0),
-            ("another fails", lacks("v3"), 1),
-            ("it is applied", outcome("v3", ServiceResult::Applied), 1),
-            ("it fails after all", lacks("v3"), 1),
-        ] {
-            let outcomes = [outcome];
-            assert_eq!(of_outcomes(&outcomes, &known).len(), n_told, "{what}");
-            known.learn(&outcomes, &left);
-            let is_applied = outcomes[0].result == ServiceResult::Applied;
-            assert_eq!(known.reasons().is_empty(), is_applied, "{what}");
-        }
-        known.learn(&[], &Plan { held: Vec::new(), ..left });
-        assert!(known.reasons().is_empty(), "nothing is left to be done");
-    }
 }

@@ -20,7 +20,7 @@ use tracing::{debug, error, info, warn};
 use crate::agent::belief::Origin;
 use crate::agent::checker::Checker;
 use crate::agent::desk::{self, Desk};
-use crate::agent::effects::{HostFiles, chance};
+use crate::agent::effects::chance;
 use crate::agent::engine::Held;
 use crate::agent::inbox::Inbox;
 use crate::agent::lock::Presence;
@@ -28,7 +28,7 @@ use crate::agent::node::{Ask, Node};
 use crate::agent::pace::{Bursts, Idle, backoff, jitter};
 use crate::agent::port::Port;
 use crate::agent::promoter::Promoter;
-use crate::agent::reload::{Reload, say_unused};
+use crate::agent::reload::{Kept, Reload, say_unused};
 use crate::agent::state::take_state;
 use crate::agent::trigger::{Trigger, Wake};
 use crate::agent::wakes::{listen, signals, watch_files};
@@ -63,7 +63,7 @@ pub struct Options {
 pub async fn run(mut settings: Settings, options: &Options) -> Result<(), AgentError> {
     let (to, mut inbox) = Inbox::new();
     let stop = signals(to.clone())?;
-    let mut before: Option<(Checker, Rc<HostFiles>, Option<Port>)> = None;
+    let mut before: Option<(Checker, Kept, Option<Port>)> = None;
     // The configuration that was in force before, and one that is of no use.
     let (mut old, mut useless) = (None, None);
     let mut held = Held::default();
@@ -82,9 +82,9 @@ pub async fn run(mut settings: Settings, options: &Options) -> Result<(), AgentE
         }
         agent.port = match before.take() {
             None => Port::open(&settings)?,
-            Some((checker, files, port)) => {
+            Some((checker, kept, port)) => {
                 agent.checker.take_over(checker);
-                agent.node.files.take_over(&files);
+                kept.give(&mut agent.node);
                 let (port, metrics) = Port::change(&settings, port);
                 agent.node.metrics = metrics;
                 port
@@ -106,7 +106,7 @@ pub async fn run(mut settings: Settings, options: &Options) -> Result<(), AgentE
         let Some(reloaded) = next? else { return Ok(()) };
         drop(watches);
         old = Some(std::mem::replace(&mut settings, reloaded));
-        before = Some((agent.checker, agent.node.files, agent.port));
+        before = Some((agent.checker, Kept::of(agent.node), agent.port));
         held = agent.held;
     }
 }

@@ -10,6 +10,7 @@ use crate::agent::AgentError;
 use crate::agent::inspect::Inspected;
 use crate::agent::node::{Ask, Node, Report};
 use crate::agent::record;
+use crate::reconcile::apply::ServiceOutcome;
 use crate::reconcile::observed::ObservedState;
 use crate::reconcile::pass::{Intent, PassOutcome};
 use crate::reconcile::plan::Plan;
@@ -29,12 +30,9 @@ impl Node {
             Some(Err(reason)) => (None, Reach::Silent(reason)),
         };
         let outcomes = outcome.as_ref().map_or(&[][..], |outcome| &outcome.outcomes);
-        for record in record::of_outcomes(outcomes, &self.failures) {
-            self.note(record)?;
-        }
-        self.journal.sync().map_err(AgentError::Report)?;
+        self.note_outcomes(outcomes)?;
         if let Some(outcome) = &outcome {
-            self.failures.learn(&outcome.outcomes, &outcome.left);
+            self.failures.keep(&outcome.left);
         }
         let facts = self.facts(
             engine,
@@ -101,6 +99,17 @@ impl Node {
             memory: &self.memory,
             now: Timestamp::now(),
         }
+    }
+
+    /// Journals what was done, durably; only then is a failure known.
+    pub(crate) fn note_outcomes(&mut self, outcomes: &[ServiceOutcome]) -> Result<(), AgentError> {
+        let mut known = self.failures.clone();
+        for record in record::of_outcomes(outcomes, &mut known) {
+            self.note(record)?;
+        }
+        self.journal.sync().map_err(AgentError::Report)?;
+        self.failures = known;
+        Ok(())
     }
 
     /// Journals what a check found, if it found anything new.
