@@ -48,6 +48,13 @@ pub struct Memory {
 pub struct ServiceMemory {
     /// What last passed its health gate.
     pub applied: Option<Applied>,
+    /// Whether that was told from what runs, the memory being lost: its gate is asked again, and
+    /// nothing is stopped for the answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub presumed: bool,
+    /// The version whose rollout has begun and has come to no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<Begun>,
     /// What failed and is not tried again until a commit changes it.
     pub failed: Option<Failed>,
     /// Set aside by this node's operator.
@@ -86,6 +93,16 @@ pub struct Applied {
     pub content: Digest,
     /// When it passed.
     pub at: Timestamp,
+}
+
+/// A version of a service that is being rolled out in the place of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Begun {
+    /// [`crate::reconcile::desired::DesiredService::content_hash`].
+    pub content: Digest,
+    /// The nonces of the containers that were there before: others were made for it.
+    pub before: BTreeSet<String>,
 }
 
 /// A version of a service that failed here.

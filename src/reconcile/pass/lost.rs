@@ -1,6 +1,10 @@
 //! Rebuilds what was applied from what runs, where the memory was lost.
 //!
 //! In: containers with our proof, older revisions. Out: the memory's services, and a sentence each.
+//!
+//! # Guarantees
+//! * A newest version is only presumed to be applied, and nothing is stopped for it.
+//! * What runs once counts as done only where its container says so, or one that waited for it ran.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +13,7 @@ use jiff::Timestamp;
 use crate::clients::docker::ContainerState;
 use crate::model::{CommitId, Revision};
 use crate::reconcile::desired::DesiredService;
-use crate::reconcile::desired::container::Run;
+use crate::reconcile::desired::container::{Condition, DesiredContainer, Run};
 use crate::reconcile::memory::{Applied, Memory, ServiceMemory};
 use crate::reconcile::observed::{ObservedContainer, ObservedState};
 use crate::reconcile::pass::PassInput;
@@ -36,8 +40,8 @@ pub(crate) fn rebuild(
             continue;
         }
         let mut rebuilt = ServiceMemory::default();
-        // Nothing that rolled out is left: whatever ails it now, the newest version had its turn, and
-        // its migrations were over before it ran.
+        // Nothing that rolled out is left: whatever ails it now, the newest version had its turn. Its
+        // gate may not have: that is asked again.
         let started: Vec<&ObservedContainer> =
             own.iter().filter(|c| c.inspect.state != ContainerState::Created).collect();
         let newest = (!under_way && runs(tip, &started))
@@ -48,6 +52,7 @@ pub(crate) fn rebuild(
                 "the memory of {name} was lost: by its containers {revision} was applied last"
             ));
             let content = service.content_hash();
+            rebuilt.presumed = content == tip.content_hash();
             rebuilt.applied = Some(Applied { revision, content, at: now });
         } else {
             notes.push(format!(
@@ -67,13 +72,34 @@ fn remember_once(
     observed: &ObservedState,
 ) {
     let own = observed.services.get(&service.name).map_or(&[][..], Vec::as_slice);
-    for container in service.containers.values().filter(|c| c.run == Run::Once) {
+    for container in service.containers.values().filter(|c| has_run(c, service, own)) {
         let name = &container.name;
         let made = own.iter().find(|c| &c.owned.key == name).map(|c| c.owned.nonce.as_str());
         let ground = ground(service, observed, input.key, "", made.unwrap_or_default());
         memory.once.insert(name.clone(), container.spec_hash());
         memory.grounds.insert(name.clone(), ground);
     }
+}
+
+/// Whether a run-once container has succeeded: its own says so; where it is gone, one that waited for
+/// its success and was started does.
+fn has_run(
+    container: &DesiredContainer,
+    service: &DesiredService,
+    own: &[ObservedContainer],
+) -> bool {
+    let made = |of: &DesiredContainer| {
+        own.iter().find(|c| c.owned.key == of.name && c.owned.spec == of.spec_hash())
+    };
+    let waits = |of: &DesiredContainer| {
+        of.depends_on.get(&container.name) == Some(&Condition::ServiceCompletedSuccessfully)
+    };
+    let was_started = |of| made(of).is_some_and(|c| c.inspect.state != ContainerState::Created);
+    container.run == Run::Once
+        && made(container).map_or_else(
+            || service.containers.values().any(|of| waits(of) && was_started(of)),
+            |c| c.inspect.state == ContainerState::Exited && c.inspect.exit_code == 0,
+        )
 }
 
 /// Whether every container that keeps running is there, made from exactly this version.

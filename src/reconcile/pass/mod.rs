@@ -212,7 +212,7 @@ where
     if input.intent == Intent::Apply {
         let waiting = state.waiting(&now_plan, &outcomes).into_iter();
         outcomes.extend(waiting.filter(|waiting| input.overrides.choose(&waiting.service)));
-        notes.extend(forget(&input, &now_plan, &seen, &state.altered, &effects, memory));
+        notes.extend(forget(&input, &now_plan, &seen, &state.altered, &outcomes, &effects, memory));
         if !outcomes.is_empty() {
             configs::sweep(&input, &effects, &seen, state);
         }
@@ -257,7 +257,7 @@ where
         return Ok(());
     }
     configs::check_written(input, effects, &due, seen, state);
-    remember_services(&due, &plan.held, &state.altered, effects, memory)?;
+    remember_services(&due, &plan.held, &state.altered, seen, effects, memory)?;
     for service in due {
         rounds.begin(&service);
         state.works.begin(service, input, effects);

@@ -156,11 +156,12 @@ fn enter(note: &Note, memory: &mut Memory, at: Timestamp) {
         What::Applied { target, .. } => {
             let (revision, content) = (target.revision.clone(), target.content);
             memory.applied = Some(Applied { revision, content, at });
-            memory.failed = None;
+            (memory.failed, memory.begun, memory.presumed) = (None, None, false);
         }
         What::Failed { target, reason } => {
             let (revision, whole) = (target.revision.clone(), target.whole);
             memory.failed = Some(Failed { revision, whole, reason: reason.clone(), at });
+            memory.begun = None;
         }
     }
 }

@@ -1,8 +1,13 @@
 //! What the memory knows before the first change, and no longer after the last.
+//!
+//! # Guarantees
+//! * What a rollout began with is durable before its first step, so that it is known again whatever
+//!   commits come meanwhile, and although the version before it is not to be had.
 
 use crate::model::Mode;
+use crate::reconcile::apply::{ServiceOutcome, ServiceResult};
 use crate::reconcile::desired::DesiredService;
-use crate::reconcile::memory::{Altered, Memory, MemoryStore};
+use crate::reconcile::memory::{Altered, Begun, Memory, MemoryStore};
 use crate::reconcile::observed::ObservedState;
 use crate::reconcile::pass::{Effects, PassError, PassInput};
 use crate::reconcile::plan::{Held, HeldReason, Plan, ServicePlan};
@@ -13,12 +18,19 @@ pub(crate) fn remember_services<D, F, S: MemoryStore>(
     due: &[ServicePlan],
     held: &[Held],
     altered: &Altered,
+    observed: &ObservedState,
     effects: &Effects<'_, D, F, S>,
     memory: &mut Memory,
 ) -> Result<(), PassError> {
     let mut known = memory.clone();
-    for service in due.iter().filter(|s| s.target.is_some()).map(|s| &s.service) {
-        known.services.entry(service.clone()).or_default();
+    for (plan, target) in due.iter().filter_map(|plan| Some((plan, plan.target.as_ref()?))) {
+        let service = known.services.entry(plan.service.clone()).or_default();
+        let is_known = service.begun.as_ref().is_some_and(|begun| begun.content == target.content);
+        if plan.is_new_version && service.applied.is_some() && !is_known {
+            let own = observed.services.get(&plan.service).into_iter().flatten();
+            let before = own.map(|container| container.owned.nonce.clone()).collect();
+            service.begun = Some(Begun { content: target.content, before });
+        }
     }
     latch(held, &mut known);
     // Once a file is written nothing else tells who was given the one before.
@@ -38,13 +50,15 @@ fn latch(held: &[Held], memory: &mut Memory) {
     }
 }
 
-/// Forgets services that are gone, and failures of versions that are no longer the newest. If that
-/// cannot be saved, that is said, and the next pass does it.
+/// Forgets services that are gone, what was begun or failed and is no longer the newest, and that
+/// what passed its gate now was only presumed. If that cannot be saved, that is said, and the next
+/// pass does it.
 pub(crate) fn forget<D, F, S: MemoryStore>(
     input: &PassInput<'_>,
     plan: &Plan,
     observed: &ObservedState,
     altered: &Altered,
+    outcomes: &[ServiceOutcome],
     effects: &Effects<'_, D, F, S>,
     memory: &mut Memory,
 ) -> Option<String> {
@@ -63,6 +77,15 @@ pub(crate) fn forget<D, F, S: MemoryStore>(
     kept.altered.clone_from(altered);
     for (name, service) in &mut kept.services {
         service.braked &= !input.desired.services.contains_key(name);
+        let newest = input.desired.services.get(name).map(DesiredService::content_hash);
+        service.begun.take_if(|begun| Some(begun.content) != newest);
+        // While it was presumed, each repair of it went through the gate of all.
+        service.presumed &= !outcomes.iter().any(|outcome| {
+            let content = outcome.target.as_ref().map(|target| target.content);
+            outcome.service == *name
+                && outcome.result == ServiceResult::Repaired
+                && content == service.applied.as_ref().map(|applied| applied.content)
+        });
         service.failed.take_if(|failed| {
             let newest = input.desired.services.get(name).map(DesiredService::whole_hash);
             Some(failed.whole) != newest

@@ -8,7 +8,7 @@
 //! * What fits is not touched.
 
 use crate::clients::docker::ContainerState;
-use crate::model::ContainerName;
+use crate::model::{ContainerName, Mode};
 use crate::reconcile::desired::DesiredService;
 use crate::reconcile::desired::container::{NetworkAttachment, Run};
 use crate::reconcile::desired::service::Strategy;
@@ -119,12 +119,17 @@ impl<'a> Rollout<'a> {
 
     /// Whether containers or networks of exactly this version were made already. Where the version
     /// before cannot be resolved, an unchanged container proves nothing: what was made from this very
-    /// revision does.
+    /// revision does, or since the rollout of this version began.
     pub(crate) fn is_under_way(&self) -> bool {
         let (input, name) = (self.view.input, &self.view.service.name);
         let applied = input.applied.get(name);
         let is_first = input.memory.services.get(name).is_none_or(|m| m.applied.is_none());
         let label = Owned::revision_label(self.view.revision);
+        let begun = input.memory.services.get(name).and_then(|m| m.begun.as_ref());
+        let begun = begun.filter(|begun| begun.content == self.view.service.content_hash());
+        let is_begun = |own: &ObservedContainer| {
+            begun.is_some_and(|begun| !begun.before.contains(&own.owned.nonce))
+        };
         let spec = |service: &DesiredService, key: &ContainerName| {
             service.containers.get(key).map(|container| container.spec_hash())
         };
@@ -132,7 +137,7 @@ impl<'a> Rollout<'a> {
             let wanted = spec(self.view.service, &own.owned.key);
             let is_made_for_it = match applied {
                 Some(applied) => spec(applied, &own.owned.key) != wanted,
-                None => is_first || own.owned.revision == label,
+                None => is_first || own.owned.revision == label || is_begun(own),
             };
             wanted == Some(own.owned.spec) && is_made_for_it
         }) || applied.is_some_and(|applied| objects::is_under_way(&self.view, applied))
@@ -196,6 +201,13 @@ impl<'a> Rollout<'a> {
                 || slot.found.as_ref().is_some_and(|found| has_succeeded(found.observed)))
     }
 
+    /// Whether this version counts as applied and its gate was not seen to pass: it is asked again.
+    pub(crate) fn is_presumed(&self) -> bool {
+        let (input, service) = (self.view.input, self.view.service);
+        let known = input.memory.services.get(&service.name);
+        !self.is_new && service.mode == Mode::Apply && known.is_some_and(|known| known.presumed)
+    }
+
     /// Whether its success is remembered, or belongs to the version that passed its gate here, and
     /// what it rests on is still there.
     fn is_known_done(&self, slot: &Slot<'_>) -> bool {
@@ -206,7 +218,7 @@ impl<'a> Rollout<'a> {
         let (key, spec) = (&slot.container.name, slot.container.spec_hash());
         let once = input.memory.services.get(service).and_then(|m| m.once.get(key));
         let applied = input.applied.get(service).and_then(|s| s.containers.get(key));
-        !self.is_new
+        (!self.is_new && !self.is_presumed())
             || once == Some(&spec)
             || applied.is_some_and(|applied| applied.spec_hash() == spec)
     }
@@ -237,7 +249,7 @@ impl<'a> Rollout<'a> {
         let mut reasons = crate::reconcile::plan::reasons::of(self);
         if reasons.is_empty() {
             let revision = self.view.revision.clone();
-            let confirms = self.is_new && self.only_confirms();
+            let confirms = (self.is_new || self.is_presumed()) && self.only_confirms();
             reasons.push(if confirms {
                 Reason::Confirm { revision }
             } else {

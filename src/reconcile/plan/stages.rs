@@ -264,18 +264,19 @@ impl<'a> Rollout<'a> {
         }
     }
 
-    /// A new version is judged whole; a repair by the containers it started, or replaces.
+    /// A version that is new, or was never seen to pass, is judged whole; a repair by the containers it started, or replaces.
     pub(crate) fn gate(&self) -> Vec<Step> {
+        let is_whole = self.is_new || self.is_presumed();
         let judged = self.slots.iter().filter(|slot| {
             slot.container.run == Run::Always
-                && (self.is_new || self.needs_start(slot) || !slot.retired.is_empty())
+                && (is_whole || self.needs_start(slot) || !slot.retired.is_empty())
         });
         let judged: Vec<&Slot<'_>> = judged.collect();
         let kept =
             judged.iter().filter_map(|slot| Some((slot.fresh.name.clone(), self.kept(slot)?)));
         let kept = kept.collect();
         let containers: Vec<String> = judged.iter().map(|slot| slot.fresh.name.clone()).collect();
-        if containers.is_empty() && !self.is_new {
+        if containers.is_empty() && !is_whole {
             return Vec::new();
         }
         let update = &self.view.service.update;

@@ -14,6 +14,7 @@ mod urgent;
 mod networks;
 mod ground;
 mod limits;
+mod lost;
 mod beside;
 mod carry;
 mod configs;
