@@ -126,6 +126,13 @@ pub enum HeldReason {
         /// Which container has it.
         by: String,
     },
+    /// Two services, or more in a circle, each have a host port that another one of them is to get.
+    Exchange {
+        /// Which, `8080/tcp`.
+        port: String,
+        /// Which container has it.
+        by: String,
+    },
     /// The revision has no document for this node.
     NodeUndeclared,
 }
@@ -150,6 +157,7 @@ impl HeldReason {
             | Self::Hub { .. }
             | Self::Later { .. }
             | Self::Unseen { .. }
+            | Self::Exchange { .. }
             | Self::NodeUndeclared => Hold::Fails,
         }
     }

@@ -120,6 +120,7 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         plan.held.extend(held);
     }
     plan.services.sort_by(|a, b| a.service.cmp(&b.service));
+    ports::name_exchanges(&mut plan.held, input.observed);
     plan
 }
 

@@ -188,6 +188,11 @@ impl fmt::Display for HeldReason {
             Self::Taken { port, by } => {
                 write!(f, "host port {port} still belongs to `{by}`: waits until that is removed")
             }
+            Self::Exchange { port, by } => write!(
+                f,
+                "host port {port} belongs to `{by}`, whose service waits for this one in turn: first \
+                 give one of them a port that is free, in a commit of its own"
+            ),
             Self::Unseen { path, reason } => {
                 write!(f, "where {path} leads cannot be seen: {reason}")
             }
@@ -218,6 +223,7 @@ impl HeldReason {
             Self::NodeUndeclared => "node_undeclared",
             Self::Later { .. } => "later",
             Self::Taken { .. } => "taken",
+            Self::Exchange { .. } => "exchange",
             Self::Unseen { .. } => "unseen",
         }
     }

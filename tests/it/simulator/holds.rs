@@ -13,7 +13,7 @@ use tidegate::reconcile::desired::container::{
 use tidegate::reconcile::desired::service::Suspension;
 use tidegate::reconcile::observed::Look;
 use tidegate::reconcile::pass::Intent;
-use tidegate::reconcile::plan::HeldReason;
+use tidegate::reconcile::plan::Hold;
 
 use tokio::time::{Instant, sleep};
 
@@ -81,7 +81,8 @@ fn publishing(name: &str, port: u16, image: &str) -> DesiredService {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_port_goes_from_one_service_to_another_and_an_exchange_waits_and_harms_nobody() {
+async fn a_port_goes_from_one_service_to_another_and_an_exchange_harms_nobody_and_says_what_to_do()
+{
     let mut world = World::new();
     world.commit(vec![publishing("app1", 81, "web1"), publishing("app2", 82, "web1")]);
     world.converge(1).await;
@@ -91,10 +92,22 @@ async fn a_port_goes_from_one_service_to_another_and_an_exchange_waits_and_harms
     assert_eq!(world.running(), ["app0.prd-site web1", "app3.prd-site web1"]);
     let before = world.ids();
     world.commit(vec![publishing("app0", 82, "web1"), publishing("app3", 81, "web1")]);
+    world.tip_mut().services.insert("app9".parse().unwrap(), publishing("app9", 82, "web1"));
     let outcome = world.pass().await.unwrap();
-    assert!(outcome.left.held.iter().all(|held| matches!(held.reason, HeldReason::Taken { .. })));
-    assert_eq!((outcome.left.held.len(), world.ids()), (2, before));
+    insta::assert_snapshot!(outcome.left.to_string(), @r"
+    app0 ! held at prd@sha1:0202020: host port 82/tcp belongs to `app3.prd-site`, whose service waits for this one in turn: first give one of them a port that is free, in a commit of its own
+    app3 ! held at prd@sha1:0202020: host port 81/tcp belongs to `app0.prd-site`, whose service waits for this one in turn: first give one of them a port that is free, in a commit of its own
+    app9 ! held at prd@sha1:0202020: host port 82/tcp still belongs to `app3.prd-site`: waits until that is removed
+    ");
+    assert!(outcome.left.held[..2].iter().all(|held| held.reason.hold() == Hold::Fails));
+    assert_eq!(world.ids(), before);
     assert!(world.memory.services.values().all(|known| known.failed.is_none()));
+    // One of them steps aside first.
+    world.commit(vec![publishing("app0", 83, "web1"), publishing("app3", 81, "web1")]);
+    world.converge(3).await;
+    world.commit(vec![publishing("app0", 82, "web1"), publishing("app3", 81, "web1")]);
+    world.converge(3).await;
+    assert_eq!(world.running(), ["app0.prd-site web1", "app3.prd-site web1"]);
 }
 
 #[tokio::test(start_paused = true)]
