@@ -4,6 +4,7 @@
 //!
 //! # Guarantees
 //! * Every environment that has a directory is resolved for each of its nodes, as a node would.
+//! * Rules that no node is shown are read as well, as far as they refer to nothing of a node's.
 //! * All mistakes at once.
 
 mod render;
@@ -79,7 +80,7 @@ fn lint_environment(files: &Files, environment: &EnvironmentName, found: &mut Di
                 .push(Diagnostic::error("tidegate.toml", None, error.to_string()).help(help));
         }
     };
-    found.append(reading.general());
+    found.append(reading.general_with_rules());
     if reading.nodes().next().is_none() {
         let file = format!("environments/{environment}/nodes/");
         let warning = Diagnostic::warning(&file, None, "the environment has no node")

@@ -31,6 +31,7 @@ use crate::reconcile::desired::merge::overlay;
 use crate::reconcile::desired::repository::Document;
 use crate::reconcile::desired::repository::Repository;
 use crate::reconcile::desired::rule::Shower;
+use crate::reconcile::desired::rule::read_plain;
 use crate::reconcile::desired::service::DesiredService;
 use crate::reconcile::desired::service::DesiredState;
 use crate::reconcile::desired::substitute::Scope;
@@ -102,15 +103,7 @@ impl<'a> Reading<'a> {
             check_version(&document.table, &mut findings)?;
         }
         let (vars, labels) = (BTreeMap::new(), BTreeMap::new());
-        let scope = Scope {
-            environment: environment.as_str(),
-            node: "",
-            labels: &labels,
-            service: None,
-            hub: None,
-            vars: &vars,
-            spent: Spent::default(),
-        };
+        let scope = nobodys(environment, &vars, &labels);
         let decoded = repository.environment.as_ref().and_then(|document| {
             let mut reader = Reader { scope: &scope, findings: &mut findings };
             read_environment(environment.as_str(), &document.table, &mut reader)
@@ -137,6 +130,15 @@ impl<'a> Reading<'a> {
     /// What was found that does not depend on the node.
     pub(crate) fn general(&self) -> Diagnostics {
         self.findings.clone().into_diagnostics(&self.repository.files)
+    }
+
+    /// The same, and mistakes of rules whomever they are shown to, as far as they refer to nothing.
+    pub(crate) fn general_with_rules(&self) -> Diagnostics {
+        let mut findings = self.findings.clone();
+        let (vars, labels) = (BTreeMap::new(), BTreeMap::new());
+        let scope = nobodys(self.repository.name, &vars, &labels);
+        read_plain(&self.repository, &scope, &mut findings);
+        findings.into_diagnostics(&self.repository.files)
     }
 
     /// What one node should run, or every mistake.
@@ -222,6 +224,16 @@ pub(crate) fn labels(table: &Table) -> BTreeMap<String, String> {
         crate::reconcile::desired::substitute::scalar(&node.value).map(std::borrow::Cow::into_owned)
     };
     entries.filter_map(|(key, entry)| Some((key.clone(), text(&entry.node)?))).collect()
+}
+
+/// What may be referred to where no node is meant.
+fn nobodys<'a>(
+    environment: &'a EnvironmentName,
+    vars: &'a BTreeMap<&'a str, &'a Node>,
+    labels: &'a BTreeMap<String, String>,
+) -> Scope<'a> {
+    let environment = environment.as_str();
+    Scope { environment, node: "", labels, service: None, hub: None, vars, spent: Spent::default() }
 }
 
 /// Refuses a revision that asks for a newer agent before anything else is said about it.

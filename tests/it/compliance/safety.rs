@@ -156,3 +156,18 @@ fn a_rule_is_about_its_own_parameters_alone() {
     let said = format!("{:?}", checked.changes);
     assert_eq!(said.matches("path: HostPath").count(), 1, "{said}");
 }
+
+#[test]
+fn lint_reads_rules_that_no_node_is_shown() {
+    let rules = "[match]\nlabels = { zone = \"dmz\" }\n\
+                 [[rules]]\nname = \"a\"\nkind = \"file\"\npath = \"x\"\n\
+                 [[rules]]\nname = \"b\"\nkind = \"cron\"\nfile = \"a.b\"\nstate = \"absent\"\n\
+                 [[rules]]\nname = \"c\"\nkind = \"sysctl\"\nkey = \"${vars.key}\"\nvalue = \"1\"\n";
+    let repo = Repo::default().web("").with("rulesets/it.toml", rules);
+    assert_eq!(repo.findings(), "", "a node that is not shown them goes by the rest");
+    let said = repo.lint();
+    for place in ["rulesets/it.toml:6:8: `x`", "rulesets/it.toml:10:8: `a.b`"] {
+        assert!(said.contains(place), "{said}");
+    }
+    assert!(!said.contains("vars.key"), "{said}");
+}

@@ -84,6 +84,11 @@ impl Repo {
         }
     }
 
+    /// What `tidegate lint` says of it.
+    pub(crate) fn lint(&self) -> String {
+        self.show(tidegate::lint::lint(&self.files))
+    }
+
     fn show(&self, found: Diagnostics) -> String {
         let line = |d: tidegate::model::Diagnostic| {
             let text = self.files.get(&d.file).map(|b| String::from_utf8_lossy(b).into_owned());

@@ -72,6 +72,11 @@ impl Table {
         self.get(key).and_then(Node::as_table)
     }
 
+    /// Whether a text in it refers to something: `${vars.x}`.
+    pub(crate) fn refers(&self) -> bool {
+        self.0.values().any(|entry| entry.node.refers())
+    }
+
     /// The names under `key`, whether what stands there is sound or not.
     pub(crate) fn names<T: FromStr + Ord>(&self, key: &str) -> BTreeSet<T> {
         let names = self.table(key).into_iter().flat_map(|table| table.0.keys());
@@ -92,6 +97,15 @@ impl Node {
         match &self.value {
             Value::Text(text) => Some(text),
             _ => None,
+        }
+    }
+
+    fn refers(&self) -> bool {
+        match &self.value {
+            Value::Text(text) => text.contains("${"),
+            Value::List(list) => list.iter().any(Self::refers),
+            Value::Table(table) => table.refers(),
+            _ => false,
         }
     }
 

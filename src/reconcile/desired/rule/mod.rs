@@ -30,6 +30,7 @@ pub(crate) use read::RuleFiles;
 pub use schema::RULE;
 pub(crate) use shown::Shower;
 pub(crate) use shown::Template;
+pub(crate) use shown::read_plain;
 
 use serde::Serialize;
 

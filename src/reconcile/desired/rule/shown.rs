@@ -13,16 +13,19 @@ use crate::reconcile::desired::document::node::Node;
 use crate::reconcile::desired::document::node::Table;
 use crate::reconcile::desired::document::place::Findings;
 use crate::reconcile::desired::document::place::Place;
+use crate::reconcile::desired::repository::Repository;
 use crate::reconcile::desired::rule::Rule;
 use crate::reconcile::desired::rule::RuleFiles;
 use crate::reconcile::desired::rule::RuleId;
 use crate::reconcile::desired::rule::RuleSource;
 use crate::reconcile::desired::rule::Target;
+use crate::reconcile::desired::rule::kind;
 use crate::reconcile::desired::rule::read::For;
 use crate::reconcile::desired::rule::read::rule;
 use crate::reconcile::desired::ruleset::Ruleset;
 use crate::reconcile::desired::select::Subject;
 use crate::reconcile::desired::service::DesiredService;
+use crate::reconcile::desired::substitute::Scope;
 
 /// The most rules of one ruleset: a mistake in a generator must not fill a node.
 const RULES_MAX: usize = 5_000;
@@ -62,6 +65,26 @@ impl Template {
             findings.error(node.at, format!("a ruleset has at most {RULES_MAX} rules"));
         }
         found
+    }
+}
+
+/// Finds the mistakes of every rule that refers to nothing, whomever it is shown to.
+pub(crate) fn read_plain(repository: &Repository<'_>, scope: &Scope<'_>, findings: &mut Findings) {
+    for ruleset in repository.rulesets.all() {
+        let files = files(repository, ruleset);
+        for template in ruleset.rules.iter().filter(|template| !template.table.refers()) {
+            let mut reader = Reader { scope, findings: &mut *findings };
+            let _read = kind::read(&template.table, &files, &mut reader);
+        }
+    }
+}
+
+fn files<'a>(repository: &'a Repository<'_>, ruleset: &'a Ruleset) -> RuleFiles<'a> {
+    RuleFiles {
+        contents: repository.contents,
+        environment: repository.name,
+        ruleset: &ruleset.name,
+        layer: ruleset.layer,
     }
 }
 
@@ -127,12 +150,7 @@ impl Shower<'_> {
                     target: target.clone(),
                     source: self.source(template.at),
                     subject,
-                    files: RuleFiles {
-                        contents: assembly.repository.contents,
-                        environment: assembly.repository.name,
-                        ruleset: &ruleset.name,
-                        layer: ruleset.layer,
-                    },
+                    files: files(assembly.repository, ruleset),
                 };
                 let mut reader = Reader { scope: &scope, findings: &mut *findings };
                 let read = rule(&template.table, read_for, &mut reader);
