@@ -6,8 +6,9 @@
 //! Nothing of it is kept: the line tells it again after a crash, and to `plan`.
 //!
 //! # Guarantees
-//! * Only the very version that the hotfix or rollback made is urgent: what a later commit changes of
-//!   the service waits for its windows. So does what cannot be compared with the commit before it.
+//! * Only the very version that the hotfix or rollback made is urgent, and only while nothing above it
+//!   has changed it: what a later commit brings waits for its windows, be it the same once more.
+//! * A version that cannot be compared with the one before it waits.
 //! * What was applied, or lies below the anchor, makes nothing urgent; and nothing is where no service
 //!   was applied yet: there nothing has to be mended.
 
@@ -24,8 +25,8 @@ use crate::reconcile::trust::{
 
 /// Commits looked at below the tip: what is urgent is applied long before so many follow.
 const COMMITS_MAX: usize = 256;
-/// Hotfixes and rollbacks that are compared with what they changed; older ones make nothing urgent.
-const URGENT_MAX: usize = 16;
+/// Commits that are resolved to see who made a version; what none of them shows waits.
+const RESOLVED_MAX: usize = 64;
 
 /// What passes windows and freezes.
 const URGENT: &[CommitKind] = &[CommitKind::Hotfix, CommitKind::Rollback];
@@ -68,38 +69,36 @@ impl Line<'_> {
         let (environment, revoked) = (self.environment, self.revoked);
         let line =
             Descent::new(self.objects, environment, revoked, tip, Sought::Kinds(URGENT), ends);
-        let mut line = line.take(COMMITS_MAX);
-        let mut above = BTreeSet::new();
-        let looked_at = line.by_ref().inspect(|passed| above.extend([passed.id()]));
-        let Some(first) = { looked_at }.find(is_urgent) else {
-            return urgent;
-        };
+        let mut line: Vec<Passed> = line.take(COMMITS_MAX).collect();
+        // What lies below the oldest of them made nothing urgent, but for what it changed.
+        let Some(oldest) = line.iter().rposition(is_urgent) else { return urgent };
         let Some(wanted) = self.versions(files) else { return urgent };
         let mut open = self.changed(&wanted);
-        open.retain(|name| self.applied_at(name).is_none_or(|at| !above.contains(&at)));
-        let mut n_compared = 0;
-        for passed in std::iter::once(first).chain(line) {
-            open.retain(|name| self.applied_at(name) != Some(passed.id()));
-            if open.is_empty() || n_compared == URGENT_MAX {
+        let end = line.last().and_then(|last| last.parent.clone());
+        let below = line.split_off(oldest + 1).into_iter().map(|passed| passed.commit).chain(end);
+        let above = line.iter().map(|passed| (passed.commit.clone(), Some(passed)));
+        let all = above.chain(below.map(|commit| (commit, None)));
+        // The oldest commit that shows the same as the tip, and whether one below it cannot be used.
+        let (mut maker, mut is_crossed) = (None, false);
+        for (commit, passed) in all.take(RESOLVED_MAX) {
+            let is_tip = commit.get() == tip.get();
+            let found = if is_tip { Some(wanted.clone()) } else { self.versions_at(&commit) };
+            let is_other = |name: &ServiceName| {
+                self.applied_at(name) == Some(*commit.get())
+                    || found.as_ref().is_some_and(|found| found.get(name) != wanted.get(name))
+            };
+            let (other, same) = open.into_iter().partition(is_other);
+            open = same;
+            if maker.is_some_and(|maker| mends(maker, is_crossed)) {
+                urgent.append(&mut { other });
+            }
+            if open.is_empty() || (found.is_some() && passed.is_none()) {
                 break;
             }
-            if !is_urgent(&passed) {
-                continue;
+            is_crossed = found.is_none();
+            if found.is_some() {
+                maker = passed;
             }
-            n_compared += 1;
-            let before = passed.parent.as_ref().and_then(|parent| self.versions_at(parent));
-            let is_tip = passed.id() == *tip.get();
-            let after =
-                if is_tip { Some(wanted.clone()) } else { self.versions_at(&passed.commit) };
-            let Some((before, after)) = before.zip(after) else { continue };
-            open.retain(|name| {
-                let version = wanted.get(name);
-                let is_made = after.get(name) == version && before.get(name) != version;
-                if is_made {
-                    urgent.insert(name.clone());
-                }
-                !is_made
-            });
         }
         urgent
     }
@@ -128,6 +127,11 @@ impl Line<'_> {
         let versions = state.services.values().map(|s| (s.name.clone(), s.content_hash()));
         Some(versions.collect())
     }
+}
+
+/// Whether what a commit changed passes windows, below which one that cannot be used may lie.
+fn mends(maker: &Passed, is_crossed: bool) -> bool {
+    is_urgent(maker) && !is_crossed
 }
 
 fn is_urgent(passed: &Passed) -> bool {

@@ -158,6 +158,21 @@ fn what_a_normal_commit_brings_again_is_not_urgent_because_it_once_was() {
 }
 
 #[test]
+fn a_promotion_is_not_urgent_because_a_hotfix_that_was_dropped_once_brought_the_same() {
+    // The node was off, or held app1, all the time.
+    let mut node = Node::new();
+    let hotfix = node.h.hotfix(APP1, &service("6"));
+    node.assert_urgent(&["app1"]);
+    node.promote(APP1, "2", &format!("\nSupersedes: {hotfix}"));
+    node.assert_urgent(&[]);
+    node.promote(APP1, "6", "");
+    node.assert_urgent(&[]);
+    // Nor is another service's hotfix above it of any help.
+    node.h.hotfix(APP2, &service("1 and no retries"));
+    node.assert_urgent(&["app2"]);
+}
+
+#[test]
 fn a_rollback_is_urgent_that_removes_a_service_or_brings_one_back() {
     let mut node = Node::new();
     let with = node.h.tip;
