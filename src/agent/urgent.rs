@@ -8,7 +8,8 @@
 //! # Guarantees
 //! * Only the very version that the hotfix or rollback made is urgent, and only while nothing above it
 //!   has changed it: what a later commit brings waits for its windows, be it the same once more.
-//! * A version that cannot be compared with the one before it waits.
+//! * A version that cannot be compared with the one before it waits. A commit that cannot be used ran
+//!   nowhere: a rollback undoes it with all else, a hotfix may have brought its changes and waits.
 //! * What was applied, or lies below the anchor, makes nothing urgent; and nothing is where no service
 //!   was applied yet: there nothing has to be mended.
 
@@ -131,7 +132,11 @@ impl Line<'_> {
 
 /// Whether what a commit changed passes windows, below which one that cannot be used may lie.
 fn mends(maker: &Passed, is_crossed: bool) -> bool {
-    is_urgent(maker) && !is_crossed
+    match maker.kind() {
+        Some(CommitKind::Rollback) => true,
+        Some(CommitKind::Hotfix) => !is_crossed,
+        _ => false,
+    }
 }
 
 fn is_urgent(passed: &Passed) -> bool {

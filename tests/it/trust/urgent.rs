@@ -173,6 +173,24 @@ fn a_promotion_is_not_urgent_because_a_hotfix_that_was_dropped_once_brought_the_
 }
 
 #[test]
+fn a_rollback_over_what_nobody_can_use_is_urgent() {
+    let mut node = Node::new();
+    let before = node.h.tip;
+    node.promote(APP1, "2", "");
+    node.apply(&["app1"]);
+    node.applied = Some(node.h.tip);
+    for version in ["2", "3"] {
+        node.h.on("dev");
+        node.h.write(APP1, &service(version));
+        let source = node.h.develop(APP2, &format!("app = \"nobody{version}\"\n"));
+        node.h.on("tst");
+        node.h.promote("bob", source);
+    }
+    node.h.rollback("bob", before);
+    node.assert_urgent(&["app1"]);
+}
+
+#[test]
 fn a_rollback_is_urgent_that_removes_a_service_or_brings_one_back() {
     let mut node = Node::new();
     let with = node.h.tip;
