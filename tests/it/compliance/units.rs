@@ -150,6 +150,53 @@ fn what_was_enabled_until_the_next_boot_or_linked_goes_back_to_that_and_nothing_
 }
 
 #[test]
+fn a_unit_whose_file_lies_elsewhere_is_known_also_once_it_is_disabled() {
+    let unit = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n";
+    let named = format!("{unit}Alias=web.service\n");
+    let also = format!("{unit}Also=b.socket\n");
+    let socket = "[Socket]\nListenStream=/run/b\n[Install]\nWantedBy=sockets.target\n";
+    let host = debian::host()
+        .with("/opt/app/app.service", &named)
+        .with("/opt/app/b.service", &also)
+        .with("/opt/app/b.socket", socket)
+        .with("/opt/app/job@.service", unit);
+    let systemctl = |words: &[&str]| {
+        let argv = [&["systemctl"], words].concat();
+        host.root().run(Program::changing(&argv)).unwrap().out().trim().to_owned()
+    };
+    systemctl(&["enable", "/opt/app/app.service"]);
+    systemctl(&["enable", "/opt/app/b.socket", "/opt/app/b.service"]);
+    systemctl(&["link", "/opt/app/job@.service"]);
+    systemctl(&["enable", "job@1.service"]);
+    let is_linked = |link: &str| {
+        let to = std::fs::read_link(host.path("/etc/systemd/system").join(link)).unwrap();
+        assert_eq!(to, std::path::Path::new("/opt/app").join(link));
+    };
+    for (name, link) in [("app.service", "app.service"), ("job@1.service", "job@.service")] {
+        let wanted = rule("systemd_unit", &format!("unit = \"{name}\"\nenabled = false"));
+        let record = host.fix(&wanted).unwrap();
+        assert_eq!(record.result, FixResult::Fixed, "{name}");
+        assert_ne!(systemctl(&["is-enabled", name]), "enabled");
+        is_linked(link);
+        assert_eq!(host.restore(&record), FixResult::Fixed, "{name}");
+        assert_eq!(systemctl(&["is-enabled", name]), "enabled");
+    }
+    // What would go along stays, and is known as well.
+    let wanted = rule("systemd_unit", "unit = \"b.service\"\nenabled = false");
+    let FixResult::Failed { reason } = host.fix(&wanted).unwrap().result else {
+        panic!("b.socket changed along")
+    };
+    assert!(reason.contains("names in `Also=`"), "{reason}");
+    for link in ["b.service", "b.socket"] {
+        is_linked(link);
+        assert_eq!(systemctl(&["is-enabled", link]), "enabled");
+    }
+    // Its other name was a link that enabling made.
+    systemctl(&["disable", "app.service"]);
+    assert!(std::fs::symlink_metadata(host.path("/etc/systemd/system/web.service")).is_err());
+}
+
+#[test]
 fn what_runs_is_not_guessed_where_systemd_does_not_run() {
     let host = debian::host();
     let verdict = only(host.check(&rule("systemd_unit", "unit = \"cron.service\"\nactive = true")));

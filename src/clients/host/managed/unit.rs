@@ -11,10 +11,16 @@ const PLAIN: [&str; 4] = ["--plain", "--no-legend", "--full", "--no-pager"];
 
 /// Where an operator's units lie, or links to them.
 const OWN: &str = "/etc/systemd/system";
-/// What systemctl is told with a file instead of a unit.
-const LINK: &str = "link";
-/// What is said of a unit that was made known so and is not enabled.
-const LINKED: &str = "linked";
+/// Where systemd finds units by itself; a link out of them makes a unit known whose file lies elsewhere.
+const FOUND: [&str; 5] = [
+    OWN,
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
+/// A folder with more than this is no configuration.
+const LINKS_MAX: usize = 10_000;
 
 /// Units by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -113,30 +119,53 @@ impl HostRoot {
         let (before, after) =
             (change.before.as_ref().unwrap_or(&none), change.after.as_ref().unwrap_or(&none));
         let name = change.thing.name();
-        let verbs = verbs(before, after);
-        // Disabling takes this link away as well.
-        let file = if verbs.contains(&LINK) { self.linked(name)? } else { String::new() };
-        for verb in verbs {
-            let what = if verb == LINK { &file } else { name };
-            let argv: Vec<&str> =
-                ["systemctl"].into_iter().chain(verb.split(' ')).chain(["--", what]).collect();
-            self.run_well(Program::changing(&argv))
-                .map_err(cannot(format!("`systemctl {verb} {what}`")))?;
+        for verb in verbs(before, after) {
+            let takes_links = verb.starts_with("disable");
+            let linked = if takes_links { self.linked()? } else { Vec::new() };
+            let ran = self.systemctl(verb, &[name]);
+            self.link_again(linked)?;
+            ran?;
         }
         Ok(())
     }
 
-    /// The file of a unit that lies outside systemd's own folders.
-    fn linked(&self, name: &str) -> Result<String, HostError> {
-        let link = format!("{OWN}/{name}").parse::<HostPath>();
-        match link.ok().map(|link| self.look_outside(&link)).transpose()? {
-            Some(PathState::Symlink { to }) if to.starts_with('/') => Ok(to),
-            _ => {
-                let reason =
-                    format!("{name} is not linked in {OWN}, so that nobody knows its file");
-                Err(HostError::unfit(self.folder(), reason))
+    fn systemctl(&self, verb: &str, what: &[&str]) -> Result<(), HostError> {
+        let words = ["systemctl"].into_iter().chain(verb.split(' ')).chain(["--"]);
+        let argv: Vec<&str> = words.chain(what.iter().copied()).collect();
+        let action = format!("`systemctl {verb} {}`", what.join(" "));
+        self.run_well(Program::changing(&argv)).map(drop).map_err(cannot(action))
+    }
+
+    /// Links of units whose files lie elsewhere, and those files. Who disables one, or what names it
+    /// in `Also=`, takes its link away as well, and with it the unit.
+    fn linked(&self) -> Result<Vec<(HostPath, HostPath)>, HostError> {
+        let mut linked = Vec::new();
+        for name in self.names(OWN, LINKS_MAX)? {
+            let Ok(link) = format!("{OWN}/{name}").parse::<HostPath>() else { continue };
+            // A link of another name is one that enabling makes.
+            if let PathState::Symlink { to } = self.look_outside(&link)?
+                && to.rsplit('/').next() == Some(&*name)
+                && let Some(file) = link.beside(&to)
+                && !file.split().is_some_and(|(folder, _)| FOUND.contains(&folder.as_str()))
+            {
+                linked.push((link, file));
             }
         }
+        Ok(linked)
+    }
+
+    /// Makes units known again whose links are gone.
+    fn link_again(&self, linked: Vec<(HostPath, HostPath)>) -> Result<(), HostError> {
+        let mut files = Vec::new();
+        for (link, file) in linked {
+            if self.look_outside(&link)? == PathState::Absent {
+                files.push(file);
+            }
+        }
+        if files.is_empty() {
+            return Ok(());
+        }
+        self.systemctl("link", &files.iter().map(HostPath::as_str).collect::<Vec<_>>())
     }
 
     fn runs_systemd(&self) -> bool {
@@ -151,11 +180,15 @@ fn is_alias(unit: &Attributes) -> bool {
 }
 
 /// Whether a unit is still what was decided about. What only unmasks does not say what is below the
-/// mask, and what cannot be enabled is as good as disabled.
+/// mask; what cannot be enabled is as good as disabled, and so is what is only linked.
 pub(super) fn fits(before: Option<&Attributes>, now: Option<&Attributes>) -> bool {
     let (Some(before), Some(now)) = (before, now) else { return before == now };
     before.iter().all(|(key, was)| match now.get(key).map(String::as_str) {
-        Some("static" | "indirect") if key == "enabled" && was == "disabled" => true,
+        Some("static" | "indirect" | "linked" | "linked-runtime")
+            if key == "enabled" && was == "disabled" =>
+        {
+            true
+        }
         is => is == Some(was.as_str()),
     })
 }
@@ -179,9 +212,9 @@ fn verbs(before: &Attributes, after: &Attributes) -> Vec<&'static str> {
             "masked" => verbs.push("mask"),
             "masked-runtime" => verbs.push("mask --runtime"),
             "enabled" => verbs.push("enable"),
-            "disabled" => verbs.push("disable"),
+            // A link that made it known stays.
+            "disabled" | "linked" => verbs.push("disable"),
             "enabled-runtime" => verbs.extend(["disable", "enable --runtime"]),
-            LINKED => verbs.extend(["disable", LINK]),
             // What is so once nothing is above it. That it is so is seen afterwards.
             _ => {}
         }
@@ -211,7 +244,7 @@ mod tests {
             (("masked", "inactive"), ("masked-runtime", "inactive"), &["unmask", "mask --runtime"]),
             (("disabled", "failed"), ("enabled", "active"), &["enable", "start"]),
             (("enabled", "x"), ("enabled-runtime", "x"), &["disable", "enable --runtime"]),
-            (("enabled", "x"), ("linked", "x"), &["disable", "link"]),
+            (("enabled", "x"), ("linked", "x"), &["disable"]),
             (("enabled", "active"), ("enabled", "active"), &[]),
         ] {
             assert_eq!(verbs(&state(before.0, before.1), &state(after.0, after.1)), wanted);
@@ -225,6 +258,7 @@ mod tests {
         let unmasked = attributes([("active", "inactive")]);
         assert!(fits(Some(&unmasked), Some(&state("enabled"))));
         assert!(fits(Some(&disabled), Some(&state("static"))));
+        assert!(fits(Some(&disabled), Some(&state("linked"))));
         assert!(!fits(Some(&disabled), Some(&state("enabled"))));
         assert!(!fits(Some(&attributes([("active", "active")])), Some(&state("static"))));
         assert!(!fits(Some(&disabled), None) && !fits(None, Some(&disabled)));
