@@ -1,5 +1,6 @@
 //! `key_value`: what a key says in a configuration file.
 
+mod block;
 mod continued;
 mod json;
 mod lines;

@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use crate::compliance::kind::key_value::block::{closed, end_of_content, indent, is_void, sound};
 use crate::compliance::kind::key_value::plain::{is_doubtful, plain};
 
 /// An entry of a mapping: its lines, from the key's on.
@@ -25,13 +26,16 @@ pub(super) fn yaml(
     let lines: Vec<&str> = text.split_terminator('\n').collect();
     sound(&lines)?;
     let steps: Vec<&str> = key.split('.').collect();
-    let Walk { found, n_found, place } = walk(&lines, &steps)?;
+    let Walk { found, n_found, place, merges } = walk(&lines, &steps)?;
     let is = found.map(|entry| value(&lines, entry)).transpose()?;
     if is.as_ref() == wanted {
         return Ok((is, text.to_owned()));
     }
     let mut edited: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
     match (found, wanted) {
+        (Some(_), None) if merges => {
+            return Err("without its own value the key has what `<<` merges".to_owned());
+        }
         (Some(entry), None) => drop(edited.drain(entry.first..entry.end)),
         (Some(entry), Some(wanted)) => {
             let (before, _, after) = parts(lines[entry.first])?;
@@ -56,32 +60,6 @@ pub(super) fn yaml(
     Ok((is, edited))
 }
 
-/// Refuses what could make a line mean something else than it says.
-fn sound(lines: &[&str]) -> Result<(), String> {
-    for (at, line) in lines.iter().enumerate() {
-        let refused = |what: &str| Err(format!("line {}: {what} is not edited here", at + 1));
-        let starts = |mark: &str| line.starts_with(mark);
-        if line.trim_start_matches(' ').starts_with('\t') {
-            return refused("a tab before a key");
-        }
-        let earlier = lines[..at].iter().any(|line| !is_void(line));
-        if starts("%") || starts("...") || (starts("---") && (earlier || line.trim() != "---")) {
-            return refused("a file of several documents");
-        }
-    }
-    Ok(())
-}
-
-/// Nothing, a comment, or the mark at the beginning.
-fn is_void(line: &str) -> bool {
-    let trimmed = line.trim();
-    trimmed.is_empty() || trimmed.starts_with('#') || trimmed == "---"
-}
-
-fn indent(line: &str) -> usize {
-    line.len() - line.trim_start_matches(' ').len()
-}
-
 /// Where steps lead.
 #[derive(Debug)]
 struct Walk {
@@ -91,31 +69,36 @@ struct Walk {
     n_found: usize,
     /// Line and indent at which the next would be written.
     place: (usize, usize),
+    /// Whether the last mapping has keys of another as well.
+    merges: bool,
 }
 
 /// Follows the steps.
 fn walk(lines: &[&str], steps: &[&str]) -> Result<Walk, String> {
     let (mut begin, mut end) = (0, lines.len());
     // Beside nothing at all, at the end.
-    let mut place = (end_of_content(lines, begin, end), 0);
+    let mut place = (end_of_content(lines, begin, end, 0), 0);
     for (n_found, step) in steps.iter().enumerate() {
         let found = entries(lines, begin, end)?;
         if let Some(first) = found.first() {
-            place = (end_of_content(lines, begin, end), first.indent);
+            place = (end_of_content(lines, begin, end, first.indent), first.indent);
         }
-        let mut same = Vec::new();
+        let (mut same, mut merges) = (Vec::new(), false);
         for entry in &found {
-            if unquoted(key_of(lines[entry.first])?.0)? == **step {
+            let name = unquoted(key_of(lines[entry.first])?.0)?;
+            merges |= name == "<<";
+            if name == **step {
                 same.push(*entry);
             }
         }
         let entry = match same[..] {
-            [] => return Ok(Walk { found: None, n_found, place }),
+            [] if merges => return Err(format!("`{step}` may come from what `<<` merges")),
+            [] => return Ok(Walk { found: None, n_found, place, merges }),
             [entry] => entry,
             _ => return Err(format!("`{step}` stands twice")),
         };
         if n_found + 1 == steps.len() {
-            return Ok(Walk { found: Some(entry), n_found: n_found + 1, place });
+            return Ok(Walk { found: Some(entry), n_found: n_found + 1, place, merges });
         }
         if !parts(lines[entry.first])?.1.is_empty() {
             return Err(format!(
@@ -127,12 +110,6 @@ fn walk(lines: &[&str], steps: &[&str]) -> Result<Walk, String> {
         place = (entry.first + 1, entry.indent + 2);
     }
     Err("the key is empty".to_owned())
-}
-
-/// The line after the last that says something.
-fn end_of_content(lines: &[&str], begin: usize, end: usize) -> usize {
-    let last = (begin..end).rev().find(|at| !is_void(lines[*at]));
-    last.map_or(end, |at| at + 1)
 }
 
 /// The entries of the mapping between two lines.
@@ -161,7 +138,9 @@ fn entries(lines: &[&str], begin: usize, end: usize) -> Result<Vec<Entry>, Strin
         entry.end = *next;
     }
     for entry in &mut found {
-        entry.end = end_of_content(lines, entry.first, entry.end);
+        entry.end = end_of_content(lines, entry.first, entry.end, entry.indent);
+        closed(&lines[entry.first..entry.end])
+            .map_err(|what| format!("line {}: {what}", entry.first + 1))?;
     }
     Ok(found)
 }
@@ -350,5 +329,50 @@ flow: { a: 1 }
         assert!(differs.contains("1e+30") || differs.contains("1e30"), "{differs}");
         assert_eq!(yaml("a: yes\n", "a", Some(&json!("yes"))).unwrap().1, "a: \"yes\"\n");
         assert_eq!(yaml("a: ~\n", "a", Some(&Value::Bool(true))).unwrap().1, "a: true\n");
+    }
+    #[test]
+    fn what_belongs_to_a_value_of_several_lines_stays_with_it() {
+        for (text, key, edited) in [
+            ("s: |\n  a\n  # end\n", "k", "s: |\n  a\n  # end\nk: 1\n"),
+            ("s: |+\n  a\n\n", "k", "s: |+\n  a\n\nk: 1\n"),
+            (
+                "m:\n  s: >-\n    a\n    # b\nn: 1\n",
+                "m.k",
+                "m:\n  s: >-\n    a\n    # b\n  k: 1\nn: 1\n",
+            ),
+            ("m:\n  - |\n    #y\n", "k", "m:\n  - |\n    #y\nk: 1\n"),
+            ("s: |\n  # only\nz: 1\n", "s.k", ""),
+            ("a: 1\n\n# of b\nb: 1\n\n# end\n", "k", "a: 1\n\n# of b\nb: 1\nk: 1\n\n# end\n"),
+        ] {
+            let is = yaml(text, key, Some(&json!(1)));
+            assert_eq!(is.map(|(_, text)| text).unwrap_or_default(), edited, "{text}");
+        }
+        let gone = yaml("k: |\n  a\n  # end\nz: 1\n", "k", None);
+        assert!(gone.is_err() || gone.unwrap().1 == "z: 1\n");
+    }
+
+    #[test]
+    fn a_value_that_is_open_at_the_end_of_its_line_and_what_is_merged_are_refused() {
+        for (text, key) in [
+            ("a: {\nk: 2 }\n", "k"),
+            ("a: [\nk: 2 ]\n", "k"),
+            ("a: \"x\nk: 2\"\n", "k"),
+            ("a: 'it''s\nk: 2'\n", "k"),
+            ("a: &x {\nk: 2 }\n", "k"),
+            ("m:\n  <<: *x\n", "m.k"),
+            ("<<: *x\n", "k"),
+            ("m:\n  '<<': *x\n  k: 1\n", "m.n"),
+        ] {
+            assert!(yaml(text, key, Some(&json!(1))).is_err(), "{text}");
+            assert!(yaml(text, key, None).is_err(), "{text}");
+        }
+        assert!(yaml("a: { b: 1 } # {\nk: 2\n", "k", Some(&json!(1))).is_ok());
+        assert!(yaml("a: \"{\"\nb: 'it''s'\nk: 2\n", "k", Some(&json!(1))).is_ok());
+    }
+
+    #[test]
+    fn a_file_of_many_comments_takes_no_longer_than_it_is() {
+        let text = format!("{}k: 2\n", "#\n".repeat(400_000));
+        assert_eq!(yaml(&text, "k", Some(&json!(2))).unwrap().0, Some(json!(2)));
     }
 }
