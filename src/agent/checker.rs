@@ -13,6 +13,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,6 +27,7 @@ use crate::agent::inspect::{Inspected, share};
 use crate::agent::systemd;
 use crate::agent::trigger::{Trigger, Wake};
 use crate::agent::vigil::Vigil;
+use crate::clients::host::Silence;
 use crate::model::{CheckSchedule, CommitId, Share};
 use crate::reconcile::desired::DesiredState;
 
@@ -52,6 +54,8 @@ pub struct Checker {
     /// The host's root.
     root: PathBuf,
     vigil: Option<Vigil>,
+    /// Which of the host's file systems do not answer.
+    silence: Arc<Mutex<Silence>>,
     /// The revision that was checked last, or is about to be.
     commit: Option<CommitId>,
     schedules: Vec<CheckSchedule>,
@@ -119,6 +123,7 @@ impl Checker {
             config: config.to_owned(),
             root: root.to_owned(),
             vigil: None,
+            silence: Arc::new(Mutex::new(Silence::below(root.to_owned()))),
             commit: None,
             schedules: Vec::new(),
             share: None,
@@ -143,7 +148,7 @@ impl Checker {
             self.schedules.clone_from(&desired.checks);
             self.share = Some(share(&desired.node));
             self.scheduled = self.next();
-            self.vigil = Vigil::over(&self.root, &desired.rules);
+            self.vigil = Vigil::over(&self.root, &desired.rules, &self.silence);
             return self.ask(now + SETTLE, "commit");
         }
         match wake.first {
@@ -227,8 +232,11 @@ impl Checker {
     }
 
     /// Asks the check that `before` runs to end, and checks nothing before it has: the fix that it
-    /// makes has the lock.
+    /// makes has the lock. What hangs is known to this one as well.
     pub fn take_over(&mut self, before: Self) {
+        if self.root == before.root {
+            self.silence = before.silence;
+        }
         self.running = before.running;
         if let Some(running) = &mut self.running {
             running.terminate();

@@ -165,7 +165,8 @@ impl Examined {
         }
         let commands = node.settings.policy.commands.clone();
         // Where nobody tells what is mounted, nothing is known against any file system.
-        let silence = Silence::of(&host).unwrap_or_default();
+        let unasked = |_| Silence::below(host.folder().to_owned());
+        let silence = Silence::of(&host).unwrap_or_else(unasked);
         let leads = |folder: &HostPath| silence.leads_to(&host, folder);
         let disputes = Disputes::on_node(&desired.rules, &facts, leads);
         Ok(Self { desired, host, facts, disputes, silence, in_force, observed, commands })

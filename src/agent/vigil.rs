@@ -4,13 +4,15 @@
 //! In: rules, the host's root. Out: which path changed. Effect: inotify watches and a thread.
 //!
 //! # Guarantees
-//! * Setting up holds nobody up, whatever a file system does; one that does not answer is not watched.
+//! * Setting up holds nobody up, whatever a file system does; one that does not answer is not watched,
+//!   and costs a thread once, not one for each vigil.
 //! * At most [`FOLDERS_MAX`] folders are watched, none that something writes to all the time; what is
 //!   not watched is left to the schedule.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -41,13 +43,14 @@ pub(crate) struct Vigil {
 }
 
 impl Vigil {
-    /// Watches what these rules are about, soon; none if there is nothing to watch.
-    pub(crate) fn over(root: &Path, rules: &[Rule]) -> Option<Self> {
+    /// Watches what these rules are about, soon; none if there is nothing to watch. What hangs is known
+    /// from one vigil to the next by `silence`.
+    pub(crate) fn over(root: &Path, rules: &[Rule], silence: &Arc<Mutex<Silence>>) -> Option<Self> {
         let (paths, folders) = watched(rules.iter().map(|rule| files_of(&rule.kind)));
         if folders.is_empty() {
             return None;
         }
-        let root = root.to_owned();
+        let (root, silence) = (root.to_owned(), Arc::clone(silence));
         let (ready, watcher) = channel();
         // One that waits is as good as many.
         let (to, changed) = mpsc::channel(1);
@@ -55,7 +58,8 @@ impl Vigil {
         let begun = thread::Builder::new().spawn(move || {
             let paths = paths.iter().map(|path| below(&root, path)).collect();
             // If the vigil is over by now, so is this.
-            let _over = watch(&root, &folders, paths, to).map(|watcher| ready.send(watcher));
+            let _over =
+                watch(&root, &folders, paths, to, &silence).map(|watcher| ready.send(watcher));
         });
         begun.is_ok().then_some(Self { _watcher: watcher, changed })
     }
@@ -82,8 +86,8 @@ fn watch(
     folders: &[HostPath],
     paths: BTreeSet<PathBuf>,
     to: mpsc::Sender<PathBuf>,
+    silence: &Mutex<Silence>,
 ) -> Option<RecommendedWatcher> {
-    let silence = HostRoot::open(root).and_then(|host| Silence::of(&host)).ok()?;
     let tell = move |event: notify::Result<notify::Event>| {
         let Ok(event) = event else { return };
         // Whoever opens any file of the folder comes by here.
@@ -95,13 +99,24 @@ fn watch(
         }
     };
     let mut watcher = notify::recommended_watcher(tell).ok()?;
-    let there = folders.iter().filter(|folder| silence.answers(folder).is_ok());
+    let there = answering(root, folders, silence)?.into_iter();
     let there = there.map(|folder| below(root, folder)).filter(|folder| folder.is_dir());
     for folder in there.take(FOLDERS_MAX) {
         // What cannot be watched is left to the schedule.
         let _watched = watcher.watch(&folder, RecursiveMode::NonRecursive);
     }
     Some(watcher)
+}
+
+/// Those of the folders whose file systems answer.
+fn answering<'a>(
+    root: &Path,
+    folders: &'a [HostPath],
+    silence: &Mutex<Silence>,
+) -> Option<Vec<&'a HostPath>> {
+    let mut silence = silence.lock().ok()?;
+    silence.ask(&HostRoot::open(root).ok()?).ok()?;
+    Some(folders.iter().filter(|folder| silence.answers(folder).is_ok()).collect())
 }
 
 /// Which paths matter, and the folders to watch for them, the first first: of rules about few files

@@ -3,58 +3,76 @@
 //! In: the host's mounts. Out: which paths are on one that is silent. Effect: looks, on threads.
 //!
 //! # Guarantees
-//! * Only what can hang is asked, and at most once: a host without such mounts costs a look at the
+//! * Only what can hang is asked, and at most once at a time: a host without such mounts costs a look at the
 //!   kernel's table.
+//! * What hangs is not asked again as long as this lives: each costs one thread, however often all are
+//!   asked.
 //! * While one is silent, a path that leads there through a link is found silent as well.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::clients::host::{Follower, HostError, HostRoot};
 use crate::model::HostPath;
 use crate::model::mounts::is_remote;
 
+/// Whether what is mounted so can hang whoever looks at it.
+pub(in crate::clients::host) fn can_hang(kind: &str) -> bool {
+    // Answers of `fuse` and its kin come from a program.
+    is_remote(kind) || kind.starts_with("fuse")
+}
+
 /// Which mounts of the host are silent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Silence {
     mounts: Vec<String>,
+    /// Asks mounts.
+    asks: Follower,
     /// Looks at what does not lie below them by its name.
-    follower: Option<Follower>,
+    leads: Follower,
 }
 
 impl Silence {
+    /// Of the host whose root is there, before anything was asked.
+    pub fn below(root: PathBuf) -> Self {
+        let at = root.clone();
+        let asks = Follower::with(Arc::new(move |path: &str| {
+            // Answered or refused, it is there.
+            let _said = rustix::fs::statvfs(at.join(path.trim_start_matches('/')));
+            Ok(String::new())
+        }));
+        let leads = Follower::with(Arc::new(move |path: &str| {
+            let _led = HostRoot::open(&root).and_then(|root| root.leads_to(path));
+            Ok(String::new())
+        }));
+        Self { mounts: Vec::new(), asks, leads }
+    }
+
     /// Asks each mount of the host that could hang.
     ///
     /// # Errors
     /// When the kernel's table cannot be read.
     pub fn of(host: &HostRoot) -> Result<Self, HostError> {
+        let mut silence = Self::below(host.folder().to_owned());
+        silence.ask(host)?;
+        Ok(silence)
+    }
+
+    /// Asks them once more, but not those that still hang.
+    ///
+    /// # Errors
+    /// When the kernel's table cannot be read.
+    pub fn ask(&mut self, host: &HostRoot) -> Result<(), HostError> {
         let seen = host.mounts()?;
-        // Answers of `fuse` and its kin come from a program.
-        let can_hang = |kind: &str| is_remote(kind) || kind.starts_with("fuse");
         let asked = seen.iter().filter(|seen| can_hang(&seen.kind)).map(|seen| &*seen.path);
-        let root = host.folder().to_owned();
-        let at = move |path: &str| root.join(path.trim_start_matches('/'));
-        let stat = Follower::with(Arc::new(move |path: &str| {
-            // Answered or refused, it is there.
-            let _said = rustix::fs::statvfs(at(path));
-            Ok(String::new())
-        }));
-        let led = stat.follow(&asked.collect()).into_iter();
-        let mounts: Vec<String> =
-            led.filter_map(|(path, led)| led.is_err().then_some(path)).collect();
-        let follower = (!mounts.is_empty()).then(|| {
-            let root = host.folder().to_owned();
-            Follower::with(Arc::new(move |path: &str| {
-                let _led = HostRoot::open(&root).and_then(|root| root.leads_to(path));
-                Ok(String::new())
-            }))
-        });
-        Ok(Self { mounts, follower })
+        let led = self.asks.follow(&asked.collect()).into_iter();
+        self.mounts = led.filter_map(|(path, led)| led.is_err().then_some(path)).collect();
+        Ok(())
     }
 
     /// Whether any file system does not answer.
     pub fn is_any(&self) -> bool {
-        self.follower.is_some()
+        !self.mounts.is_empty()
     }
 
     /// Where a folder leads, every link followed; none where nothing can tell.
@@ -68,13 +86,15 @@ impl Silence {
     /// # Errors
     /// Why nothing is asked about this path.
     pub fn answers(&self, path: &HostPath) -> Result<(), String> {
-        let Some(follower) = &self.follower else { return Ok(()) };
+        if !self.is_any() {
+            return Ok(());
+        }
         let path = path.as_str();
         let below = self.mounts.iter().find(|mount| Path::new(path).starts_with(mount));
         if let Some(mount) = below {
             return Err(format!("the file system at {mount} does not answer"));
         }
-        let led = follower.follow(&[path].into()).pop();
+        let led = self.leads.follow(&[path].into()).pop();
         led.map_or(Ok(()), |(_, led)| led.map(drop))
     }
 }

@@ -1,7 +1,7 @@
-//! Files that tell of a change of what rules are about.
+//! Files that tell of a change of what rules are about, and what is looked at for them.
 
-use crate::compliance::kind::{Need, need, own_path, own_paths};
-use crate::model::HostPath;
+use crate::compliance::kind::{Need, keys_paths, need, own_path, own_paths};
+use crate::model::{AccountTables, HostPath};
 use crate::reconcile::desired::rule::kind::RuleKind;
 
 /// Files by whose change this rule may begin or cease to hold, what says most first. None where no file
@@ -29,6 +29,23 @@ pub fn files_of(kind: &RuleKind) -> Vec<HostPath> {
         | Need::Listeners(_)
         | Need::Command(_) => Vec::new(),
     }
+}
+
+/// Paths that are looked at for this rule and may lie on a file system of their own. A user's keys lie
+/// where these tables say.
+pub fn looked_at(kind: &RuleKind, tables: &AccountTables) -> Vec<HostPath> {
+    let mut all = files_of(kind);
+    match need(kind) {
+        Need::Keys(user) => all.extend(tables.user(user).map(keys_paths).unwrap_or_default()),
+        Need::Mount(rule) => {
+            all.push(rule.path.clone());
+            // A device or a share is no path, or lies where nothing hangs.
+            all.extend(rule.wish.iter().flat_map(|wish| at([&wish.source])));
+        }
+        Need::Archive(rule) => all.push(rule.path.clone()),
+        _ => {}
+    }
+    all
 }
 
 /// Where a unit is masked or written anew, and where it is mostly enabled: by a link in the folder of

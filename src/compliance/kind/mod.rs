@@ -44,7 +44,7 @@ pub use crate::compliance::kind::archive::{ArchiveSight, MemberSeen};
 pub use crate::compliance::kind::authorized_key::{KeysSight, keys_paths};
 pub use crate::compliance::kind::daemon_config::{DaemonSight, daemon_text};
 pub use crate::compliance::kind::dropin::SudoersSight;
-pub use crate::compliance::kind::files::files_of;
+pub use crate::compliance::kind::files::{files_of, looked_at};
 pub use crate::compliance::kind::hub_login::{ACCEPTED, NO_ANSWER};
 pub use crate::compliance::kind::kernel_module::{ModuleSight, own_paths};
 pub(crate) use crate::compliance::kind::kernel_module::{blocks_module, lists_module};

@@ -105,7 +105,8 @@ impl<'a> Eyes<'a> {
     pub fn see<'b>(&'b self, rule: &'b Rule) -> Result<View<'b>, String> {
         let CheckInput { desired, facts, host, silence, .. } = self.input;
         if silence.is_any() {
-            kind::files_of(&rule.kind).iter().try_for_each(|path| silence.answers(path))?;
+            let paths = kind::looked_at(&rule.kind, self.tables()?);
+            paths.iter().try_for_each(|path| silence.answers(path))?;
         }
         match kind::need(&rule.kind) {
             Need::Path(path) => self.sight(path, &rule.id).map(View::Path),

@@ -8,7 +8,7 @@ use tidegate::clients::docker::{
     ContainerId, ContainerInspect, ContainerState, ContainerSummary, EngineInfo, Stock,
     StoredImage, VolumeInspect,
 };
-use tidegate::clients::host::HostRoot;
+use tidegate::clients::host::{HostRoot, Silence};
 use tidegate::compliance::check::{CheckInput, Checked, Purpose, check};
 use tidegate::compliance::dispute::Disputes;
 use tidegate::compliance::facts::{
@@ -104,7 +104,7 @@ static QUIET: LazyLock<Disputes> = LazyLock::new(Disputes::default);
 
 fn input<'a>(desired: &'a DesiredState, facts: &'a Facts, host: &'a HostRoot) -> CheckInput<'a> {
     let purpose = Purpose::Mend;
-    let silence = Box::leak(Box::default());
+    let silence = Box::leak(Box::new(Silence::below(host.folder().to_owned())));
     CheckInput { desired, facts, host, purpose, disputes: &QUIET, silence, commands: &NONE }
 }
 

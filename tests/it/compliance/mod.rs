@@ -27,6 +27,7 @@ mod packages;
 mod restore;
 mod safety;
 mod seven;
+mod silent;
 mod standing;
 mod support;
 mod time;

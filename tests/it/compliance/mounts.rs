@@ -1,13 +1,11 @@
 //! Mounts of a real Debian, made and unmade in a mount namespace of their own.
 
 use std::fs;
-use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use jiff::Timestamp;
-use tidegate::clients::host::{HostRoot, Silence};
+use tidegate::clients::host::HostRoot;
 use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
 use tidegate::model::managed::attributes;
@@ -15,18 +13,18 @@ use tidegate::model::{Move, Thing};
 
 use crate::compliance::debian;
 use crate::compliance::seven::{Fix, Row, all_seven};
-use crate::compliance::support::{Host, only, rule, rules_of};
+use crate::compliance::support::{Host, only, rule};
 
 const INSIDE: &str = "TIDEGATE_TEST_MOUNTS";
 
 /// Whether this process has mounts of its own. One that has not runs the test again in one that has.
-fn is_inside(test: &str) -> bool {
+pub(super) fn is_inside(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
     let mut again = Command::new("unshare");
     again.args(["--mount", "--propagation", "private", "--"]).arg(std::env::current_exe().unwrap());
-    again.args([&format!("compliance::mounts::{test}"), "--exact", "--nocapture"]);
+    again.args([&format!("compliance::{test}"), "--exact", "--nocapture"]);
     let ran = again.env(INSIDE, "1").output().unwrap();
     let said = String::from_utf8_lossy(&ran.stdout) + String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success() && said.contains("1 passed"), "{said}");
@@ -46,7 +44,7 @@ fn status(host: &Host, lines: &str) -> VerdictStatus {
 
 #[test]
 fn mounts_do_all_seven_on_a_real_debian() {
-    if !is_inside("mounts_do_all_seven_on_a_real_debian") {
+    if !is_inside("mounts::mounts_do_all_seven_on_a_real_debian") {
         return;
     }
     let host = debian::host();
@@ -116,7 +114,7 @@ fn mounts_do_all_seven_on_a_real_debian() {
 
 #[test]
 fn a_remount_keeps_what_the_rule_does_not_name() {
-    if !is_inside("a_remount_keeps_what_the_rule_does_not_name") {
+    if !is_inside("mounts::a_remount_keeps_what_the_rule_does_not_name") {
         return;
     }
     let host = debian::host();
@@ -134,7 +132,7 @@ fn a_remount_keeps_what_the_rule_does_not_name() {
 
 #[test]
 fn a_file_is_never_mounted_through_a_loop_device() {
-    if !is_inside("a_file_is_never_mounted_through_a_loop_device") {
+    if !is_inside("mounts::a_file_is_never_mounted_through_a_loop_device") {
         return;
     }
     let host = debian::host().with("/srv/x.img", "no file system\n");
@@ -147,7 +145,7 @@ fn a_file_is_never_mounted_through_a_loop_device() {
 
 #[test]
 fn a_bind_mount_that_is_taken_away_comes_back_as_the_same_folder() {
-    if !is_inside("a_bind_mount_that_is_taken_away_comes_back_as_the_same_folder") {
+    if !is_inside("mounts::a_bind_mount_that_is_taken_away_comes_back_as_the_same_folder") {
         return;
     }
     let host = debian::host();
@@ -165,7 +163,7 @@ fn a_bind_mount_that_is_taken_away_comes_back_as_the_same_folder() {
 
 #[test]
 fn what_is_in_use_stays_mounted_and_in_fstab() {
-    if !is_inside("what_is_in_use_stays_mounted_and_in_fstab") {
+    if !is_inside("mounts::what_is_in_use_stays_mounted_and_in_fstab") {
         return;
     }
     let host = debian::host().with("/etc/fstab", "busy /srv/busy tmpfs defaults 0 0\n");
@@ -184,7 +182,7 @@ fn what_is_in_use_stays_mounted_and_in_fstab() {
 
 #[test]
 fn what_nobody_else_would_see_is_not_mounted() {
-    if !is_inside("what_nobody_else_would_see_is_not_mounted") {
+    if !is_inside("mounts::what_nobody_else_would_see_is_not_mounted") {
         return;
     }
     let side = attributes([("source", "tg"), ("type", "tmpfs"), ("options", "")]);
@@ -196,7 +194,7 @@ fn what_nobody_else_would_see_is_not_mounted() {
 
 #[test]
 fn what_cannot_be_mounted_is_not_kept_for_the_next_boot() {
-    if !is_inside("what_cannot_be_mounted_is_not_kept_for_the_next_boot") {
+    if !is_inside("mounts::what_cannot_be_mounted_is_not_kept_for_the_next_boot") {
         return;
     }
     let host = debian::host();
@@ -212,7 +210,7 @@ fn what_cannot_be_mounted_is_not_kept_for_the_next_boot() {
 
 #[test]
 fn nothing_is_mounted_where_somebody_could_lead_it_elsewhere() {
-    if !is_inside("nothing_is_mounted_where_somebody_could_lead_it_elsewhere") {
+    if !is_inside("mounts::nothing_is_mounted_where_somebody_could_lead_it_elsewhere") {
         return;
     }
     let host = debian::host();
@@ -247,7 +245,7 @@ fn nothing_is_mounted_where_somebody_could_lead_it_elsewhere() {
 
 #[test]
 fn a_folder_is_shown_through_a_link_that_root_made_and_through_no_others() {
-    if !is_inside("a_folder_is_shown_through_a_link_that_root_made_and_through_no_others") {
+    if !is_inside("mounts::a_folder_is_shown_through_a_link_that_root_made_and_through_no_others") {
         return;
     }
     let host = debian::host().with("/srv/real/x", "");
@@ -270,7 +268,7 @@ fn a_folder_is_shown_through_a_link_that_root_made_and_through_no_others() {
 
 #[test]
 fn a_mount_is_told_by_its_source_type_and_options() {
-    if !is_inside("a_mount_is_told_by_its_source_type_and_options") {
+    if !is_inside("mounts::a_mount_is_told_by_its_source_type_and_options") {
         return;
     }
     let host = debian::host().with("/etc/fstab", "a /srv/a\\040b tmpfs nodev,noexec 0 0\n");
@@ -299,92 +297,4 @@ fn a_share_of_the_network_is_kept_for_the_next_boot() {
     assert_eq!(host.fix(&share).unwrap().result, FixResult::Fixed);
     let fstab = host.text("/etc/fstab");
     assert!(fstab.contains("//files/a/b /srv/share cifs credentials=/etc/smb,nofail"), "{fstab}");
-}
-
-/// Mounts a file system whose program never answers, for as long as this program runs.
-const SILENT: &str = r#"
-import ctypes, os, sys
-fd = os.open("/dev/fuse", os.O_RDWR)
-options = f"fd={fd},rootmode=40000,user_id=0,group_id=0".encode()
-libc = ctypes.CDLL(None, use_errno=True)
-if libc.mount(b"silent", sys.argv[1].encode(), b"fuse", 0, options):
-    sys.exit(os.strerror(ctypes.get_errno()))
-print("mounted", flush=True)
-sys.stdin.read()
-"#;
-
-/// A host with such a mount at `/mnt/away`, and a link to it.
-fn with_silent_mount() -> (Host, std::process::Child) {
-    let host = Host::default().with("/etc/there", "x");
-    fs::create_dir_all(host.path("/mnt/away")).unwrap();
-    symlink("/mnt/away", host.path("/etc/link")).unwrap();
-    let mut program = Command::new("python3");
-    program.args(["-c", SILENT]).arg(host.path("/mnt/away"));
-    program.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut program = program.spawn().unwrap();
-    let mut said = [0; 8];
-    program.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
-    (host, program)
-}
-
-/// Rules about files of these names, with mode 0644.
-fn of_mode(files: &[(&str, &str)]) -> String {
-    let one = |(name, path): &(&str, &str)| {
-        rule("file", &format!("path = \"{path}\"\nmode = \"0644\""))
-            .replace("name = \"a\"", &format!("name = \"{name}\""))
-    };
-    files.iter().map(one).collect()
-}
-
-#[test]
-fn mends_beside_a_file_system_that_does_not_answer_leave_no_more_threads_each() {
-    if !is_inside("mends_beside_a_file_system_that_does_not_answer_leave_no_more_threads_each") {
-        return;
-    }
-    let (host, mut program) = with_silent_mount();
-    let state =
-        rules_of(&of_mode(&[("a", "/etc/there"), ("b", "/mnt/away/x"), ("c", "/etc/link/x")]));
-    let silence = Silence::of(&host.root()).unwrap();
-    let n_threads = || fs::read_dir("/proc/self/task").unwrap().count();
-    let mut seen = vec![n_threads()];
-    for _ in 0..4 {
-        fs::set_permissions(host.path("/etc/there"), fs::Permissions::from_mode(0o600)).unwrap();
-        let first = host.check_beside(&state, &silence).remove(0);
-        let recheck = || {
-            let again = host.check_beside(&state, &silence).remove(0).verdict;
-            (again.status != VerdictStatus::Ok).then(|| format!("{again:?}"))
-        };
-        let record = host.mender(|mender| mender.fix(&first, recheck, Timestamp::now())).unwrap();
-        assert_eq!(record.result, FixResult::Fixed);
-        seen.push(n_threads());
-    }
-    program.kill().unwrap();
-    program.wait().unwrap();
-    // One hangs for the mount, one for the path that leads there, and one looks.
-    assert!(seen[1] <= seen[0] + 2 && seen[1..].iter().all(|n| *n == seen[1]), "{seen:?}");
-}
-
-#[test]
-fn a_file_system_that_does_not_answer_holds_up_no_other_rule() {
-    if !is_inside("a_file_system_that_does_not_answer_holds_up_no_other_rule") {
-        return;
-    }
-    let (host, mut program) = with_silent_mount();
-    let rules = of_mode(&[("a", "/etc/there"), ("b", "/mnt/away/sub/x"), ("c", "/etc/link/x")]);
-    let found: Vec<(VerdictStatus, Option<String>)> = host
-        .check(&rules)
-        .into_iter()
-        .map(|checked| (checked.verdict.status, checked.verdict.reason))
-        .collect();
-    program.kill().unwrap();
-    program.wait().unwrap();
-    let silent = |reason: &str| (VerdictStatus::Error, Some(reason.to_owned()));
-    assert_eq!(
-        found,
-        [
-            (VerdictStatus::Ok, None),
-            silent("the file system at /mnt/away does not answer"),
-            silent("its file system does not answer"),
-        ]
-    );
 }

@@ -31,9 +31,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use crate::clients::host::silence::can_hang;
 use crate::clients::host::{CHANGE_TIME_MAX, HostError, Program};
 use crate::model::HostPath;
 use crate::model::host_path::kept_paths;
@@ -81,8 +82,17 @@ impl HostRoot {
 
     /// Whether the host would be gone without it: by what it is, not by what it is called, since a
     /// link in the way may lead to `/etc`.
+    /// None of those that may hang is asked: what is mounted there cannot be removed.
     pub(super) fn is_kept(&self, stat: &Stat) -> bool {
-        kept_paths().any(|kept| {
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if !matches!(kind, FileType::Directory | FileType::Symlink) {
+            return false;
+        }
+        let mut hanging = self.mounts().unwrap_or_default();
+        hanging.retain(|seen| can_hang(&seen.kind) && seen.path != "/");
+        let answers =
+            |kept: &&str| !hanging.iter().any(|seen| Path::new(kept).starts_with(&seen.path));
+        kept_paths().filter(answers).any(|kept| {
             let relative = format!(".{kept}");
             let flags = AtFlags::SYMLINK_NOFOLLOW;
             let found = rustix::fs::statat(&self.root, relative.as_str(), flags);
