@@ -34,13 +34,17 @@ impl Wish<'_> {
         }
         if self.format == KeyFormat::Spaces {
             // As sshd reads its own: in any case, and with one `=` or none.
-            let end = line.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(line.len());
-            let (key, value) = line.split_at(end);
+            let (key, value) = keyword(line)?;
             let value = value.trim_start();
             let value = value.strip_prefix('=').unwrap_or(value).trim();
             return Ok(key.eq_ignore_ascii_case(self.key).then_some(value));
         }
-        let Some((name, value)) = line.split_once('=') else { return Ok(None) };
+        let Some((name, value)) = line.split_once('=') else {
+            return match self.format {
+                KeyFormat::Ini if line == self.key => Err("a key without a value"),
+                _ => Ok(None),
+            };
+        };
         let name = name.trim_end();
         if name == self.key {
             return Ok(Some(value.trim()));
@@ -128,10 +132,19 @@ impl Wish<'_> {
 
     /// Whether what follows this line counts only under a condition, as in `sshd_config`.
     fn is_conditional(&self, line: &str) -> bool {
-        let word = line.split_whitespace().next().unwrap_or_default();
+        let word = keyword(line.trim()).map_or("", |(word, _)| word);
         let is = |name: &str| word.eq_ignore_ascii_case(name);
         self.format == KeyFormat::Spaces && (is("Match") || is("Host"))
     }
+}
+
+/// The first word of a line as sshd reads it, in quotes or not, and what follows.
+fn keyword(line: &str) -> Result<(&str, &str), &'static str> {
+    if let Some(quoted) = line.strip_prefix('"') {
+        return quoted.split_once('"').ok_or("a key in open quotes");
+    }
+    let end = line.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(line.len());
+    Ok(line.split_at(end))
 }
 
 /// The quote that a value begins with.
@@ -248,6 +261,11 @@ mod tests {
             // The first one counts, however it is written.
             (Spaces, None, Some("no"), "K yes\nk no\n", "k no\n"),
             (Spaces, None, Some("no"), "K = yes\nkk no\n", "k no\nkk no\n"),
+            (Spaces, None, Some("no"), "\"K\" yes\nk no\n", "k no\n"),
+            (Spaces, None, Some("no"), "\"k\"=no\n", "\"k\"=no\n"),
+            // What stands below counts for some only.
+            (Spaces, None, Some("no"), "Host=x\n  k no\n", "k no\nHost=x\n  k no\n"),
+            (Spaces, None, Some("no"), "\"match\" =x\n k yes\n", "k no\n\"match\" =x\n k yes\n"),
             (
                 Spaces,
                 None,
@@ -291,6 +309,10 @@ mod tests {
             (Ini, Some("a"), "[a]\nx = 1\n  k = 2\n"),
             (Ini, Some("a"), "[a]\nx = 1 \\\n[b]\nk = 2\n"),
             (Ini, Some("a"), "[a]\nk = 0 ; c\n"),
+            // my.cnf has keys without a value.
+            (Ini, Some("a"), "[a]\nk\n"),
+            (Ini, Some("a"), "[a]\n k \nk=1\n"),
+            (Spaces, None, "\"k 0\n"),
             (Equals, None, "k=\"x \\\n y\"\n"),
             (Equals, None, "k=\"x\ny\"\n"),
             (Equals, None, "a=\"x\nk=2\"\n"),
