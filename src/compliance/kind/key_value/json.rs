@@ -31,7 +31,7 @@ pub(super) fn json(
     let mut begin = skip_blanks(whole, 0);
     let mut steps = key.split('.');
     while let Some(step) = steps.next() {
-        let Some(members) = members(whole, begin) else {
+        let Some(members) = members(whole, begin)? else {
             return match wanted {
                 None => Ok((None, text.to_owned())),
                 Some(_) => Err(format!("what should hold `{step}` is no object")),
@@ -69,18 +69,22 @@ pub(super) fn json(
 }
 
 /// The members of the object that begins here; none if none does.
-fn members(text: &str, begin: usize) -> Option<Vec<Member>> {
-    let mut at = text.get(begin..)?.starts_with('{').then_some(begin + 1)?;
-    let mut members = Vec::new();
+fn members(text: &str, begin: usize) -> Result<Option<Vec<Member>>, String> {
+    // What is no whole JSON was refused; half a character is refused only where it is a name.
+    let unread = || "a name is not written in whole characters".to_owned();
+    if !text.get(begin..).is_some_and(|rest| rest.starts_with('{')) {
+        return Ok(None);
+    }
+    let (mut at, mut members) = (begin + 1, Vec::new());
     loop {
         at = skip_blanks(text, at);
-        match text.as_bytes().get(at)? {
-            b'}' => return Some(members),
+        match text.as_bytes().get(at).ok_or_else(unread)? {
+            b'}' => return Ok(Some(members)),
             b',' => at += 1,
             _ => {
-                let (name, end) = next::<String>(text, at)?;
+                let (name, end) = next::<String>(text, at).ok_or_else(unread)?;
                 let start = skip_blanks(text, skip_blanks(text, end) + 1);
-                let (IgnoredAny, end) = next(text, start)?;
+                let (IgnoredAny, end) = next(text, start).ok_or_else(unread)?;
                 members.push(Member { name, begin: at, value: start..end });
                 at = end;
             }
@@ -171,6 +175,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_edited_for_certain_is_refused() {
+        for text in ["{\"\\ud800\":1,\"b\":{\"c\":1}}", "{\"b\":{\"\\udfff\":1,\"c\":2}}"] {
+            assert!(
+                edit(text, "b.c", None).is_err() && edit(text, "b.c", Some(&json!(2))).is_err()
+            );
+        }
         for text in ["{", "{\"b\":1}", "[]", "{\"b\":{\"c\":{}}}", "{\"b\":{},\"b\":{}}", "{} {}"] {
             assert!(edit(text, "b.c", Some(&json!(1))).is_err(), "{text}");
         }
