@@ -111,16 +111,24 @@ fn with_line(text: &str, line: &str, is_it: impl Fn(&str) -> bool, alone: bool) 
         }
     }
     if !found {
-        end(&mut edited);
+        let end = line_end(text);
+        finish(&mut edited, end);
         edited.push_str(line);
-        edited.push('\n');
+        edited.push_str(end);
     }
     edited
 }
 
-fn end(text: &mut String) {
+/// How lines of this text end: as all of them do, or as new ones.
+fn line_end(text: &str) -> &'static str {
+    let mut whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n')).peekable();
+    let is_crlf = whole.peek().is_some() && whole.all(|line| line.ends_with("\r\n"));
+    if is_crlf { "\r\n" } else { "\n" }
+}
+
+fn finish(text: &mut String, end: &str) {
     if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
+        text.push_str(end);
     }
 }
 
@@ -144,12 +152,14 @@ fn with_block(
         }
         found
     };
-    let marked = block.map(|block| format!("{begin}\n{block}{close}\n")).unwrap_or_default();
+    let end = line_end(text);
+    let lines = |block: &str| format!("{begin}\n{block}{close}\n").replace('\n', end);
+    let marked = block.map(lines).unwrap_or_default();
     match (&places(&begin)[..], &places(&close)[..]) {
         ([], []) => {
             let mut edited = text.to_owned();
             if !marked.is_empty() {
-                end(&mut edited);
+                finish(&mut edited, end);
                 edited.push_str(&marked);
             }
             Ok(edited)
@@ -190,6 +200,19 @@ mod tests {
             (line("x", None), "a", "a\nx\n".to_owned()),
             (line("x", None), "x\na\nx\n", "x\na\nx\n".to_owned()),
             (line("p 1", Some("^p ")), "p 2\na\np 3\n", "p 1\na\n".to_owned()),
+            (line("x", None), "a\r\nb\r\n", "a\r\nb\r\nx\r\n".to_owned()),
+            (line("x", None), "a\r\nb", "a\r\nb\r\nx\r\n".to_owned()),
+            (line("x", None), "a\r\nb\n", "a\r\nb\nx\n".to_owned()),
+            (
+                block("1\n2\n"),
+                "a\r\n",
+                format!("a\r\n{begin}1\n2\n{close}").replace('\r', "").replace('\n', "\r\n"),
+            ),
+            (
+                block("3\n"),
+                &format!("a\n{begin}1\n2\n{close}z\n").replace('\n', "\r\n"),
+                format!("a\n{begin}3\n{close}z\n").replace('\n', "\r\n"),
+            ),
             (line("p 1", Some("^#?p ")), "#p 2\r\na\n", "p 1\r\na\n".to_owned()),
             (no_line, "a\nb\ncc\nd", "a\nd".to_owned()),
             (block("1\n2\n"), "a\n", format!("a\n{begin}1\n2\n{close}")),
