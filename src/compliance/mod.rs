@@ -23,7 +23,7 @@
 pub mod facts;
 pub mod verdict;
 pub mod matching;
-mod public_keys;
+pub(crate) mod public_keys;
 pub mod change;
 pub mod kind;
 pub mod dispute;

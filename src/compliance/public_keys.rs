@@ -11,7 +11,7 @@ use similar::{ChangeTag, TextDiff};
 use crate::model::HostPath;
 
 /// What parts the words of a line.
-pub(super) const BLANK: [char; 2] = [' ', '\t'];
+pub(crate) const BLANK: [char; 2] = [' ', '\t'];
 /// How types of keys begin.
 const TYPES: [&str; 3] = ["ssh-", "ecdsa-", "sk-"];
 /// Options whose values may be secret.
@@ -40,7 +40,7 @@ pub(super) fn diff(old: &str, new: &str) -> String {
 }
 
 /// Where options end: at the first blank outside quotes.
-pub(super) fn options_end(line: &str) -> usize {
+pub(crate) fn options_end(line: &str) -> usize {
     end_of(line, &BLANK)
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::compliance::public_keys::{BLANK, options_end};
 use crate::import::collector::rules::Rules;
 use crate::import::collector::values::{principal, referring, scalar};
 use crate::import::collector::{list, text};
@@ -67,10 +68,12 @@ pub(crate) fn key(one: &Value) -> Result<Rules, String> {
     let (user, line) = (referring(one.get("user"))?, scalar(one.get("key")));
     let (user, line) = user.zip(line).ok_or("it has no `user` and `key`")?;
     let line = line.replace('\n', "");
-    let is_key = |at: &usize| TYPES.iter().any(|kind| line[*at..].starts_with(kind));
-    let mut words = std::iter::once(0).chain(line.match_indices(' ').map(|(at, _)| at + 1));
-    let at = words.find(is_key).ok_or("it is no public key")?;
-    let (options, key) = line.split_at(at);
+    let is_key = |text: &str| TYPES.iter().any(|kind| text.starts_with(kind));
+    let at = if is_key(&line) { 0 } else { options_end(&line) };
+    let (options, key) = (&line[..at], line[at..].trim_start_matches(BLANK));
+    if !is_key(key) {
+        return Err("it is no public key".to_owned());
+    }
     let mut all = vec![("user", user.into()), ("key", key.into())];
     match text(one, "action") {
         "" | "add" => {

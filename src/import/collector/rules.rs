@@ -177,11 +177,11 @@ fn line(one: &Value) -> Result<Rules, String> {
     match (scalar(one.get("check")), scalar(one.get("replace")), wanted) {
         (Some(check), None, Some(line)) => {
             parameters.push(("line", line.into()));
-            parameters.push(("regex", escaped(anchored(check)).into()));
+            parameters.push(("regex", escaped(anchored(&check)).into()));
             parameters.push(("create", true.into()));
         }
         (Some(check), None, None) => {
-            parameters.push(("regex", escaped(anchored(check)).into()));
+            parameters.push(("regex", escaped(anchored(&check)).into()));
             parameters.push(("state", "absent".into()));
         }
         (None, Some(_), _) => {

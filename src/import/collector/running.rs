@@ -58,7 +58,7 @@ pub(crate) fn process(one: &Value, lost: &mut dyn FnMut(String)) -> Result<Rules
     let is_running = truth_of(one, "state", ["on", "off"])?;
     let mut parameters = vec![("process", name.as_str().into())];
     if let Some(args) = args {
-        parameters.push(("args", anchored(percent(&args)?).into()));
+        parameters.push(("args", anchored(&percent(&args)?).into()));
     }
     let user = referring(one.get("user"))?;
     if let Some(uid) = scalar(one.get("uid")) {

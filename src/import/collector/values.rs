@@ -38,8 +38,9 @@ pub(crate) fn referring(value: Option<&Value>) -> Result<Option<String>, String>
 }
 
 /// A pattern that must fit from the beginning, as Python's `re.match` has it.
-pub(crate) fn anchored(pattern: String) -> String {
-    if pattern.starts_with('^') { pattern } else { format!("^(?:{pattern})") }
+pub(crate) fn anchored(pattern: &str) -> String {
+    // Of several alternatives each.
+    format!("^(?:{pattern})")
 }
 
 /// A path, without the slash at its end.

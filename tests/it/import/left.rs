@@ -221,3 +221,16 @@ run_args = --privileged=false --read-only=0 --init=maybe -t\n\
         assert!(remarks.iter().any(|said| said == remark), "{remark}\n{remarks:#?}");
     }
 }
+
+#[test]
+fn patterns_fit_from_the_beginning_and_options_keep_their_quotes() {
+    let key = "command=\\\"a ssh-rsa b\\\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGwtjKgp6I4cXDXVGKBoBdGm9QZOhPfYNkA6hmTSGGXD c";
+    let key = format!("{{\"action\":\"add\",\"user\":\"alice\",\"key\":\"{key}\"}}");
+    let (n_carried, text, remarks) = variables(&[
+        ("a", "fileinc", "{\"path\":\"/etc/a\",\"check\":\"^a|b\",\"fmt\":\"a\"}"),
+        ("b", "authkey", &key),
+    ]);
+    assert_eq!(n_carried, 2, "{remarks:?}\n{text}");
+    assert!(text.contains("^(?:^a|b)"), "{text}");
+    assert!(text.contains("a ssh-rsa b") && text.contains("key = \"ssh-ed25519 AAAA"), "{text}");
+}
