@@ -13,6 +13,8 @@ use crate::model::HostPath;
 use crate::reconcile::desired::rule::RuleId;
 use crate::reconcile::desired::rule::kind::{KernelModuleRule, SysctlRule};
 
+/// What sets kernel parameters at boot where systemd does.
+const SYSTEMDS: [&str; 2] = ["/usr/lib/systemd/systemd-sysctl", "/lib/systemd/systemd-sysctl"];
 /// A folder with more files than this is no configuration.
 const FILES_MAX: usize = 1_000;
 
@@ -31,10 +33,13 @@ impl Eyes<'_> {
     ) -> Result<SysctlSight<'b>, String> {
         let host = self.input.host;
         let boot = once(&self.sysctls, || {
-            let last = conf(host, "/etc/sysctl.conf".to_owned(), false)?;
-            // The last by name wins; /etc/sysctl.conf comes after all.
+            // The last by name wins. systemd reads /etc/sysctl.conf only where a link there leads to
+            // it, at that name; `sysctl --system`, which boots a host without it, after all.
             let confs = read(host, "sysctl.d")?;
-            let all = confs.values().chain([&last]);
+            let is_systemds = host.is_there(SYSTEMDS[0])? || host.is_there(SYSTEMDS[1])?;
+            let last = (!is_systemds).then(|| conf(host, "/etc/sysctl.conf".to_owned(), false));
+            let last = last.transpose()?;
+            let all = confs.values().chain(&last);
             Ok(BootSettings::read(all.map(|conf| (conf.text.as_str(), conf.hidden))))
         })?;
         let own = own_path(rule).ok_or_else(|| format!("`{}` gives no file name", rule.key))?;

@@ -348,6 +348,26 @@ fn a_parameter_that_the_kernel_lacks_does_not_apply_and_one_that_is_set_later_is
 }
 
 #[test]
+fn etc_sysctl_conf_counts_where_systemd_reads_it_and_no_later() {
+    let swappiness = rule("sysctl", "key = \"vm.swappiness\"\nvalue = 10");
+    let systemd =
+        |conf| host().with("/usr/lib/systemd/systemd-sysctl", "").with("/etc/sysctl.conf", conf);
+    // As in Debian 13: nothing leads there.
+    let unread = systemd("vm.swappiness = 10\n")
+        .with("/etc/sysctl.d/50-x.conf", "vm.swappiness = 60\n")
+        .with("/proc/sys/vm/swappiness", "10\n");
+    let verdict = only(unread.check(&swappiness)).verdict;
+    assert_eq!(verdict.actual, "vm.swappiness = 10 now, 60 at boot");
+    assert_eq!(unread.fix(&swappiness).unwrap().result, FixResult::Fixed);
+    // As in Debian 12: a link brings it, before what comes later by name.
+    let linked = systemd("vm.swappiness = 60\n").with("/etc/sysctl.d/README", "");
+    symlink("../sysctl.conf", linked.path("/etc/sysctl.d/99-sysctl.conf")).unwrap();
+    let verdict = only(linked.check(&swappiness)).verdict;
+    assert_eq!(verdict.actual, "vm.swappiness = 60 now, 60 at boot");
+    assert_eq!(linked.fix(&swappiness).unwrap().result, FixResult::Fixed);
+}
+
+#[test]
 fn what_cannot_be_judged_is_an_error_of_its_own() {
     let host = host().with("/etc/bad.json", "{").with("/etc/binary", "");
     fs::write(host.path("/etc/binary"), b"\xff\xfe").unwrap();
