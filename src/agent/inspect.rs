@@ -138,6 +138,7 @@ fn mend(
     let mender = Mender { host: &examined.host, records: &records, allowed, by: FixedBy::Agent };
     let earlier = records.all();
     let mut said = Vec::new();
+    let mut tried = Vec::new();
     for (rule, checked) in due {
         let now = Timestamp::now();
         let target = checked.verdict.target.clone();
@@ -163,10 +164,18 @@ fn mend(
             Ok(Mended::Tried { record, found, .. }) => {
                 said.push(line(&record));
                 *checked = *found;
+                tried.push((rule, checked));
             }
             // Only this look asked whether it can be mended.
             Ok(Mended::Left(found) | Mended::Unagreed(found)) => *checked = found,
             Err(error) => said.push(format!("{} ({target}): {}", rule.id, Chain(&error))),
+        }
+    }
+    // A later fix may have undone an earlier one.
+    if tried.len() > 1 {
+        let again = examined.check(tried.iter().map(|(rule, _)| *rule), Purpose::Judge);
+        for ((_, checked), again) in tried.into_iter().zip(again) {
+            *checked = again;
         }
     }
     Ok(said)

@@ -162,6 +162,7 @@ impl Mending<'_> {
         out: &mut dyn Write,
     ) -> Result<(Vec<FixRecord>, usize), CommandError> {
         let (mut done, mut made, mut n_alone) = (Vec::new(), Vec::new(), 0);
+        let mut mended: Vec<&Rule> = Vec::new();
         for (rule, checked) in ready {
             let Some(ended) = self.one(rule, checked.changes.clone(), &made, out)? else {
                 n_alone += 1;
@@ -171,6 +172,9 @@ impl Mending<'_> {
                 Mended::Tried { record, steps, .. } => {
                     if !matches!(record.result, FixResult::Failed { .. }) {
                         made.extend(steps);
+                    }
+                    if record.result == FixResult::Fixed {
+                        mended.push(rule);
                     }
                     done.push(record);
                 }
@@ -182,7 +186,17 @@ impl Mending<'_> {
                 }
             }
         }
-        Ok((done, n_alone))
+        Ok((done, n_alone + self.undone(&mended)))
+    }
+
+    /// How many of the rules that were mended do not hold after the last fix; they are named.
+    fn undone(&self, mended: &[&Rule]) -> usize {
+        if mended.len() < 2 {
+            return 0;
+        }
+        let again = self.examined.check(mended.iter().copied(), Purpose::Judge);
+        let undone = again.iter().filter(|found| found.verdict.status != VerdictStatus::Ok);
+        undone.map(|found| notice(found, "undone by another fix: ", self.ctx)).count()
     }
 
     /// Mends one as it was shown; what would be done by now is shown and asked for anew. None if it

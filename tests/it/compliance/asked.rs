@@ -99,3 +99,33 @@ fn a_way_back_shows_and_asks_for_what_is_left_of_it_alone() {
     assert_eq!(json(&said)["fixes"], serde_json::json!([]));
     assert!(at("q/b/theirs").exists());
 }
+
+#[test]
+fn what_a_later_fix_undid_is_not_said_to_be_mended() {
+    let stage = Stage::new("[policy]\nfixes = [\"file\", \"ssh_authorized_key\"]\n");
+    let root = stage.dir.path().join("root");
+    let passwd = "root:x:0:0::/root:/bin/sh\nalice:x:0:0::/home/alice:/bin/sh\n";
+    std::fs::write(root.join("etc/passwd"), passwd).unwrap();
+    std::fs::create_dir_all(root.join("home/alice")).unwrap();
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGwtjKgp6I4cXDXVGKBoBdGm9QZOhPfYNkA6hmTSGGXD";
+    let file = "path = \"/home/alice/.ssh/authorized_keys\"\ncontent = \"# none\\n\"";
+    let rules = [
+        rule("file", &format!("{file}\nfix = \"auto\"")),
+        rule("ssh_authorized_key", &format!("user = \"alice\"\nkey = \"{key}\"\nfix = \"auto\""))
+            .replace("\"a\"", "\"b\""),
+    ];
+    stage.commit("rulesets/it/linux.toml", &rules.concat());
+    let fixed = stage.run(&["fix", "--yes"]);
+    assert_eq!(fixed.code, 2, "{}{}", fixed.out, fixed.err);
+    assert!(fixed.err.contains("it.linux/a"), "{}", fixed.err);
+    assert!(fixed.err.contains("undone by another fix"), "{}", fixed.err);
+    std::fs::remove_file(root.join("home/alice/.ssh/authorized_keys")).unwrap();
+    stage.run(&["agent", "--once"]);
+    stage.run(&["check", "--keep", "commit", "-o", "json"]);
+    let last = json(&stage.run(&["check", "--last", "-o", "json"]));
+    let of = |rule: &str| {
+        let mut all = last["verdicts"].as_array().unwrap().iter();
+        all.find(|found| found["rule"] == rule).unwrap()["status"].clone()
+    };
+    assert_eq!((of("it.linux/a"), of("it.linux/b")), ("not_ok".into(), "ok".into()), "{last:#}");
+}
