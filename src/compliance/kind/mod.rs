@@ -48,8 +48,8 @@ pub use crate::compliance::kind::files::{files_of, looked_at};
 pub use crate::compliance::kind::hub_login::{ACCEPTED, NO_ANSWER};
 pub use crate::compliance::kind::kernel_module::{ModuleSight, own_paths};
 pub(crate) use crate::compliance::kind::kernel_module::{blocks_module, lists_module};
-pub use crate::compliance::kind::mount::MountSight;
 pub(crate) use crate::compliance::kind::mount::edit as edit_fstab;
+pub use crate::compliance::kind::mount::{MountSight, is_in_fstab};
 pub use crate::compliance::kind::package::{
     PackageOrder, PackageSight, choose, order, order_vulnerable,
 };

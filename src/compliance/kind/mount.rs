@@ -148,6 +148,11 @@ fn moved(rule: &MountRule, before: Option<Attributes>, after: Option<Attributes>
     Change::Managed(vec![Move { thing, before, after }])
 }
 
+/// Whether fstab has a line about a path.
+pub fn is_in_fstab(text: &str, path: &HostPath) -> bool {
+    entries(text, path).next().is_some()
+}
+
 /// Lines of fstab about a path.
 fn entries<'t>(text: &'t str, path: &'t HostPath) -> impl Iterator<Item = &'t str> {
     text.lines().filter(|line| is_about(line, path)).map(str::trim)
@@ -158,8 +163,8 @@ fn is_about(line: &str, path: &HostPath) -> bool {
     let first = words.next().is_some_and(|word| !word.starts_with('#'));
     let at = |word: &str| {
         let word = unescaped(word);
-        let trimmed = word.trim_end_matches('/');
-        if trimmed.is_empty() { path.as_str() == "/" } else { trimmed == path.as_str() }
+        let steps = word.split('/').filter(|step| !matches!(*step, "" | "."));
+        word.starts_with('/') && steps.eq(path.steps())
     };
     first && words.next().is_some_and(at)
 }

@@ -1,11 +1,12 @@
 //! Mounts, and where an archive's members should lie.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::compliance::kind::{ArchiveSight, MemberSeen, MountSight};
+use crate::compliance::kind::{ArchiveSight, MemberSeen, MountSight, is_in_fstab};
 use crate::compliance::see::{Eyes, look, once, said};
 use crate::model::archive::Member;
-use crate::model::{Digest, HostPath, PathState};
+use crate::model::{Digest, HostPath, MountSeen, PathState};
 use crate::reconcile::desired::rule::RuleId;
 use crate::reconcile::desired::rule::kind::{ArchiveRule, MountRule};
 
@@ -31,6 +32,9 @@ impl Eyes<'_> {
         };
         let fstab: HostPath = FSTAB.parse().map_err(said)?;
         let file = self.sight(&fstab, id)?;
+        if rule.wish.is_none() && live.is_none() {
+            self.is_nowhere(&rule.path, all, &file.state)?;
+        }
         Ok(MountSight {
             live: live.cloned(),
             is_wanted,
@@ -38,6 +42,28 @@ impl Eyes<'_> {
             place: live.is_none().then(|| self.sight(&rule.path, id)).transpose()?,
             fstab: (fstab, file),
         })
+    }
+
+    /// Refuses to say that nothing is mounted at a path which leads to where something is, or will be.
+    fn is_nowhere(
+        &self,
+        path: &HostPath,
+        all: &[MountSeen],
+        fstab: &PathState,
+    ) -> Result<(), String> {
+        let there = self.input.host.leads_to(path.as_str()).map_err(said)?;
+        let Ok(there) = there.parse::<HostPath>() else {
+            return Ok(());
+        };
+        let text = match fstab {
+            PathState::File { content, .. } => String::from_utf8_lossy(content),
+            _ => Cow::Borrowed(""),
+        };
+        let is_mounted = all.iter().any(|seen| seen.path == there.as_str());
+        if there != *path && (is_mounted || is_in_fstab(&text, &there)) {
+            return Err(format!("{path} leads by a link to {there}: say that path in the rule"));
+        }
+        Ok(())
     }
 
     pub(super) fn archive<'b>(

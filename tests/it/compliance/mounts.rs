@@ -298,3 +298,28 @@ fn a_share_of_the_network_is_kept_for_the_next_boot() {
     let fstab = host.text("/etc/fstab");
     assert!(fstab.contains("//files/a/b /srv/share cifs credentials=/etc/smb,nofail"), "{fstab}");
 }
+
+#[test]
+fn what_is_mounted_where_a_path_leads_is_not_said_to_be_absent() {
+    if !is_inside("mounts::what_is_mounted_where_a_path_leads_is_not_said_to_be_absent") {
+        return;
+    }
+    let absent = "path = \"/home/data\"\nstate = \"absent\"";
+    let host = Host::default().with("/etc/fstab", "x /srv//home/./data/ ext4 defaults 0 0\n");
+    symlink("srv/home", host.path("/home")).unwrap();
+    let reason = |host: &Host| only(host.check(&rule("mount", absent))).verdict.reason.unwrap();
+    assert!(reason(&host).contains("leads by a link to /srv/home/data"), "{}", reason(&host));
+    let host = host.with("/etc/fstab", "");
+    assert_eq!(status(&host, absent), VerdictStatus::Ok);
+    mount(&host, &["-t", "tmpfs", "none"], "/srv/home/data");
+    assert_eq!(status(&host, absent), VerdictStatus::Error);
+    assert!(reason(&host).contains("leads by a link to /srv/home/data"), "{}", reason(&host));
+}
+
+#[test]
+fn a_path_in_fstab_is_the_same_however_many_slashes_it_has() {
+    let host = Host::default().with("/etc/fstab", "x /srv//./x/ ext4 defaults 0 0\nx none swap\n");
+    let absent = |path: &str| format!("path = \"{path}\"\nstate = \"absent\"");
+    assert_eq!(status(&host, &absent("/srv/x")), VerdictStatus::NotOk);
+    assert_eq!(status(&host, &absent("/none")), VerdictStatus::Ok);
+}
