@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::clients::host::{HostError, HostRoot};
+use crate::clients::host::{HostError, HostRoot, Silence};
 use crate::compliance::change::Change;
 use crate::compliance::check::Checked;
 use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy, Kept};
@@ -106,7 +106,9 @@ impl Mender<'_> {
         let mut way = WayBack::default();
         let mut goes = BTreeSet::new();
         let stored = self.records.kept(record).map_err(FixError::Record)?;
+        let silence = Silence::of(self.host).map_err(FixError::Look)?;
         for change in undo(self.records, record)? {
+            answers(&silence, &change).map_err(FixError::Look)?;
             match self.left(&change, &goes, &stored).map_err(FixError::Look)? {
                 Left::Nothing => {}
                 Left::Stays(folder) => way.stays.push(folder),
@@ -358,6 +360,12 @@ fn said(made: &[Change], stays: &[HostPath], lost: &[String]) -> Option<String> 
         notes.push("nothing was left to take back".to_owned());
     }
     (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+/// Refuses to look at what would hang.
+fn answers(silence: &Silence, change: &Change) -> Result<(), HostError> {
+    let Change::Path { path, .. } = change else { return Ok(()) };
+    silence.answers(path).map_err(|reason| HostError::unfit(path.as_str().as_ref(), reason))
 }
 
 /// A fix's changes, reversed.

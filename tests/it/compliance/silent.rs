@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tidegate::clients::host::Silence;
 use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
+use tidegate::telemetry::Chain;
 
 use crate::compliance::mounts::is_inside;
 use crate::compliance::support::{Host, rule, rules_of};
@@ -191,5 +192,21 @@ fn file_systems_that_do_not_answer_cost_a_thread_each_however_often_they_are_ask
     for _ in 0..3 {
         assert_eq!(ask(), first);
     }
+    assert!(away.is_still());
+}
+
+#[test]
+fn a_fix_of_what_does_not_answer_any_more_is_not_taken_back_and_that_is_said() {
+    let name = "a_fix_of_what_does_not_answer_any_more_is_not_taken_back_and_that_is_said";
+    if !is_inside(&format!("silent::{name}")) {
+        return;
+    }
+    let host = Host::default().with("/mnt/away/motd", "old\n");
+    let motd = rule("file", "path = \"/mnt/away/motd\"\ncontent = \"new\\n\"");
+    let record = host.fix(&motd).unwrap();
+    let mut away = Silent::at(&host, &["/mnt/away"]);
+    let error = host.mender(|mender| mender.way_back(&record)).unwrap_err();
+    let said = Chain(&error).to_string();
+    assert!(said.contains("the file system at /mnt/away does not answer"), "{said}");
     assert!(away.is_still());
 }
