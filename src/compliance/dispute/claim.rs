@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::compliance::change::Change;
 use crate::compliance::dispute::table;
-use crate::compliance::kind::{DaemonSight, Judgement, Sight, View, judge};
+use crate::compliance::kind::{DaemonSight, Judgement, Sight, View, judge, zone_path};
 use crate::model::archive::{Member, contents};
 use crate::model::{AccountTables, HostPath, PathState, Permissions};
-use crate::reconcile::desired::rule::kind::{ArchiveRule, DropInRule, FileRule};
+use crate::reconcile::desired::rule::kind::{ArchiveRule, DropInRule, FileRule, Principal};
 use crate::reconcile::desired::rule::{Rule, RuleKind};
 
 /// The file of which this rule is about a part.
@@ -63,6 +63,37 @@ pub(super) fn member_at<'a>(
     Some((inner, archive.members.get(inner)?))
 }
 
+/// The path at which an archive and this rule each say what it may be used for, or whose it is, and
+/// say it differently.
+pub(super) fn quarrels_about<'k>(
+    archive: &ArchiveRule,
+    kind: &'k RuleKind,
+) -> Option<&'k HostPath> {
+    let (path, access) = match kind {
+        RuleKind::File(rule) => (&rule.path, &rule.access),
+        RuleKind::Directory(rule) => (&rule.path, &rule.access),
+        _ => return None,
+    };
+    let owned = match member_at(archive, path)? {
+        (_, Member::File { owned, .. }) => *owned,
+        (_, Member::Directory { owned }) => (*owned)?,
+        (_, Member::Symlink { .. }) => return None,
+    };
+    let differ = |theirs: &Option<Principal>, ours: &Option<Principal>, number: u32| {
+        match (theirs, ours) {
+            (Some(Principal::Name(theirs)), Some(Principal::Name(ours))) => theirs != ours,
+            (Some(Principal::Id(theirs)), Some(Principal::Id(ours))) => theirs != ours,
+            (Some(Principal::Id(theirs)), None) => *theirs != number,
+            // Whose number a name has is not known here.
+            _ => false,
+        }
+    };
+    let is_other = access.mode.is_some_and(|mode| mode != owned.mode)
+        || differ(&access.owner, &archive.owner, owned.uid)
+        || differ(&access.group, &archive.group, owned.gid);
+    is_other.then_some(path)
+}
+
 /// Whose it is does not matter here.
 const OWNED: Permissions = Permissions { mode: 0o644, uid: 0, gid: 0 };
 
@@ -74,6 +105,16 @@ pub(super) fn text(content: &[u8]) -> PathState {
 pub(super) fn holds(rule: &Rule, path: &HostPath, state: &PathState) -> bool {
     if part_of(&rule.kind).is_some() {
         return matches!(on(rule, state.clone()), Judgement::Ok { .. });
+    }
+    if let RuleKind::Time(rule) = &rule.kind {
+        // What a file there says is not known here.
+        let zone = rule.zone.as_deref().and_then(zone_path);
+        let leads = |to: &str| path.beside(to);
+        return match state {
+            PathState::Symlink { to } => zone.is_none_or(|zone| leads(to) == Some(zone)),
+            PathState::File { .. } => true,
+            _ => false,
+        };
     }
     let kept = table::text_of(state).map(|text| table::edited(&rule.kind, path, text) == text);
     kept.unwrap_or_default()

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::compliance::dispute::claim::{
-    edited, holds, member_at, part_of, text, wanted, whole_of,
+    edited, holds, member_at, part_of, quarrels_about, text, wanted, whole_of,
 };
 use crate::compliance::dispute::table::is_kept_in;
 use crate::compliance::facts::Facts;
@@ -64,6 +64,14 @@ impl Disputes {
         }
         for rule in &rules {
             if let RuleKind::Archive(archive) = &rule.kind {
+                for other in &rules {
+                    if let Some(path) = quarrels_about(archive, &other.kind) {
+                        let pair = [*rule, *other];
+                        for one in pair {
+                            found.add(one, path.as_str(), pair);
+                        }
+                    }
+                }
                 for (path, claims) in &mut by_path {
                     if member_at(archive, path).is_some() {
                         claims.wholes.push(rule);

@@ -21,6 +21,7 @@ pub(super) fn is_kept_in(kind: &RuleKind, path: &HostPath) -> bool {
     let path = path.as_str();
     match kind {
         RuleKind::Mount(_) => path == "/etc/fstab",
+        RuleKind::Time(rule) => rule.zone.is_some() && path == "/etc/localtime",
         RuleKind::User(_) => path == "/etc/passwd",
         RuleKind::Group(_) | RuleKind::Membership(_) => path == "/etc/group",
         RuleKind::Sysctl(rule) => outdoes(path, rule),

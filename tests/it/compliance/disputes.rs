@@ -30,7 +30,7 @@ const fn key(lines: &'static str) -> Lines {
 }
 
 /// Two rules, and whether they are in dispute.
-const CASES: [(&str, Lines, Lines, bool); 42] = [
+const CASES: [(&str, Lines, Lines, bool); 44] = [
     ("a line of it", WHOLE, line("path = \"/etc/x\"\nline = \"a = 1\""), false),
     ("a line more", WHOLE, line("path = \"/etc/x\"\nline = \"c = 3\""), true),
     ("a line less", WHOLE, line("path = \"/etc/x\"\nregex = \"^b\"\nstate = \"absent\""), true),
@@ -230,6 +230,18 @@ const CASES: [(&str, Lines, Lines, bool); 42] = [
         SWAPPINESS,
         true,
     ),
+    (
+        "another zone",
+        ("time", "zone = \"Europe/Paris\""),
+        ("symlink", "path = \"/etc/localtime\"\nto = \"../usr/share/zoneinfo/Europe/Rome\""),
+        true,
+    ),
+    (
+        "the same zone",
+        ("time", "zone = \"Europe/Paris\""),
+        ("symlink", "path = \"/etc/localtime\"\nto = \"../usr/share/zoneinfo/Europe/Paris\""),
+        false,
+    ),
     ("loaded and not", ("kernel_module", "module = \"dccp\"\nstate = \"absent\""), DCCP, true),
     (
         "loaded and kept out",
@@ -257,6 +269,7 @@ fn what_a_rule_wants_of_a_file_is_held_against_all_that_others_want_there() {
             let kernel =
                 kernel.with("/proc/sys/kernel/osrelease", "6.1.0\n").with("/proc/modules", "");
             let kernel = kernel.with("/lib/modules/6.1.0/modules.dep", "");
+            let kernel = kernel.with("/usr/share/zoneinfo/Europe/Paris", "TZif");
             for checked in kernel.check(&two(pair)) {
                 let reason = checked.verdict.reason.clone().unwrap_or_default();
                 let says = reason.contains("is wanted differently by rules it/");
@@ -284,6 +297,17 @@ fn what_an_archive_has_is_held_against_rules_about_its_members() {
     for (line, is_disputed) in [("never in it", true), ("<p>hello", false)] {
         let line = format!("path = \"{path}\"\nline = \"{line}\"");
         let found = host.check(&two([("archive", &lines), ("file_line", &line)]));
+        let disputed = |status| status == VerdictStatus::Error;
+        assert!(found.iter().all(|c| disputed(c.verdict.status) == is_disputed), "{found:?}");
+    }
+    for (access, is_disputed) in [
+        ("mode = \"0600\"", true),
+        ("mode = \"0640\"", false),
+        ("owner = \"alice\"", true),
+        ("owner = \"root\"", false),
+    ] {
+        let access = format!("path = \"{path}\"\n{access}");
+        let found = host.check(&two([("archive", &lines), ("file", &access)]));
         let disputed = |status| status == VerdictStatus::Error;
         assert!(found.iter().all(|c| disputed(c.verdict.status) == is_disputed), "{found:?}");
     }
