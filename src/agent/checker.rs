@@ -24,12 +24,13 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::agent::inspect::{Inspected, share};
+use crate::agent::node::Node;
 use crate::agent::systemd;
 use crate::agent::trigger::{Trigger, Wake};
 use crate::agent::vigil::Vigil;
 use crate::clients::host::Silence;
 use crate::model::{CheckSchedule, CommitId, Share};
-use crate::reconcile::desired::DesiredState;
+use crate::reconcile::report::Reach;
 
 /// This very executable, also after it was replaced on disk.
 const PROGRAM: &str = "/proc/self/exe";
@@ -51,6 +52,8 @@ const SOON_SPACING: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Checker {
     config: PathBuf,
+    /// Whether that says what is in force.
+    unused: Reach,
     /// The host's root.
     root: PathBuf,
     vigil: Option<Vigil>,
@@ -121,6 +124,7 @@ impl Checker {
     pub fn new(config: &Path, root: &Path) -> Self {
         Self {
             config: config.to_owned(),
+            unused: Reach::Answers,
             root: root.to_owned(),
             vigil: None,
             silence: Arc::new(Mutex::new(Silence::below(root.to_owned()))),
@@ -134,8 +138,11 @@ impl Checker {
         }
     }
 
-    /// Decides after a pass when to check next.
-    pub fn consider(&mut self, desired: Option<&DesiredState>, wake: &Wake) {
+    /// Decides after a pass when to check next. A check reads the configuration anew: none is begun
+    /// while what lies there is another one than is in force.
+    pub(crate) fn consider(&mut self, node: &Node, wake: &Wake) {
+        self.unused = node.unused.clone();
+        let desired = node.belief.desired.as_ref().filter(|_| self.unused == Reach::Answers);
         let Some(desired) = desired else { return };
         if desired.rules.is_empty() && desired.services.is_empty() {
             (self.asked, self.scheduled, self.commit) = (None, None, None);
@@ -184,6 +191,9 @@ impl Checker {
         loop {
             if self.running.is_some() {
                 return self.end().await;
+            }
+            if self.unused != Reach::Answers {
+                return std::future::pending().await;
             }
             let due = self.due();
             let at = due.as_ref().map(|(at, _)| *at);

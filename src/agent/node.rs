@@ -161,6 +161,13 @@ impl Node {
         }
     }
 
+    /// Whether images are copied for the environment. The copy reads the configuration anew: not
+    /// while what lies there is another one than is in force.
+    pub(crate) fn copies(&self) -> bool {
+        let is_signed = self.trust() == TrustLevel::Signed;
+        self.belief.promoter && is_signed && self.unused == Reach::Answers
+    }
+
     /// One pass: refresh what is believed, make what runs match, say so. It ends with `until` at the
     /// latest, though services are still under way; then [`Node::work`] lets them go on.
     ///

@@ -191,10 +191,10 @@ impl<'a> Agent<'a> {
                 next_poll = Instant::now() + self.node.settings.repository.interval;
             }
             let requeue = self.pass(&wake, inbox, next_poll).await?;
-            if self.node.belief.promoter && self.node.trust() == TrustLevel::Signed {
+            if self.node.copies() {
                 self.promoter.consider(self.node.belief.verified);
             }
-            self.checker.consider(self.node.belief.desired.as_ref(), &wake);
+            self.checker.consider(&self.node, &wake);
             if wake.fetches {
                 next_poll = Instant::now() + self.poll_interval();
             }

@@ -253,7 +253,8 @@ fn troubles(status: &Status) -> Vec<String> {
     if let Some(Outage { since, reason }) = &status.unused {
         let since = ago(*since);
         lines.push(format!(
-            "the node's changed configuration is not in use, since {since}: {reason}"
+            "the node's changed configuration is not in use, since {since}: {reason}; \
+             meanwhile no rule is checked"
         ));
     }
     lines

@@ -124,6 +124,25 @@ fn a_changed_configuration_that_is_of_no_use_leaves_the_one_before_in_force() {
 }
 
 #[test]
+fn nothing_is_checked_by_a_configuration_that_is_not_used() {
+    let agent = Agent::start("interval = \"1s\"", "");
+    agent.says("checked by", 1);
+    let file = agent.path().join("agent.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    write(&file, &format!("{text}[keys]\nnode = \"/tmp\"\n"));
+    agent.says("the changed configuration is not used: ", 1);
+    agent.commit("asks for a check");
+    let head = fs::read_to_string(agent.path().join("repo/.git/refs/heads/dev")).unwrap();
+    agent.until("it is believed", || agent.status()["revision"]["verified"] == head.trim());
+    // Long enough for a check to be due, and to fail.
+    park(Duration::from_secs(3));
+    write(&file, &text);
+    agent.says("checked by", 2);
+    let log = fs::read_to_string(agent.path().join("log")).unwrap();
+    assert!(!log.contains("could not be checked"), "{log}");
+}
+
+#[test]
 fn a_key_is_revoked_although_git_is_silent() {
     let agent = Agent::start("interval = \"1s\"", "[trust]\nrevoked_keys = \"/dev/null\"");
     let file = agent.path().join("agent.toml");
