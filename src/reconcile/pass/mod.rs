@@ -39,7 +39,7 @@ use crate::reconcile::desired::DesiredState;
 use crate::reconcile::memory::{Memory, MemoryStore};
 use crate::reconcile::observed::{Look, ObservedState, OwnershipKey, Viewer, observe};
 use crate::reconcile::pass::rounds::Rounds;
-use crate::reconcile::pass::settle::{forget, remember_services};
+use crate::reconcile::pass::settle::{forget, keep, remember_services};
 use crate::reconcile::plan::policy::host_paths;
 use crate::reconcile::plan::{Overrides, Plan, PlanInput, ServicePlan, plan};
 
@@ -175,13 +175,12 @@ where
         }
     };
     let failed = |source| PassError::Engine { source };
-    if input.look == Look::Everything {
-        state.older.ask_again();
-    }
+    state.older.ask_again(input.look);
     let mut seen = look(&input, &effects, input.look, memory, state).await.map_err(failed)?;
     ours_alone(&input, &seen)?;
     let mut notes = lost::rebuild(&input, &seen, memory, (effects.now)());
     if !notes.is_empty() {
+        notes.extend(keep(&input, &effects, memory));
         state.older.resolve(&input, memory).await;
     }
     let mut now_plan = make_plan(&input, &effects, &seen, memory, state);

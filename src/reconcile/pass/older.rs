@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{Revision, ServiceName};
 use crate::reconcile::desired::{DesiredService, DesiredState};
 use crate::reconcile::memory::{Applied, Memory};
+use crate::reconcile::observed::Look;
 use crate::reconcile::pass::PassInput;
 use crate::reconcile::plan::body::image_name;
 
@@ -44,9 +45,11 @@ impl Older {
         pins.map(|container| image_name(&container.pin, &desired.hub)).collect()
     }
 
-    /// Lets what could not be had be asked for again: it may be had by now.
-    pub(crate) fn ask_again(&mut self) {
-        self.revisions.retain(|name, _| self.applied.contains_key(name));
+    /// With a whole look, lets what could not be had be asked for again: it may be had by now.
+    pub(crate) fn ask_again(&mut self, look: Look) {
+        if look == Look::Everything {
+            self.revisions.retain(|name, _| self.applied.contains_key(name));
+        }
     }
 
     /// Resolves what is not resolved yet. The newest revisions come first: a service that was the same

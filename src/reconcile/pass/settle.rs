@@ -9,7 +9,7 @@ use crate::reconcile::apply::{ServiceOutcome, ServiceResult};
 use crate::reconcile::desired::DesiredService;
 use crate::reconcile::memory::{Altered, Begun, Memory, MemoryStore};
 use crate::reconcile::observed::ObservedState;
-use crate::reconcile::pass::{Effects, PassError, PassInput};
+use crate::reconcile::pass::{Effects, Intent, PassError, PassInput};
 use crate::reconcile::plan::{Held, HeldReason, Plan, ServicePlan};
 
 /// Makes sure that each service is known, durably, before anything of it is: a container of a
@@ -48,6 +48,17 @@ fn latch(held: &[Held], memory: &mut Memory) {
     for held in held.iter().filter(|held| matches!(held.reason, HeldReason::Brake { .. })) {
         memory.services.entry(held.service.clone()).or_default().braked = true;
     }
+}
+
+/// Saves what was told from the containers, so that the next start has not lost it again. If that
+/// fails, that is said.
+pub(crate) fn keep<D, F, S: MemoryStore>(
+    input: &PassInput<'_>,
+    effects: &Effects<'_, D, F, S>,
+    memory: &Memory,
+) -> Option<String> {
+    let saved = (input.intent == Intent::Apply).then(|| effects.store.save(memory))?;
+    saved.err().map(|error| format!("the memory cannot be saved: {error}"))
 }
 
 /// Forgets services that are gone, what was begun or failed and is no longer the newest, and that

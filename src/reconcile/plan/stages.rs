@@ -264,7 +264,8 @@ impl<'a> Rollout<'a> {
         }
     }
 
-    /// A version that is new, or was never seen to pass, is judged whole; a repair by the containers it started, or replaces.
+    /// A version that is new, or was never seen to pass, is judged whole; a repair by the containers
+    /// that it started, or replaces.
     pub(crate) fn gate(&self) -> Vec<Step> {
         let is_whole = self.is_new || self.is_presumed();
         let judged = self.slots.iter().filter(|slot| {

@@ -114,3 +114,15 @@ async fn what_ran_once_and_is_gone_with_the_memory_is_done_if_one_that_waited_fo
         assert_eq!(world.running(), OLD);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_memory_that_was_lost_is_lost_once() {
+    let mut world = World::deployed().await;
+    world.commit(vec![app1("web2", "db1", "migrate1")]);
+    world.tip_mut().windows = vec!["02:00-04:00 UTC".parse().unwrap()];
+    forget_all(&mut world);
+    let told = |notes: &[String]| notes.iter().filter(|note| note.contains("was lost")).count();
+    assert_eq!(told(&world.pass().await.unwrap().notes), 1);
+    world.restart();
+    assert_eq!(told(&world.pass().await.unwrap().notes), 0);
+}
