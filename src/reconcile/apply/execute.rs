@@ -57,8 +57,7 @@ where
         }
         Step::Start { container, name, binds, .. } => {
             unmoved(&*hands.files, binds)?;
-            let found = ours(hands, &plan.service, container, name).await?;
-            start(docker, &found).await
+            start_one(hands, &plan.service, container, name).await
         }
         Step::Await { name, condition, kept, timeout, .. } => {
             watch::condition(docker, &clock, name, *condition, *kept, *timeout).await
@@ -67,7 +66,7 @@ where
             unmoved(&*hands.files, binds)?;
             let found = ours(hands, &plan.service, container, name).await?;
             if found.state == ContainerState::Created {
-                start(docker, &found).await?;
+                start(docker, &found.id, &found.state).await?;
             }
             watch::completed(docker, &clock, name, *timeout).await?;
             let service = &plan.service;
@@ -187,7 +186,32 @@ where
     for (network, endpoint) in connect {
         hands.docker.connect(network, &id, endpoint).await.map_err(engine)?;
     }
+    hands.made.borrow_mut().insert(name.clone(), id);
     Ok(())
+}
+
+/// Starts a container: one that this work has made is known to be ours, and is not looked at again.
+async fn start_one<D, F, R>(
+    hands: &Hands<D, F, R>,
+    service: &ServiceName,
+    container: &ContainerName,
+    name: &str,
+) -> Result<(), StepError>
+where
+    D: DockerRead + DockerWrite,
+{
+    let made = hands.made.borrow_mut().remove(name);
+    let Some(id) = made else {
+        let found = ours(hands, service, container, name).await?;
+        return start(&*hands.docker, &found.id, &found.state).await;
+    };
+    match start(&*hands.docker, &id, &ContainerState::Created).await {
+        // Somebody removed it meanwhile.
+        Err(StepError::Engine { source }) if source.kind == DockerErrorKind::NotFound => {
+            Err(StepError::NotOurs { name: name.to_owned() })
+        }
+        started => started,
+    }
 }
 
 /// The container that carries our proof for this place with this nonce.
@@ -253,13 +277,14 @@ async fn rename<D: DockerRead + DockerWrite>(
 /// often the moment's fault as the container's.
 async fn start<D: DockerRead + DockerWrite>(
     docker: &D,
-    found: &ContainerInspect,
+    id: &ContainerId,
+    state: &ContainerState,
 ) -> Result<(), StepError> {
     let once = async || -> Result<(), DockerError> {
-        if found.state == ContainerState::Paused {
-            docker.unpause(&found.id).await
+        if *state == ContainerState::Paused {
+            docker.unpause(id).await
         } else {
-            docker.start(&found.id).await
+            docker.start(id).await
         }
     };
     match once().await {

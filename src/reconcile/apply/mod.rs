@@ -19,7 +19,8 @@ mod watch;
 
 pub use outcome::{FailureClass, ServiceOutcome, ServiceResult, StepError, StepOutcome};
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -31,7 +32,7 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch as signal};
 use tokio::time::Instant;
 
-use crate::clients::docker::{DockerRead, DockerWrite, RegistryAuth};
+use crate::clients::docker::{ContainerId, DockerRead, DockerWrite, RegistryAuth};
 use crate::model::{ContainerName, Digest, ServiceName};
 use crate::reconcile::apply::execute::execute;
 use crate::reconcile::apply::outcome::chain;
@@ -136,6 +137,8 @@ pub struct Hands<D, F, R> {
     pub slots: Rc<Semaphore>,
     /// Whether the work is to end.
     pub halt: signal::Receiver<Halt>,
+    /// Containers that this work has made and not started, by name: they are known to be ours.
+    pub made: RefCell<BTreeMap<String, ContainerId>>,
 }
 
 impl<D, F, R> fmt::Debug for Hands<D, F, R> {

@@ -128,6 +128,7 @@ impl Works {
             now: Rc::clone(effects.now),
             slots: Rc::clone(&self.slots),
             halt: halted,
+            made: RefCell::default(),
         };
         let target = plan.target.clone();
         let why = plan.reasons.first().map(ToString::to_string).unwrap_or_default();
