@@ -88,8 +88,10 @@ pub(crate) fn forget<D, F, S: MemoryStore>(
     kept.altered.clone_from(altered);
     for (name, service) in &mut kept.services {
         service.braked &= !input.desired.services.contains_key(name);
-        let newest = input.desired.services.get(name).map(DesiredService::content_hash);
-        service.begun.take_if(|begun| Some(begun.content) != newest);
+        service.begun.take_if(|begun| {
+            let newest = input.desired.services.get(name).map(DesiredService::content_hash);
+            Some(begun.content) != newest
+        });
         // While it was presumed, each repair of it went through the gate of all.
         service.presumed &= !outcomes.iter().any(|outcome| {
             let content = outcome.target.as_ref().map(|target| target.content);
