@@ -23,7 +23,8 @@ fn main() {
     // More than a MiB of an idle agent's memory (docs/benchmarks.md).
     if var("PROFILE") == "release" && knows_sections() {
         let here = var("CARGO_MANIFEST_DIR");
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{here}/{SELDOM}");
+        // As one word of the compiler driver: a comma in a path would part what follows `-Wl`.
+        println!("cargo::rustc-link-arg-bins=-T{here}/{SELDOM}");
     }
 }
 

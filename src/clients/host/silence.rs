@@ -3,8 +3,8 @@
 //! In: the host's mounts. Out: which paths are on one that is silent. Effect: looks, on threads.
 //!
 //! # Guarantees
-//! * Only what can hang is asked, and at most once at a time: a host without such mounts costs a look at the
-//!   kernel's table.
+//! * Only what can hang is asked, and at most once at a time: a host without such mounts costs a look
+//!   at the kernel's table.
 //! * What hangs is not asked again as long as this lives: each costs one thread, however often all are
 //!   asked.
 //! * While one is silent, a path that leads there through a link is found silent as well.

@@ -169,8 +169,14 @@ struct Claims<'a> {
 
 /// The same rule, about where its path leads.
 fn led(rule: &Rule, there: impl FnOnce(&HostPath) -> Option<HostPath>) -> Cow<'_, Rule> {
-    let mut kind = rule.kind.clone();
-    let path = match &mut kind {
+    let at = match &rule.kind {
+        RuleKind::File(rule) => Some(&rule.path),
+        RuleKind::Archive(rule) => Some(&rule.path),
+        kind => part_of(kind).or_else(|| whole_of(kind)),
+    };
+    let Some(led) = at.and_then(there) else { return Cow::Borrowed(rule) };
+    let mut rule = rule.clone();
+    let path = match &mut rule.kind {
         RuleKind::File(rule) => &mut rule.path,
         RuleKind::FileLine(rule) => &mut rule.path,
         RuleKind::FileAbsent(rule) => &mut rule.path,
@@ -179,9 +185,8 @@ fn led(rule: &Rule, there: impl FnOnce(&HostPath) -> Option<HostPath>) -> Cow<'_
         RuleKind::KeyValue(rule) | RuleKind::DaemonConfig(rule) => &mut rule.path,
         RuleKind::Sudoers(rule) | RuleKind::Cron(rule) => &mut rule.path,
         RuleKind::Archive(rule) => &mut rule.path,
-        _ => return Cow::Borrowed(rule),
+        _ => return Cow::Owned(rule),
     };
-    let Some(led) = there(path) else { return Cow::Borrowed(rule) };
     *path = led;
-    Cow::Owned(Rule { kind, ..rule.clone() })
+    Cow::Owned(rule)
 }

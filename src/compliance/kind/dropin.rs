@@ -1,5 +1,6 @@
 //! `sudoers` and `cron`: a file of its own in a folder that a program reads whole.
 
+use crate::compliance::kind::owned::uid_of;
 use crate::compliance::kind::{Judgement, Sight, file, file_absent};
 use crate::reconcile::desired::rule::kind::{
     Access, DropInRule, FileAbsentRule, FileRule, Principal,
@@ -21,8 +22,8 @@ pub struct SudoersSight<'a> {
 
 /// Judges `cron`.
 pub(crate) fn judge_cron(rule: &DropInRule, sight: &Sight<'_>) -> Judgement {
-    let unknown = rule.user.as_ref().filter(|user| sight.accounts.user(user).is_none());
-    if let Some(user) = unknown.filter(|user| user.as_str() != "root") {
+    let is_known = |user: &str| uid_of(&Principal::Name(user.to_owned()), sight.accounts).is_some();
+    if let Some(user) = rule.user.as_ref().filter(|user| !is_known(user)) {
         let reason = format!("there is no user {user} here: cron would leave the job out");
         return Judgement::Error { reason };
     }

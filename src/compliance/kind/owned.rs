@@ -45,7 +45,7 @@ pub(super) fn without_another_s_powers(
 }
 
 /// A user's number; none if there is no such user. `root` is known everywhere.
-fn uid_of(user: &Principal, tables: &AccountTables) -> Option<u32> {
+pub(super) fn uid_of(user: &Principal, tables: &AccountTables) -> Option<u32> {
     match user {
         Principal::Id(id) => Some(*id),
         Principal::Name(name) => tables.user(name).map(|user| user.uid).or(root(name)),

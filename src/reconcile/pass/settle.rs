@@ -57,8 +57,15 @@ pub(crate) fn keep<D, F, S: MemoryStore>(
     effects: &Effects<'_, D, F, S>,
     memory: &Memory,
 ) -> Option<String> {
-    let saved = (input.intent == Intent::Apply).then(|| effects.store.save(memory))?;
-    saved.err().map(|error| format!("the memory cannot be saved: {error}"))
+    if input.intent == Intent::Apply { save(effects, memory).err() } else { None }
+}
+
+fn save<D, F, S: MemoryStore>(
+    effects: &Effects<'_, D, F, S>,
+    memory: &Memory,
+) -> Result<(), String> {
+    let saved = effects.store.save(memory);
+    saved.map_err(|error| format!("the memory cannot be saved: {error}"))
 }
 
 /// Forgets services that are gone, what was begun or failed and is no longer the newest, and that
@@ -107,11 +114,9 @@ pub(crate) fn forget<D, F, S: MemoryStore>(
     if kept == *memory {
         return None;
     }
-    match effects.store.save(&kept) {
-        Ok(()) => {
-            *memory = kept;
-            None
-        }
-        Err(error) => Some(format!("the memory cannot be saved: {error}")),
+    let saved = save(effects, &kept);
+    if saved.is_ok() {
+        *memory = kept;
     }
+    saved.err()
 }

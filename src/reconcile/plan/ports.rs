@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::model::ServiceName;
-
 use crate::reconcile::desired::ContainerSpec;
 use crate::reconcile::desired::container::PortMapping;
 use crate::reconcile::observed::{ObservedContainer, ObservedState};

@@ -11,23 +11,23 @@ use crate::telemetry::Chain;
 /// Whether a unit starts at boot, which is all that enabling another one changes.
 const ENABLED: &str = "enabled";
 
-impl HostRoot {
-    /// How units are before they are moved; nothing for moves of other things.
-    pub(super) fn beside(&self, moves: &[Move]) -> Result<Units, HostError> {
-        match moves.first().map(|change| &change.thing) {
-            Some(Thing::Unit { .. }) => Ok(self.units()?.unwrap_or_default()),
-            _ => Ok(Units::default()),
-        }
-    }
+/// Whether units are enabled or disabled: nothing else takes others along.
+pub(super) fn takes_along(moves: &[Move]) -> bool {
+    moves.iter().any(|change| {
+        let is_unit = matches!(change.thing, Thing::Unit { .. });
+        is_unit && said(change.before.as_ref()) != said(change.after.as_ref())
+    })
+}
 
+impl HostRoot {
     /// Refuses what changed other units than those of `moves`.
     pub(super) fn alone(&self, moves: &[Move], before: &Units) -> Result<(), HostError> {
         let Some(other) = self.others(moves, before)?.into_iter().next() else { return Ok(()) };
         let named = moves.first().map(|change| change.thing.name()).unwrap_or_default();
         let (other, state) = (other.thing.name(), said(other.before.as_ref()));
         let reason = format!(
-            "systemctl would leave {other} {state} as well, which {named} names in `Also=`: say what \
-             it should be in a rule of its own, and name both"
+            "systemctl would leave {other} {state} as well, which {named} names in `Also=`: give \
+             {other} a rule of its own"
         );
         Err(HostError::unfit(self.folder(), reason))
     }
@@ -61,7 +61,7 @@ impl HostRoot {
 
     /// What would bring those units back that are not in `moves` and are not as they were.
     fn others(&self, moves: &[Move], before: &Units) -> Result<Vec<Move>, HostError> {
-        let now = self.beside(moves)?;
+        let now = self.units()?.unwrap_or_default();
         let own = |name: &str| moves.iter().any(|change| change.thing.name() == name);
         let all = before.iter().filter(|(name, _)| !own(name)).filter_map(|(name, was)| {
             let is = now.iter().find(|(other, _)| *other == name).map(|(_, is)| is);

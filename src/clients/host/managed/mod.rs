@@ -21,6 +21,7 @@ pub use module::Modules;
 pub use package::{InstalledPackage, unfinished_of, versions_of};
 pub use unit::Units;
 
+use crate::clients::host::managed::beside::takes_along;
 use crate::clients::host::{HostError, HostRoot, ProcessError};
 use crate::model::{Attributes, Move, Thing};
 use crate::telemetry::Chain;
@@ -34,8 +35,9 @@ impl HostRoot {
         for (change, now) in moves.iter().zip(self.now(moves)?) {
             self.still(change, now.as_ref())?;
         }
-        let beside = self.beside(moves)?;
+        let beside = if takes_along(moves) { self.units()? } else { None };
         let made = self.make(moves).and_then(|()| self.became(moves));
+        let Some(beside) = beside else { return made.map_err(|error| self.back(moves, error)) };
         let made = made.and_then(|()| self.alone(moves, &beside));
         made.map_err(|error| {
             let error = self.back(moves, error);
@@ -46,22 +48,26 @@ impl HostRoot {
     /// Refuses what its program left otherwise than it was told. What was started may have ended, and
     /// a version may have been installed beside others, as a kernel's are.
     fn became(&self, moves: &[Move]) -> Result<(), HostError> {
-        let mut moves = moves.to_vec();
-        let now = self.now(&moves)?;
-        for (change, now) in moves.iter_mut().zip(now) {
-            match (&change.thing, &mut change.after) {
-                (Thing::Unit { .. }, Some(after)) => drop(after.remove("active")),
-                (Thing::Package { .. }, Some(after)) => {
-                    if let Some(now) = now.filter(|now| package::has(now, after)) {
-                        *after = now;
-                    }
+        let mut undone: Vec<Move> = moves.iter().map(Move::undone).collect();
+        let now = self.now(&undone)?;
+        for (undone, now) in undone.iter_mut().zip(now) {
+            let mut is_so = fits(undone, now.as_ref());
+            match (&undone.thing, &mut undone.before, &now) {
+                (Thing::Unit { .. }, Some(wanted), _) => {
+                    wanted.remove("active");
+                    is_so = fits(undone, now.as_ref());
+                }
+                (Thing::Package { .. }, Some(wanted), Some(now)) => {
+                    is_so |= package::has(now, wanted);
                 }
                 _ => {}
             }
+            if !is_so {
+                let reason = format!("{} did not become what it was told to", undone.thing);
+                return Err(HostError::unfit(self.folder(), reason));
+            }
         }
-        let Some(left) = self.outstanding(&moves)?.into_iter().next() else { return Ok(()) };
-        let reason = format!("{} did not become what it was told to", left.thing);
-        Err(HostError::unfit(self.folder(), reason))
+        Ok(())
     }
 
     /// Those of the moves, all of one sort, whose things are not yet what they would become.
