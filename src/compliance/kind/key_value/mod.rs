@@ -1,10 +1,8 @@
 //! `key_value`: what a key says in a configuration file.
 
-mod block;
 mod continued;
 mod json;
 mod lines;
-mod plain;
 mod toml;
 mod yaml;
 

@@ -80,7 +80,7 @@ fn is_date(text: &str) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::compliance::kind::key_value::plain::{is_doubtful, plain};
+    use crate::compliance::kind::key_value::yaml::plain::{is_doubtful, plain};
 
     #[test]
     fn what_readers_take_for_different_things_is_neither_text_nor_number() {
