@@ -168,7 +168,8 @@ impl Examined {
         let unasked = |_| Silence::below(host.folder().to_owned());
         let silence = Silence::of(&host).unwrap_or_else(unasked);
         let leads = |folder: &HostPath| silence.leads_to(&host, folder);
-        let disputes = Disputes::on_node(&desired.rules, &facts, leads);
+        let accounts = host.account_tables().unwrap_or_default();
+        let disputes = Disputes::on_node(&desired.rules, &facts, &accounts, leads);
         Ok(Self { desired, host, facts, disputes, silence, in_force, observed, commands })
     }
 

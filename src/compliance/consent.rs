@@ -6,6 +6,7 @@
 //! * Nothing is covered that was not shown, unless it follows from what was: a step that goes on where
 //!   an earlier fix of the same agreement ended, from where this one was shown to begin.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::compliance::change::Change;
@@ -33,11 +34,10 @@ impl Consent<'_> {
         by_thing(changes).iter().all(|(thing, now)| {
             let Some(shown) = shown.get(thing) else { return false };
             now.iter().all(|step| {
-                let made = made.get(thing).and_then(|made| made.first().zip(made.last()));
+                let made = made.get(thing).map_or(&[][..], |made| made);
                 let goes_on = |shown: &Sides<'_>| {
-                    made.is_some_and(|(first, last)| {
-                        shown.before == first.before && step.before == last.after
-                    })
+                    ends(made, shown)
+                        .is_some_and(|(first, last)| shown.before == first && step.before == last)
                 };
                 shown.iter().any(|shown| shown == step || goes_on(shown))
             })
@@ -54,9 +54,9 @@ enum Name<'a> {
 }
 
 /// What is there of it, before or after.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Side<'a> {
-    Path(&'a PathState),
+    Path(Cow<'a, PathState>),
     Kernel(&'a str),
     Managed(Option<&'a Attributes>),
 }
@@ -68,6 +68,26 @@ struct Sides<'a> {
     after: Side<'a>,
 }
 
+/// What lay there before the first of these steps, and what lies there after the last. A step that
+/// changes mode or owner alone does not say what a file says: another of them does, or what was shown.
+fn ends<'a>(made: &[Sides<'a>], shown: &Sides<'a>) -> Option<(Side<'a>, Side<'a>)> {
+    let says = |side: &&Side<'a>| matches!(side, Side::Path(path) if path.content().is_some());
+    let whole = |end: &Side<'a>, told: Option<&Side<'a>>| {
+        let (Side::Path(end), Side::Path(told)) = (end, told.unwrap_or(&shown.before)) else {
+            return end.clone();
+        };
+        match (&**end, told.content()) {
+            (PathState::Unread { owned }, Some(content)) => {
+                Side::Path(Cow::Owned(PathState::File { content: content.clone(), owned: *owned }))
+            }
+            _ => Side::Path(end.clone()),
+        }
+    };
+    let first = whole(&made.first()?.before, made.iter().map(|step| &step.before).find(says));
+    let last = whole(&made.last()?.after, made.iter().map(|step| &step.after).rfind(says));
+    Some((first, last))
+}
+
 /// The steps of each thing, in their order.
 fn by_thing(changes: &[Change]) -> BTreeMap<Name<'_>, Vec<Sides<'_>>> {
     let mut all: BTreeMap<Name<'_>, Vec<Sides<'_>>> = BTreeMap::new();
@@ -75,7 +95,8 @@ fn by_thing(changes: &[Change]) -> BTreeMap<Name<'_>, Vec<Sides<'_>>> {
     for change in changes {
         match change {
             Change::Path { path, before, after, .. } => {
-                add(Name::Path(path), Side::Path(before), Side::Path(after));
+                let [before, after] = [before, after].map(|side| Side::Path(Cow::Borrowed(side)));
+                add(Name::Path(path), before, after);
             }
             Change::Kernel { key, before, after, .. } => {
                 add(Name::Kernel(key), Side::Kernel(before), Side::Kernel(after));
@@ -121,6 +142,12 @@ mod tests {
 
     #[test]
     fn what_was_shown_is_agreed_to_and_what_follows_from_it_but_nothing_else() {
+        let unread = |mode| PathState::Unread { owned: Permissions { mode, uid: 0, gid: 0 } };
+        let private = |text: &str| PathState::File {
+            content: text.as_bytes().into(),
+            owned: Permissions { mode: 0o600, uid: 0, gid: 0 },
+        };
+        let mode = || step("/etc/x", unread(0o644), unread(0o600));
         let folder = || step("/etc/d", PathState::Absent, PathState::Symlink { to: "x".into() });
         for (case, steps, made, now, is_covered) in [
             ("the same", vec![edit("a", "b")], vec![], vec![edit("a", "b")], true),
@@ -131,6 +158,34 @@ mod tests {
             ("changed by another", vec![edit("a", "ab")], vec![], vec![edit("c", "cb")], false),
             ("ours", vec![edit("a", "ab")], vec![edit("a", "ac")], vec![edit("ac", "acb")], true),
             ("since", vec![edit("a", "ab")], vec![edit("a", "ac")], vec![edit("d", "db")], false),
+            (
+                "ours, whose mode was ours too",
+                vec![edit("a", "ab")],
+                vec![edit("a", "ac"), mode()],
+                vec![step("/etc/x", private("ac"), private("acb"))],
+                true,
+            ),
+            (
+                "another mode than ours",
+                vec![edit("a", "ab")],
+                vec![edit("a", "ac"), mode()],
+                vec![edit("ac", "acb")],
+                false,
+            ),
+            (
+                "our mode, and a text that is not ours",
+                vec![edit("a", "ab")],
+                vec![mode()],
+                vec![step("/etc/x", private("d"), private("db"))],
+                false,
+            ),
+            (
+                "our mode, and the text that was shown",
+                vec![edit("a", "ab")],
+                vec![mode()],
+                vec![step("/etc/x", private("a"), private("ab"))],
+                true,
+            ),
             (
                 "before",
                 vec![edit("a", "ab")],

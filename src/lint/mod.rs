@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::compliance::dispute::Disputes;
+use crate::model::AccountTables;
 use crate::model::Diagnostic;
 use crate::model::Diagnostics;
 use crate::model::EnvironmentName;
@@ -101,7 +102,7 @@ fn lint_environment(files: &Files, environment: &EnvironmentName, found: &mut Di
 /// Rules that apply whatever the facts are, and contradict one another: nodes would mend none.
 fn lint_rules(files: &Files, rules: &[Rule], found: &mut Diagnostics) {
     let always: Vec<&Rule> = rules.iter().filter(|rule| rule.condition.is_always()).collect();
-    let disputes = Disputes::among(always.iter().copied());
+    let disputes = Disputes::among(always.iter().copied(), &AccountTables::default());
     for rule in always {
         let Some(reason) = disputes.of(rule) else { continue };
         let file = &rule.source.file;

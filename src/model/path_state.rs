@@ -84,6 +84,14 @@ impl PathState {
         }
     }
 
+    /// What a file says; none where nothing was read of one.
+    pub fn content(&self) -> Option<&Arc<[u8]>> {
+        match self {
+            Self::File { content, .. } => Some(content),
+            _ => None,
+        }
+    }
+
     /// Mode and owner, of what has them.
     pub fn owned(&self) -> Option<Permissions> {
         match self {

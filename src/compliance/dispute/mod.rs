@@ -22,7 +22,7 @@ use crate::compliance::dispute::claim::{
 use crate::compliance::dispute::table::is_kept_in;
 use crate::compliance::facts::Facts;
 use crate::compliance::matching::{Applies, applies};
-use crate::model::HostPath;
+use crate::model::{AccountTables, HostPath};
 use crate::reconcile::desired::rule::{Rule, RuleId, RuleKind, Target};
 
 /// Rules in dispute, and why.
@@ -30,11 +30,12 @@ use crate::reconcile::desired::rule::{Rule, RuleId, RuleKind, Target};
 pub struct Disputes(BTreeMap<(RuleId, Target), String>);
 
 impl Disputes {
-    /// Those among the rules that apply on a node of which this is known. `leads` says where a folder
-    /// leads by links; none if that cannot be told.
+    /// Those among the rules that apply on a node of which this is known, with these accounts. `leads`
+    /// says where a folder leads by links; none if that cannot be told.
     pub fn on_node(
         rules: &[Rule],
         facts: &Facts,
+        accounts: &AccountTables,
         leads: impl Fn(&HostPath) -> Option<HostPath>,
     ) -> Self {
         let yes = |rule: &&Rule| matches!(applies(&rule.condition, facts), Applies::Yes);
@@ -46,11 +47,11 @@ impl Disputes {
         };
         let rules: Vec<Cow<'_, Rule>> =
             rules.iter().filter(yes).map(|rule| led(rule, &mut there)).collect();
-        Self::among(rules.iter().map(AsRef::as_ref))
+        Self::among(rules.iter().map(AsRef::as_ref), accounts)
     }
 
-    /// Those among these rules, all of which apply.
-    pub fn among<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Self {
+    /// Those among these rules, all of which apply, where these accounts are known.
+    pub fn among<'a>(rules: impl IntoIterator<Item = &'a Rule>, accounts: &AccountTables) -> Self {
         let rules: Vec<&Rule> = rules.into_iter().collect();
         let mut found = Self::default();
         found.about_things(&rules);
@@ -66,10 +67,7 @@ impl Disputes {
             if let RuleKind::Archive(archive) = &rule.kind {
                 for other in &rules {
                     if let Some(path) = quarrels_about(archive, &other.kind) {
-                        let pair = [*rule, *other];
-                        for one in pair {
-                            found.add(one, path.as_str(), pair);
-                        }
+                        found.add_both(path, [*rule, *other]);
                     }
                 }
                 for (path, claims) in &mut by_path {
@@ -80,7 +78,8 @@ impl Disputes {
             }
         }
         for (path, claims) in &mut by_path {
-            claims.parts.extend(rules.iter().filter(|rule| is_kept_in(&rule.kind, path)));
+            let kept = rules.iter().filter(|rule| is_kept_in(&rule.kind, path, accounts));
+            claims.parts.extend(kept);
         }
         for (path, claims) in by_path {
             found.about_file(path, &claims);
@@ -119,19 +118,14 @@ impl Disputes {
         if claims.wholes.len() + claims.parts.len() < 2 {
             return;
         }
-        let mut add = |[one, other]: [&Rule; 2]| {
-            for rule in [one, other] {
-                self.add(rule, path.as_str(), [one, other]);
-            }
-        };
         if let [one, rest @ ..] = &claims.wholes[..] {
             let first = wanted(one, path);
             for other in rest.iter().filter(|other| wanted(other, path) != first) {
-                add([one, other]);
+                self.add_both(path, [one, other]);
             }
             for part in &claims.parts {
                 if !holds(part, path, &first) {
-                    add([one, part]);
+                    self.add_both(path, [one, part]);
                 }
             }
             return;
@@ -142,14 +136,24 @@ impl Disputes {
         let all = claims.parts.iter().fold(text(&[]), |state, part| edited(part, state));
         let undone = |part: &&&Rule| !holds(part, &all) && holds(part, &edited(part, text(&[])));
         for one in claims.parts.iter().filter(undone) {
-            let quarrels = |other: &&&Rule| {
+            let quarrels = |other: &Rule| {
                 let theirs = edited(other, edited(one, text(&[])));
                 let ours = edited(one, theirs.clone());
                 !holds(one, &theirs) && holds(other, &theirs) && !holds(other, &ours)
             };
-            for other in claims.parts.iter().filter(quarrels) {
-                add([one, other]);
+            for other in &claims.parts {
+                // One reason each is enough: many rules that all quarrel are not tried in pairs.
+                let is_known = self.of(one).is_some() && self.of(other).is_some();
+                if !is_known && quarrels(other) {
+                    self.add_both(path, [one, other]);
+                }
             }
+        }
+    }
+
+    fn add_both(&mut self, path: &HostPath, pair: [&Rule; 2]) {
+        for rule in pair {
+            self.add(rule, path.as_str(), pair);
         }
     }
 

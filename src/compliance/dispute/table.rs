@@ -10,20 +10,21 @@
 use crate::compliance::kind::{
     BootSettings, CONF_PLACES, blocks_module, edit_fstab, lists_module, own_path,
 };
-use crate::model::{HostPath, PathState};
+use crate::model::{AccountTables, HostPath, PathState};
 use crate::reconcile::desired::rule::RuleKind;
 use crate::reconcile::desired::rule::kind::{
     GroupRule, KernelModuleRule, MembershipRule, Presence, Principal, SysctlRule, UserRule,
 };
 
 /// Whether a rule is also about this file.
-pub(super) fn is_kept_in(kind: &RuleKind, path: &HostPath) -> bool {
+pub(super) fn is_kept_in(kind: &RuleKind, path: &HostPath, accounts: &AccountTables) -> bool {
     let path = path.as_str();
     match kind {
         RuleKind::Mount(_) => path == "/etc/fstab",
         RuleKind::Time(rule) => rule.zone.is_some() && path == "/etc/localtime",
         RuleKind::User(_) => path == "/etc/passwd",
-        RuleKind::Group(_) | RuleKind::Membership(_) => path == "/etc/group",
+        RuleKind::Group(_) => path == "/etc/group",
+        RuleKind::Membership(rule) => path == "/etc/group" && !is_first(rule, accounts),
         RuleKind::Sysctl(rule) => outdoes(path, rule),
         RuleKind::KernelModule(rule) => match rule.state {
             Presence::Present => conf_in(path, "modprobe.d").is_some(),
@@ -118,12 +119,17 @@ fn group(text: &str, rule: &GroupRule) -> String {
     with_entry(text, &rule.group, |fields| Some(with_fields(fields, 4, gid.clone())))
 }
 
+/// Whether somebody is in a group because it is their first, which another file says; a user has one
+/// of the same name where nothing else is known.
+fn is_first(rule: &MembershipRule, accounts: &AccountTables) -> bool {
+    let MembershipRule { user, group, state } = rule;
+    let known = accounts.user(user).zip(accounts.group(group));
+    *state == Presence::Present
+        && (user == group || known.is_some_and(|(user, group)| user.gid == group.gid))
+}
+
 fn membership(text: &str, rule: &MembershipRule) -> String {
     let MembershipRule { user, group, state } = rule;
-    // It is the first group of a user of the same name, which another file says.
-    if *state == Presence::Present && user == group {
-        return text.to_owned();
-    }
     with_entry(text, group, |fields| {
         let listed = fields.get(3).map_or("", String::as_str);
         let members = listed.split(',').filter(|member| !member.is_empty());

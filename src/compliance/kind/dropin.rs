@@ -1,6 +1,5 @@
 //! `sudoers` and `cron`: a file of its own in a folder that a program reads whole.
 
-use crate::compliance::kind::owned::uid_of;
 use crate::compliance::kind::{Judgement, Sight, file, file_absent};
 use crate::reconcile::desired::rule::kind::{
     Access, DropInRule, FileAbsentRule, FileRule, Principal,
@@ -20,14 +19,22 @@ pub struct SudoersSight<'a> {
     pub syntax: Result<(), String>,
 }
 
+/// What a rule sees of a file for cron.
+#[derive(Debug)]
+pub struct CronSight<'a> {
+    /// The file.
+    pub file: Sight<'a>,
+    /// Whether the host knows whom the job runs as.
+    pub knows_user: bool,
+}
+
 /// Judges `cron`.
-pub(crate) fn judge_cron(rule: &DropInRule, sight: &Sight<'_>) -> Judgement {
-    let is_known = |user: &str| uid_of(&Principal::Name(user.to_owned()), sight.accounts).is_some();
-    if let Some(user) = rule.user.as_ref().filter(|user| !is_known(user)) {
+pub(crate) fn judge_cron(rule: &DropInRule, sight: &CronSight<'_>) -> Judgement {
+    if let Some(user) = rule.user.as_ref().filter(|_| !sight.knows_user) {
         let reason = format!("there is no user {user} here: cron would leave the job out");
         return Judgement::Error { reason };
     }
-    judge(rule, CRON_MODE, sight)
+    judge(rule, CRON_MODE, &sight.file)
 }
 
 /// Judges `sudoers`: what visudo refuses never lands.

@@ -11,7 +11,7 @@ pub fn files_of(kind: &RuleKind) -> Vec<HostPath> {
     match need(kind) {
         Need::Path(path) | Need::Outside(path) => vec![path.clone()],
         Need::Daemon(rule) => vec![rule.path.clone()],
-        Need::Sudoers(rule) => vec![rule.path.clone()],
+        Need::Sudoers(rule) | Need::Cron(rule) => vec![rule.path.clone()],
         Need::Certificate(rule) => vec![rule.path.clone()],
         Need::Sysctl(rule) => own_path(rule).into_iter().chain(at(["/etc/sysctl.conf"])).collect(),
         Need::Package(_) | Need::Vulnerable(_) => at(["/var/lib/dpkg/status"]),

@@ -43,7 +43,7 @@ use crate::compliance::facts::{Facts, Known, Row};
 pub use crate::compliance::kind::archive::{ArchiveSight, MemberSeen};
 pub use crate::compliance::kind::authorized_key::{KeysSight, keys_paths};
 pub use crate::compliance::kind::daemon_config::{DaemonSight, daemon_text};
-pub use crate::compliance::kind::dropin::SudoersSight;
+pub use crate::compliance::kind::dropin::{CronSight, SudoersSight};
 pub use crate::compliance::kind::files::{files_of, looked_at};
 pub use crate::compliance::kind::hub_login::{ACCEPTED, NO_ANSWER};
 pub use crate::compliance::kind::kernel_module::{ModuleSight, own_paths};
@@ -129,6 +129,8 @@ pub enum View<'a> {
     Keys(KeysSight<'a>),
     /// A file for sudo.
     Sudoers(SudoersSight<'a>),
+    /// A file for cron.
+    Cron(CronSight<'a>),
     /// The engine's settings.
     Daemon(DaemonSight<'a>),
     /// Time zone and clock.
@@ -224,6 +226,8 @@ pub enum Need<'a> {
     Keys(&'a str),
     /// A file for sudo.
     Sudoers(&'a DropInRule),
+    /// A file for cron.
+    Cron(&'a DropInRule),
     /// The engine's settings.
     Daemon(&'a KeyValueRule),
     /// Time zone and clock.
@@ -267,7 +271,7 @@ pub fn need(kind: &RuleKind) -> Need<'_> {
         RuleKind::User(_) | RuleKind::Group(_) | RuleKind::Membership(_) => Need::Accounts,
         RuleKind::SshAuthorizedKey(rule) => Need::Keys(&rule.user),
         RuleKind::Sudoers(rule) => Need::Sudoers(rule),
-        RuleKind::Cron(rule) => Need::Path(&rule.path),
+        RuleKind::Cron(rule) => Need::Cron(rule),
         RuleKind::Time(rule) => Need::Time(rule),
         RuleKind::Process(rule) => Need::Processes(rule),
         RuleKind::ListeningPort(rule) => Need::Listeners(rule.protocol),
@@ -311,7 +315,7 @@ pub fn judge(kind: &RuleKind, view: &View<'_>) -> Judgement {
         }
         (RuleKind::SshAuthorizedKey(rule), View::Keys(sight)) => authorized_key::judge(rule, sight),
         (RuleKind::Sudoers(rule), View::Sudoers(sight)) => dropin::judge_sudoers(rule, sight),
-        (RuleKind::Cron(rule), View::Path(sight)) => dropin::judge_cron(rule, sight),
+        (RuleKind::Cron(rule), View::Cron(sight)) => dropin::judge_cron(rule, sight),
         (RuleKind::Time(rule), View::Time(sight)) => time::judge(rule, sight),
         (RuleKind::Process(rule), View::Processes { user, all }) => {
             seen::judge_process(rule, *user, all)

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use crate::clients::host::{ProcessError, Program, certificate};
 use crate::compliance::kind::{
-    Answer, DaemonSight, KeysSight, SudoersSight, TIME_SERVICES, TimeSight, View, daemon_text,
-    keys_paths, zone_path,
+    Answer, CronSight, DaemonSight, KeysSight, SudoersSight, TIME_SERVICES, TimeSight, View,
+    daemon_text, keys_paths, zone_path,
 };
 use crate::compliance::see::{Eyes, FILE_BYTES_MAX, creator, once, said};
 use crate::model::{HostPath, PathState};
@@ -36,6 +36,17 @@ impl Eyes<'_> {
             (Some(wanted), _) => self.visudo(&wanted.0),
         };
         Ok(SudoersSight { file, syntax })
+    }
+
+    pub(super) fn cron<'b>(
+        &'b self,
+        rule: &DropInRule,
+        id: &'b RuleId,
+    ) -> Result<CronSight<'b>, String> {
+        let file = self.sight(&rule.path, id)?;
+        let knows = |user: &String| self.input.host.knows_user(file.accounts, user);
+        let knows_user = rule.user.as_ref().is_none_or(knows);
+        Ok(CronSight { file, knows_user })
     }
 
     /// What visudo says of a file's content, which it reads from standard input.

@@ -131,6 +131,7 @@ impl<'a> Eyes<'a> {
             Need::Accounts => once(&self.accounts, || host.accounts_whole()).map(View::Accounts),
             Need::Keys(user) => self.keys(user, &rule.id).map(View::Keys),
             Need::Sudoers(sudoers) => self.sudoers(sudoers, &rule.id).map(View::Sudoers),
+            Need::Cron(cron) => self.cron(cron, &rule.id).map(View::Cron),
             Need::Daemon(settings) => self.daemon(settings, &rule.id).map(View::Daemon),
             Need::Time(rule) => self.time(rule).map(View::Time),
             Need::Processes(rule) => self.processes(rule),

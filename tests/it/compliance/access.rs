@@ -227,6 +227,22 @@ fn a_job_that_cron_would_cut_or_leave_out_is_named() {
         let verdict = only(host.check(&host_job)).verdict;
         assert_eq!(verdict.status, status, "{verdict:#?}");
     }
+    // The second backslash is the first's.
+    let cut = job("root", r"/bin/date +\\%F");
+    let said = Repo::default().web("").with("rulesets/it.toml", cut).findings();
+    assert!(said.contains("write `\\%` for the character"), "{said}");
     let verdict = only(host.check(&job("mallory", "true"))).verdict;
     assert!(verdict.reason.unwrap().contains("cron would leave the job out"));
+}
+
+#[test]
+fn a_job_may_be_of_a_user_whom_another_directory_than_etc_passwd_knows() {
+    let job =
+        rule("cron", "file = \"x\"\nschedule = \"@daily\"\nuser = \"carol\"\ncommand = \"true\"");
+    let host = debian::host()
+        .with("/etc/nsswitch.conf", "passwd: files extrausers\n")
+        .with("/var/lib/extrausers/passwd", "carol:x:7000:7000::/home/carol:/bin/sh\n");
+    let record = host.fix(&job).unwrap();
+    assert_eq!(record.result, FixResult::Fixed);
+    assert_eq!(host.text("/etc/cron.d/x"), "@daily carol true\n");
 }

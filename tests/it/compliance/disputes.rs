@@ -332,6 +332,38 @@ fn lint_names_rules_that_undo_one_another_whatever_the_facts_are() {
 }
 
 #[test]
+fn whose_first_group_it_is_need_not_be_among_its_members() {
+    let passwd = "bob:x:1001:50::/home/bob:/bin/sh\ncarol:x:1002:51::/home/carol:/bin/sh\n";
+    let group = "staff:x:50:\nother:x:51:\n";
+    let host = Host::default().with("/etc/passwd", passwd).with("/etc/group", group);
+    let whole = format!("path = \"/etc/group\"\ncontent = {group:?}");
+    for (user, state, is_disputed) in
+        [("bob", "present", false), ("carol", "present", true), ("carol", "absent", false)]
+    {
+        let member = format!("user = \"{user}\"\ngroup = \"staff\"\nstate = \"{state}\"");
+        let found = host.check(&two([("file", &whole), ("membership", &member)]));
+        let is_error = |status| status == VerdictStatus::Error;
+        let so = found.iter().all(|checked| is_error(checked.verdict.status) == is_disputed);
+        assert!(so, "{user} {state}: {found:?}");
+    }
+}
+
+#[test]
+fn of_many_rules_that_all_quarrel_each_names_another() {
+    let one = |n: usize| {
+        let lines = format!("path = \"/etc/x\"\nline = \"x {n}\"\nregex = \"^x( |n{n})\"");
+        rule("file_line", &lines).replace("\"a\"\nkind", &format!("\"r{n}\"\nkind"))
+    };
+    let found = Host::default().check(&(0..200).map(one).collect::<String>());
+    assert_eq!(found.len(), 200);
+    for checked in found {
+        let reason = checked.verdict.reason.unwrap_or_default();
+        let id = checked.verdict.rule.to_string();
+        assert!(reason.contains(&id) && reason.contains("wanted differently"), "{id}: {reason}");
+    }
+}
+
+#[test]
 fn one_file_by_two_paths_is_one_file() {
     let host = Host::default();
     std::os::unix::fs::symlink("/etc", host.path("/lnk")).unwrap();

@@ -98,8 +98,9 @@ impl Host {
         let (host, facts) = (self.root(), self.facts(&Wanted::by(&state.rules)));
         let purpose = Purpose::Mend;
         let commands = &self.commands;
-        let disputes =
-            &Disputes::on_node(&state.rules, &facts, |folder| silence.leads_to(&host, folder));
+        let accounts = host.account_tables().unwrap();
+        let leads = |folder: &_| silence.leads_to(&host, folder);
+        let disputes = &Disputes::on_node(&state.rules, &facts, &accounts, leads);
         let (desired, facts, host) = (state, &facts, &host);
         let input = CheckInput { desired, facts, host, purpose, disputes, silence, commands };
         check(input, &state.rules)

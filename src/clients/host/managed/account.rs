@@ -42,7 +42,7 @@ impl HostRoot {
         let tables = self.account_tables()?;
         Ok(match thing {
             Thing::Group { .. } => {
-                let is_known = |name: &str| self.is_known(&tables, name);
+                let is_known = |name: &str| self.knows_user(&tables, name);
                 let mut strangers = without(after, "members", is_known);
                 strangers.extend(without(after, "administrators", is_known));
                 strangers.sort();
@@ -61,7 +61,8 @@ impl HostRoot {
         })
     }
 
-    fn is_known(&self, tables: &AccountTables, name: &str) -> bool {
+    /// Whether there is such a user, here or where else the host looks users up, such as LDAP.
+    pub fn knows_user(&self, tables: &AccountTables, name: &str) -> bool {
         let asked = || self.run(Program::looking(&["getent", "passwd", "--", name]));
         tables.user(name).is_some() || asked().is_ok_and(|ran| ran.succeeded())
     }

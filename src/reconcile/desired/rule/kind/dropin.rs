@@ -108,9 +108,11 @@ pub(crate) fn read_cron(table: &Table, reader: &mut Reader<'_>) -> Option<DropIn
 const ENDS_EARLY: &str =
     "cron ends a command at `%` and hands it the rest as its input: write `\\%` for the character";
 
-/// Whether cron ends the command before its end: at a `%` without a backslash (crontab(5)).
+/// Whether cron ends the command before its end: at a `%` without a backslash (crontab(5)) that is
+/// not behind another.
 fn ends_early(command: &str) -> bool {
-    command.match_indices('%').any(|(at, _)| !command[..at].ends_with('\\'))
+    let n_before = |at: usize| at - command[..at].trim_end_matches('\\').len();
+    command.match_indices('%').any(|(at, _)| n_before(at) % 2 == 0)
 }
 
 fn ended(text: String) -> ConfigContent {
