@@ -358,7 +358,7 @@ fn of_many_rules_that_all_quarrel_each_names_another() {
     assert_eq!(found.len(), 200);
     for checked in found {
         let reason = checked.verdict.reason.unwrap_or_default();
-        let id = checked.verdict.rule.to_string();
+        let id = checked.verdict.rule.clone();
         assert!(reason.contains(&id) && reason.contains("wanted differently"), "{id}: {reason}");
     }
 }
