@@ -308,11 +308,13 @@ mod tests {
     use std::path::Path;
     use std::process::Stdio;
 
+    use jiff::{SignedDuration, Timestamp};
     use tokio::io::AsyncReadExt as _;
     use tokio::process::Command;
     use tokio::time::Instant;
 
     use crate::agent::checker::{Checker, FIX_TIME_MAX, Running};
+    use crate::agent::inspect::share;
 
     /// A checker amid a fix that takes a second more once it is asked to end, and what it writes then.
     async fn fixing(mended: &Path) -> Checker {
@@ -336,6 +338,21 @@ mod tests {
         let mut checker = fixing(&mended).await;
         checker.stop().await;
         assert!(mended.exists() && checker.running.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_the_schedule_has_is_checked_and_then_the_next_is_waited_for() {
+        let mut checker = Checker::new(Path::new("/"), Path::new("/"));
+        checker.schedules = vec!["@1h".parse().unwrap()];
+        checker.share = Some(share(&"dev1".parse().unwrap()));
+        let now = Timestamp::now();
+        checker.scheduled = Some(now);
+        // The check is this program, which is not Tidegate: it says nothing.
+        let (said, trigger) = checker.ended().await;
+        assert!(said.is_none());
+        assert_eq!(trigger, "schedule");
+        let next = checker.scheduled.unwrap().duration_since(now);
+        assert!(next.is_positive() && next <= SignedDuration::from_hours(1), "{next}");
     }
 
     #[tokio::test]

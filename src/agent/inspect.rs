@@ -190,3 +190,28 @@ fn line(record: &FixRecord) -> String {
     };
     format!("{} ({}): {result}, fix {}", record.rule, record.target, record.id)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use jiff::Timestamp;
+
+    use crate::agent::inspect::share;
+    use crate::model::CheckSchedule;
+
+    #[test]
+    fn a_thousand_nodes_do_not_begin_together() {
+        let hourly: CheckSchedule = "@1h".parse().unwrap();
+        let after: Timestamp = "2026-03-01T02:00:00Z".parse().unwrap();
+        let begins =
+            |n: u32| hourly.next(after, share(&format!("web{n}").parse().unwrap())).unwrap();
+        let minutes = |begin: Timestamp| begin.as_second() / 60;
+        let all: Vec<Timestamp> = (0..1000).map(begins).collect();
+        // Each minute of the hour has its nodes.
+        let n_minutes = all.iter().map(|begin| minutes(*begin)).collect::<BTreeSet<_>>().len();
+        assert!(n_minutes >= 60, "{n_minutes}");
+        assert!(all.iter().collect::<BTreeSet<_>>().len() > 600);
+        assert_eq!(begins(1), begins(1));
+    }
+}

@@ -150,7 +150,7 @@ impl Node {
         let record = Record { unverified, ..record };
         let revision = record.revision_text();
         let service = record.service.as_ref().map(ToString::to_string);
-        let why = record.why.first().map_or("", String::as_str);
+        let why = record.brief();
         let (what, trigger) = (&record.what, &record.trigger);
         let about = service.as_ref().unwrap_or(&revision);
         // What there is none of is left out of the event.

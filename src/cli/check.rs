@@ -17,15 +17,16 @@ use crate::cli::context::{Context, block_on};
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
 use crate::cli::interrupt::end_between_fixes;
 use crate::cli::operate::{agent_error, warn_unverified};
-use crate::cli::output::{Cell, Format, Table, Tone, write_json};
+use crate::cli::output::{Cell, Format, Table, Tone, shown_time, write_json};
 use crate::cli::status::ago;
 use crate::clients::host::HostError;
 use crate::compliance::check::{Checked, Purpose};
+use crate::compliance::image;
 use crate::compliance::interchange::{junit, message, sarif};
 use crate::compliance::shelf::Shelf;
 use crate::compliance::standing::Turn;
 use crate::compliance::verdict::{Score, Verdict, VerdictStatus};
-use crate::model::{EnvironmentName, NodeName, Revision};
+use crate::model::{EnvironmentName, NodeName, Revision, ServiceName};
 use crate::reconcile::report::TrustLevel;
 
 /// Check this node against its rules
@@ -100,6 +101,35 @@ pub fn examine(ctx: &Context) -> Result<(Node, Examined), CommandError> {
     })
 }
 
+/// What is said of images.
+#[derive(Debug)]
+pub struct Images {
+    /// Those that are meant.
+    pub verdicts: Vec<Verdict>,
+    /// Why nothing is known of any that is meant.
+    pub silent: Option<String>,
+}
+
+impl Images {
+    /// Those that are meant.
+    ///
+    /// # Errors
+    /// When neither a rule nor an image here is called as the choice says.
+    pub fn of(examined: &Examined, choice: &Choice) -> Result<Self, CommandError> {
+        let (mut verdicts, silent) = match examined.images() {
+            Ok(verdicts) => (verdicts, None),
+            Err(reason) => (image::unknown(&examined.desired, reason), Some(reason.to_owned())),
+        };
+        let rules: Vec<String> = examined.desired.rules.iter().map(|r| r.id.to_string()).collect();
+        let images = verdicts.iter().map(|verdict| verdict.rule.as_str());
+        choice.is_known(rules.iter().map(String::as_str).chain(images))?;
+        verdicts.retain(|verdict| choice.fits_verdict(verdict));
+        // Who asks for other rules alone misses nothing.
+        let silent = silent.filter(|_| !verdicts.is_empty());
+        Ok(Self { verdicts, silent })
+    }
+}
+
 #[derive(Serialize)]
 struct CheckDocument<'a> {
     schema: &'static str,
@@ -149,23 +179,13 @@ pub fn run(args: &CheckArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outco
     }
     let (node, examined) = examine(ctx)?;
     args.choice.verify(&examined)?;
+    let images = Images::of(&examined, &args.choice)?;
     let rules = args.choice.rules(&examined.desired.rules);
     let checked = examined.check(rules, Purpose::Judge);
     let mut verdicts: Vec<Verdict> =
         checked.into_iter().map(|Checked { verdict, .. }| verdict).collect();
-    let silent = match examined.images() {
-        Ok(images) => {
-            verdicts.extend(images);
-            None
-        }
-        // Images belong to services.
-        Err(_) if args.choice.node => None,
-        Err(reason) => Some(reason.to_owned()),
-    };
-    if silent.is_none() {
-        let of_rules = examined.desired.rules.iter().map(|rule| rule.id.to_string());
-        let names: Vec<String> = of_rules.chain(verdicts.iter().map(|v| v.rule.clone())).collect();
-        args.choice.is_known(names.iter().map(String::as_str))?;
+    if images.silent.is_none() {
+        verdicts.extend(images.verdicts);
     }
     let shown: Vec<&Verdict> = verdicts.iter().filter(|v| args.choice.fits_verdict(v)).collect();
     let document = CheckDocument {
@@ -179,7 +199,7 @@ pub fn run(args: &CheckArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outco
         verdicts: &shown,
     };
     document.write(args.report, ctx, out)?;
-    if let Some(reason) = silent {
+    if let Some(reason) = images.silent {
         return Err(CommandError::new(
             ErrorKind::Failed,
             format!("no image was checked: {reason}"),
@@ -223,6 +243,7 @@ fn last(args: &CheckArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome,
     };
     let standing = standing.aged(Timestamp::now());
     args.choice.is_known(standing.verdicts.iter().map(|verdict| verdict.rule.as_str()))?;
+    args.choice.is_service(standing.verdicts.iter().filter_map(|v| v.service.as_ref()))?;
     let fits = |verdict: &&Verdict| args.choice.fits_verdict(verdict);
     let shown: Vec<&Verdict> = standing.verdicts.iter().filter(fits).collect();
     let document = CheckDocument {
@@ -253,10 +274,12 @@ struct HistoryDocument<'a> {
 fn history(choice: &Choice, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
     let shelf = Shelf::below(&ctx.settings()?.state_dir);
     let mut turns = shelf.history().map_err(|error| unreadable(&error))?;
-    turns.retain(|turn| {
-        let service = turn.target.split_once('.').and_then(|(name, _)| name.parse().ok());
-        choice.fits(&turn.rule, service.as_ref(), turn.severity)
-    });
+    let standing = shelf.standing().map_err(|error| unreadable(&error))?;
+    let known = standing.iter().flat_map(|standing| &standing.verdicts);
+    let services: Vec<ServiceName> = turns.iter().filter_map(service_of).collect();
+    choice.is_known(turns.iter().map(|turn| &*turn.rule).chain(known.clone().map(|v| &*v.rule)))?;
+    choice.is_service(services.iter().chain(known.filter_map(|v| v.service.as_ref())))?;
+    turns.retain(|turn| choice.fits(&turn.rule, service_of(turn).as_ref(), turn.severity));
     if ctx.format == Format::Json {
         write_json(out, &HistoryDocument { schema: "tidegate.turns/1", turns: &turns })?;
         return Ok(Outcome::Done);
@@ -275,7 +298,7 @@ fn history(choice: &Choice, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
             _ => turn.actual.clone(),
         };
         table.row([
-            turn.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into(),
+            shown_time(turn.at).into(),
             turn.target.as_str().into(),
             turn.rule.as_str().into(),
             status(turn.from),
@@ -289,14 +312,28 @@ fn history(choice: &Choice, ctx: &Context, out: &mut dyn Write) -> Result<Outcom
     Ok(Outcome::Done)
 }
 
+/// The service of what turned; none of what is about the node.
+fn service_of(turn: &Turn) -> Option<ServiceName> {
+    turn.target.split_once('.').and_then(|(name, _)| name.parse().ok())
+}
+
 fn write_table(
     document: &CheckDocument<'_>,
     ctx: &Context,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    let mut table = Table::new(&["STATUS", "SEVERITY", "TARGET", "RULE", "KIND", "WHAT"]);
+    let names = ["STATUS", "SINCE", "SEVERITY", "TARGET", "RULE", "KIND", "WHAT"];
+    // What is checked now has no past here.
+    let is_since = |name: &&str| *name == "SINCE" && document.checked_at.is_none();
+    let names: Vec<&str> = names.into_iter().filter(|name| !is_since(name)).collect();
+    let mut table = Table::new(&names);
     for verdict in document.verdicts {
-        table.row(row(verdict));
+        let mut cells = row(verdict);
+        if document.checked_at.is_some() {
+            let since = verdict.since.map_or_else(|| "-".to_owned(), shown_time);
+            cells.insert(1, since.into());
+        }
+        table.row(cells);
     }
     if !table.is_empty() {
         table.write(out, ctx.paint)?;

@@ -1,5 +1,7 @@
 //! Which rules `check` and `fix` are about.
 
+use std::collections::BTreeSet;
+
 use crate::agent::examine::Examined;
 use crate::cli::error::CommandError;
 use crate::compliance::matching::like;
@@ -66,19 +68,29 @@ impl Choice {
         self.fits(&verdict.rule, verdict.service.as_ref(), verdict.severity)
     }
 
-    /// Refuses what names nothing.
+    /// Refuses a service that is none of the node's.
     ///
     /// # Errors
     /// When there is no such service here.
     pub fn verify(&self, examined: &Examined) -> Result<(), CommandError> {
-        match &self.service {
-            Some(name) if !examined.desired.services.contains_key(name) => {
-                let known: Vec<&str> =
-                    examined.desired.services.keys().map(ServiceName::as_str).collect();
-                Err(CommandError::usage(format!("no service `{name}` runs on this node"))
-                    .hint(format!("services here: {}", known.join(", "))))
-            }
-            _ => Ok(()),
+        self.is_service(examined.desired.services.keys())
+    }
+
+    /// Refuses a service that is none of `known`.
+    ///
+    /// # Errors
+    /// When there is no such service here.
+    pub fn is_service<'a>(
+        &self,
+        known: impl IntoIterator<Item = &'a ServiceName>,
+    ) -> Result<(), CommandError> {
+        let Some(name) = &self.service else { return Ok(()) };
+        let known: BTreeSet<&str> = known.into_iter().map(ServiceName::as_str).collect();
+        if known.contains(name.as_str()) {
+            return Ok(());
         }
+        let known = Vec::from_iter(known).join(", ");
+        Err(CommandError::usage(format!("no service `{name}` runs on this node"))
+            .hint(format!("services here: {known}")))
     }
 }

@@ -1,31 +1,28 @@
 //! `tidegate fix`.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, IsTerminal as _, Write};
 
-use jiff::Timestamp;
 use tracing::level_filters::LevelFilter;
 
-use crate::agent::belief::Origin;
-use crate::agent::examine::{Examined, Mended, mode_of};
+use crate::agent::examine::{Examined, Mended};
 use crate::agent::lock::StateLock;
-use crate::agent::node::Node;
-use crate::cli::check::examine;
+use crate::cli::check::{Images, examine};
 use crate::cli::choice::Choice;
-use crate::cli::context::{Context, block_on};
+use crate::cli::context::Context;
 use crate::cli::error::{CommandError, ErrorKind, Outcome};
-use crate::cli::fixes::{PlanDocument, write_diffs, write_plan, write_records};
-use crate::cli::operate::agent_error;
+use crate::cli::fixes::{PlanDocument, write_plan, write_records};
 use crate::cli::output::{Format, Tone, counted, one_line, write_json};
-use crate::clients::host::{HostRoot, create_private_dir};
+use crate::cli::restore::restore;
+use crate::clients::host::create_private_dir;
 use crate::compliance::change::Change;
 use crate::compliance::check::{Checked, Purpose};
 use crate::compliance::consent::Consent;
 use crate::compliance::fix::{FixError, Mender};
 use crate::compliance::interchange::message;
 use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy};
-use crate::compliance::verdict::VerdictStatus;
+use crate::compliance::verdict::{Verdict, VerdictStatus};
 use crate::config::Settings;
-use crate::model::Mode;
 use crate::reconcile::desired::rule::Rule;
 use crate::telemetry::Chain;
 
@@ -86,8 +83,7 @@ pub fn run(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome
 fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
     let (node, examined) = examine(ctx)?;
     args.choice.verify(&examined)?;
-    let names: Vec<String> = examined.desired.rules.iter().map(|r| r.id.to_string()).collect();
-    args.choice.is_known(names.iter().map(String::as_str))?;
+    let images = Images::of(&examined, &args.choice)?;
     let rules = args.choice.rules(&examined.desired.rules);
     let checked = examined.check(rules.iter().copied(), Purpose::Mend);
     let both = rules.iter().copied().zip(&checked);
@@ -97,17 +93,25 @@ fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, C
     let unjudged = checked.iter().filter(|checked| {
         matches!(checked.verdict.status, VerdictStatus::Error | VerdictStatus::Unknown)
     });
-    let mut n_left = stuck.len();
+    let mut n_left = stuck.len() + images.left(ctx);
     for (_, checked) in &stuck {
-        notice(checked, "", ctx);
+        notice(&checked.verdict, "", ctx);
     }
     for checked in unjudged {
         n_left += 1;
-        notice(checked, "could not be judged: ", ctx);
+        notice(&checked.verdict, "could not be judged: ", ctx);
     }
+    let settings = &node.settings;
+    let records = FixRecords::below(&settings.state_dir);
+    let mender = Mender {
+        host: &examined.host,
+        records: &records,
+        allowed: &settings.policy.fixes,
+        by: FixedBy::Operator,
+    };
     let plans = ready.iter().map(|(_, checked)| *checked);
     match ctx.format {
-        Format::Json if args.dry_run => write_json(out, &PlanDocument::of(plans))?,
+        Format::Json if args.dry_run => write_json(out, &PlanDocument::of(plans, &mender))?,
         Format::Json if ready.is_empty() => drop(say(&[], ctx, out)?),
         Format::Json if args.yes => {}
         Format::Json | Format::Table => write_plan(plans, ctx, &mut *beside(ctx, out))?,
@@ -120,20 +124,21 @@ fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, C
         (false, _) => {}
     }
     if ready.is_empty() || args.dry_run {
+        let (_, forbidden) = allowed(&ready, &mender);
+        if !forbidden.is_empty() {
+            ctx.notice(&ctx.paint_err.tone(Tone::Notice, &refusal(&forbidden)));
+        }
         let done = ready.is_empty() && n_left == 0;
         return Ok(if done { Outcome::Done } else { Outcome::Differences });
     }
-    let settings = &node.settings;
-    let records = FixRecords::below(&settings.state_dir);
-    let mender = Mender {
-        host: &examined.host,
-        records: &records,
-        allowed: &settings.policy.fixes,
-        by: FixedBy::Operator,
-    };
-    let n_ready = ready.len();
-    let ready = allowed(ready, &mender, ctx)?;
-    n_left += n_ready - ready.len();
+    let (ready, forbidden) = allowed(&ready, &mender);
+    if ready.is_empty() {
+        return Err(forbidden_error(&forbidden, ctx));
+    }
+    for (_, checked) in &forbidden {
+        notice(&checked.verdict, "left alone: the node's policy forbids its kind: ", ctx);
+    }
+    n_left += forbidden.len();
     let question = format!("Mend {}?", counted(ready.len(), "rule"));
     agree(args.yes || confirm(&question)?)?;
     let _lock = lock(settings)?;
@@ -182,7 +187,7 @@ impl Mending<'_> {
                 Mended::Left(found) if found.verdict.status == VerdictStatus::Ok => {}
                 Mended::Left(found) | Mended::Unagreed(found) => {
                     n_alone += 1;
-                    notice(&found, "left alone: ", self.ctx);
+                    notice(&found.verdict, "left alone: ", self.ctx);
                 }
             }
         }
@@ -196,7 +201,7 @@ impl Mending<'_> {
         }
         let again = self.examined.check(mended.iter().copied(), Purpose::Judge);
         let undone = again.iter().filter(|found| found.verdict.status != VerdictStatus::Ok);
-        undone.map(|found| notice(found, "undone by another fix: ", self.ctx)).count()
+        undone.map(|found| notice(&found.verdict, "undone by another fix: ", self.ctx)).count()
     }
 
     /// Mends one as it was shown; what would be done by now is shown and asked for anew. None if it
@@ -236,112 +241,70 @@ impl Mending<'_> {
 }
 
 /// Where plans are shown: not amid a document.
-fn beside<'a>(ctx: &Context, out: &'a mut dyn Write) -> Box<dyn Write + 'a> {
+pub(super) fn beside<'a>(ctx: &Context, out: &'a mut dyn Write) -> Box<dyn Write + 'a> {
     match ctx.format {
         Format::Table => Box::new(out),
         Format::Json => Box::new(std::io::stderr()),
     }
 }
 
-/// Those of a kind that the node's policy allows; the others are named.
-///
-/// # Errors
-/// When it allows none.
-fn allowed<'a>(
-    all: Vec<Wrong<'a>>,
-    mender: &Mender<'_>,
-    ctx: &Context,
-) -> Result<Vec<Wrong<'a>>, CommandError> {
-    let mut ready = Vec::new();
-    let mut forbidden = Vec::new();
-    for wrong in all {
-        match mender.allows(&wrong.1.verdict.kind) {
-            Ok(()) => ready.push(wrong),
-            Err(error) => forbidden.push((wrong.1, error)),
-        }
-    }
-    if let (true, [(_, error), ..]) = (ready.is_empty(), &forbidden[..]) {
-        return Err(fix_error(error, ctx));
-    }
-    for (checked, error) in forbidden {
-        notice(checked, &format!("left alone: {error}: "), ctx);
-    }
-    Ok(ready)
+/// Those of a kind that the node's policy allows to mend, and the others.
+fn allowed<'a>(all: &[Wrong<'a>], mender: &Mender<'_>) -> (Vec<Wrong<'a>>, Vec<Wrong<'a>>) {
+    all.iter().partition(|(_, checked)| mender.allows(&checked.verdict.kind).is_ok())
+}
+
+/// What policy keeps from being mended.
+fn refusal(forbidden: &[Wrong<'_>]) -> String {
+    format!(
+        "policy: {} left alone, of the kinds {}: `[policy] fixes` of this node does not name them",
+        counted(forbidden.len(), "rule"),
+        kinds(forbidden).into_iter().collect::<Vec<_>>().join(", ")
+    )
+}
+
+fn kinds<'a>(wrong: &[Wrong<'a>]) -> BTreeSet<&'a str> {
+    wrong.iter().map(|(_, checked)| checked.verdict.kind.as_str()).collect()
+}
+
+fn forbidden_error(forbidden: &[Wrong<'_>], ctx: &Context) -> CommandError {
+    let all: Vec<String> = kinds(forbidden).iter().map(|kind| format!("\"{kind}\"")).collect();
+    CommandError::refused(refusal(forbidden)).hint(format!(
+        "the node's operator allows them with `[policy] fixes = [{}]` in {}",
+        all.join(", "),
+        ctx.config.display()
+    ))
 }
 
 /// Says what becomes of a rule that is not mended.
-fn notice(checked: &Checked, fate: &str, ctx: &Context) {
-    let verdict = &checked.verdict;
+fn notice(verdict: &Verdict, fate: &str, ctx: &Context) {
     let line = format!("{} ({}): {fate}{}", verdict.rule, verdict.target, message(verdict));
     ctx.notice(&ctx.paint_err.tone(Tone::Notice, &one_line(&line)));
+}
+
+impl Images {
+    /// Says which do not hold, and how many. No fix mends them: the agent rolls images out.
+    fn left(&self, ctx: &Context) -> usize {
+        if let Some(reason) = &self.silent {
+            ctx.notice(&format!("no image was checked: {reason}"));
+            return self.verdicts.len();
+        }
+        let wrong = self.verdicts.iter().filter(|verdict| verdict.status.is_trouble());
+        wrong.map(|verdict| notice(verdict, "the agent rolls it out: ", ctx)).count()
+    }
 }
 
 /// A rule that does not hold, and what was found.
 type Wrong<'a> = (&'a Rule, &'a Checked);
 
-fn restore(
-    id: &str,
-    yes: bool,
-    ctx: &Context,
-    out: &mut dyn Write,
-) -> Result<Outcome, CommandError> {
-    let settings = ctx.settings()?;
-    let records = FixRecords::below(&settings.state_dir);
-    let found = records.get(id).map_err(|error| CommandError::failed(&error))?;
-    let Some(record) = found else {
-        return Err(CommandError::usage(format!("there is no fix `{id}`"))
-            .hint("`tidegate fix list` shows them"));
-    };
-    match mode(&settings, &record)? {
-        Some(Mode::Apply) => {}
-        Some(Mode::Report) => {
-            let message = "report mode: nothing is changed here, neither forth nor back";
-            return Err(CommandError::refused(message)
-                .hint("`mode` in environment.toml, the node's or the service's file says so"));
-        }
-        // The way back is wanted most where a fix broke the way to the repository.
-        None => ctx.notice("no revision is believed here, so that nothing says `mode`"),
-    }
-    let host = HostRoot::open(&settings.host.root).map_err(|error| CommandError::failed(&error))?;
-    let host = host.with_package_time_max(settings.host.package_time_max);
-    // Who may undo may undo whatever was done: the node's policy guards what is made, not the way back.
-    let allowed = &settings.policy.fixes;
-    let mender = Mender { host: &host, records: &records, allowed, by: FixedBy::Operator };
-    let way = mender.way_back(&record).map_err(|error| fix_error(&error, ctx))?;
-    for folder in &way.stays {
-        ctx.notice(&format!("{folder} stays: something else lies in it by now"));
-    }
-    if way.changes.is_empty() {
-        ctx.notice("nothing is left to take back");
-        return if ctx.format == Format::Json { say(&[], ctx, out) } else { Ok(Outcome::Done) };
-    }
-    if ctx.format == Format::Table || !yes {
-        write_diffs(&way.changes, ctx, &mut *beside(ctx, out))?;
-    }
-    agree(yes || confirm(&format!("Take back {} ({})?", record.id, record.rule))?)?;
-    let _lock = lock(&settings)?;
-    let restored = mender.restore(&record, &way, Timestamp::now());
-    say(&[restored.map_err(|error| fix_error(&error, ctx))?], ctx, out)
-}
-
-/// What the repository lets be done to what a fix changed; none where nothing of it is believed.
-fn mode(settings: &Settings, record: &FixRecord) -> Result<Option<Mode>, CommandError> {
-    block_on(async {
-        let origin = Origin::repository(settings).map_err(|error| agent_error(&error))?;
-        let mut node = Node::open(settings.clone(), origin).map_err(|error| agent_error(&error))?;
-        mode_of(&mut node, &record.target).await.map_err(|error| agent_error(&error))
-    })
-}
-
 /// One process mends at a time.
-fn lock(settings: &Settings) -> Result<StateLock, CommandError> {
+pub(super) fn lock(settings: &Settings) -> Result<StateLock, CommandError> {
     let folder = settings.state_dir.join("fixes");
     create_private_dir(&folder)
         .map_err(|error| CommandError::failed(&error).hint("try sudo: the state is the agent's"))?;
     StateLock::take(&folder).map_err(|error| CommandError::failed(&error))
 }
 
-fn fix_error(error: &FixError, ctx: &Context) -> CommandError {
+pub(super) fn fix_error(error: &FixError, ctx: &Context) -> CommandError {
     match error {
         FixError::Policy { kind } => CommandError::refused(error.to_string()).hint(format!(
             "the node's operator allows it with `[policy] fixes = [\"{kind}\"]` in {}",
@@ -352,7 +315,7 @@ fn fix_error(error: &FixError, ctx: &Context) -> CommandError {
 }
 
 /// Asks a person; without one, `--yes` has to say it.
-fn confirm(question: &str) -> Result<bool, CommandError> {
+pub(super) fn confirm(question: &str) -> Result<bool, CommandError> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         return Err(CommandError::usage("nobody is there to be asked")
@@ -366,7 +329,7 @@ fn confirm(question: &str) -> Result<bool, CommandError> {
 }
 
 /// Ends here unless somebody agreed.
-fn agree(agreed: bool) -> Result<(), CommandError> {
+pub(super) fn agree(agreed: bool) -> Result<(), CommandError> {
     if agreed {
         return Ok(());
     }
@@ -383,7 +346,11 @@ fn list(records: &FixRecords, ctx: &Context, out: &mut dyn Write) -> Result<Outc
     Ok(Outcome::Done)
 }
 
-fn say(done: &[FixRecord], ctx: &Context, out: &mut dyn Write) -> Result<Outcome, CommandError> {
+pub(super) fn say(
+    done: &[FixRecord],
+    ctx: &Context,
+    out: &mut dyn Write,
+) -> Result<Outcome, CommandError> {
     write_records(done, ctx, out)?;
     if done.iter().all(|record| record.result == FixResult::Fixed) {
         return Ok(Outcome::Done);

@@ -1,14 +1,16 @@
 //! What `fix` shows: plans as diffs, records as a table.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
-use crate::cli::output::{Cell, Format, Table, Tone, one_line, write_json};
+use crate::cli::output::{Cell, Format, Table, Tone, one_line, shown_time, write_json};
 use crate::compliance::change::Change;
 use crate::compliance::check::Checked;
+use crate::compliance::fix::Mender;
 use crate::compliance::interchange::message;
 use crate::compliance::record::{FixRecord, FixResult};
 
@@ -65,17 +67,20 @@ struct PlannedFix<'a> {
     target: &'a str,
     expected: &'a str,
     actual: &'a str,
+    /// Whether the node's policy lets it be mended.
+    allowed: bool,
     diff: String,
 }
 
 impl<'a> PlanDocument<'a> {
     /// What would be done for each rule.
-    pub(super) fn of(ready: impl IntoIterator<Item = &'a Checked>) -> Self {
+    pub(super) fn of(ready: impl IntoIterator<Item = &'a Checked>, mender: &Mender<'_>) -> Self {
         let planned = |checked: &'a Checked| PlannedFix {
             rule: &checked.verdict.rule,
             target: &checked.verdict.target,
             expected: &checked.verdict.expected,
             actual: &checked.verdict.actual,
+            allowed: mender.allows(&checked.verdict.kind).is_ok(),
             diff: checked.changes.iter().map(Change::diff).collect(),
         };
         Self { schema: "tidegate.fix-plan/1", fixes: ready.into_iter().map(planned).collect() }
@@ -102,17 +107,26 @@ pub(super) fn write_records(
         write_json(out, &FixesDocument { schema: "tidegate.fixes/1", fixes })?;
         return Ok(());
     }
-    let mut table = Table::new(&["ID", "RULE", "TARGET", "RESULT", "WHY"]);
+    let is_done = |record: &&FixRecord| record.result == FixResult::Fixed;
+    let way_back = |record: &'_ FixRecord| record.taken_back().map(str::to_owned);
+    let taken_back: BTreeSet<String> =
+        records.iter().filter(is_done).filter_map(way_back).collect();
+    let mut table = Table::new(&["ID", "AT", "BY", "RULE", "TARGET", "RESULT", "WHY"]);
     for record in records {
         let (result, tone, why) = match &record.result {
+            FixResult::Fixed | FixResult::NotFixed { .. } if taken_back.contains(&record.id) => {
+                ("taken back", Tone::Faint, "")
+            }
             FixResult::Fixed => ("fixed", Tone::Good, record.note.as_deref().unwrap_or_default()),
             FixResult::Begun => ("begun", Tone::Notice, "it did not come to its end"),
             FixResult::NotFixed { reason } => ("not fixed", Tone::Bad, reason.as_str()),
             FixResult::Failed { reason } => ("failed", Tone::Bad, reason.as_str()),
         };
-        let cells = [record.id.as_str().into(), record.rule.as_str().into()];
+        let by = record.by.as_str();
+        let cells = [record.id.as_str().into(), shown_time(record.at).into(), by.into()];
+        let cells = cells.into_iter().chain([record.rule.as_str().into()]);
         let rest = [record.target.as_str().into(), Cell::toned(result, tone), why.into()];
-        table.row(cells.into_iter().chain(rest));
+        table.row(cells.chain(rest));
     }
     table.write(out, ctx.paint)?;
     Ok(())

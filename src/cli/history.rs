@@ -127,7 +127,7 @@ fn write_table(entries: &[Entry], ctx: &Context, out: &mut dyn Write) -> Result<
         let record = &entry.record;
         let (why, tone) = match &record.error {
             Some(error) => (error.clone(), Tone::Bad),
-            None => (record.why.first().cloned().unwrap_or_default(), Tone::Plain),
+            None => (record.brief(), Tone::Plain),
         };
         table.row([
             format!("{:.0}", entry.at).into(),
@@ -162,7 +162,9 @@ fn trigger(text: &str) -> String {
 
 fn took(millis: u64) -> String {
     match millis {
-        0..1_000 => format!("{millis}ms"),
+        // It was not measured, or took none.
+        0 => "-".to_owned(),
+        1..1_000 => format!("{millis}ms"),
         _ => format!("{}.{}s", millis / 1_000, millis % 1_000 / 100),
     }
 }

@@ -187,6 +187,13 @@ fn tell(
         args.to.display(),
         imported.remarks.len() - lost
     )?;
+    if imported.files.keys().any(|path| path.starts_with("history/")) {
+        ctx.notice(&format!(
+            "each environment has its own images in `history`: `tidegate init --from {}` makes the \
+             repository in which they are each line's own",
+            args.to.display()
+        ));
+    }
     if !signs {
         ctx.notice("nobody may sign yet: write trust.toml, or say --keys DIR");
     }

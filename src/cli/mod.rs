@@ -10,6 +10,7 @@ pub mod context;
 pub mod node;
 pub mod operate;
 pub mod repository;
+mod restore;
 pub mod registry;
 pub mod place;
 pub mod init;

@@ -4,6 +4,7 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// How results are printed.
@@ -46,6 +47,11 @@ impl Output {
 /// `1 image`, `2 images`.
 pub fn counted(n: usize, word: &str) -> String {
     format!("{n} {word}{}", if n == 1 { "" } else { "s" })
+}
+
+/// A time in a table: to the second, in UTC.
+pub fn shown_time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Whether output is coloured.

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use crate::clients::host::{HostError, HostRoot, Silence};
 use crate::compliance::change::Change;
 use crate::compliance::check::Checked;
-use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy, Kept};
+use crate::compliance::record::{FixRecord, FixRecords, FixResult, FixedBy, Kept, RESTORE};
 use crate::model::{HostPath, PathState};
 use crate::telemetry::Chain;
 
@@ -142,7 +142,7 @@ impl Mender<'_> {
                 self.host.sweep(path).map_err(FixError::Look)?;
             }
         }
-        let name = format!("restore {}", record.id);
+        let name = format!("{RESTORE}{}", record.id);
         let begun =
             self.records.begin(self.by, &name, &record.target, &record.revision, changes, now);
         let mut restored = begun.map_err(FixError::Record)?;

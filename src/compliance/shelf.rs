@@ -107,3 +107,46 @@ impl Shelf {
         file.write_all(&text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use crate::compliance::shelf::{HISTORY_BYTES_MAX, Shelf};
+    use crate::compliance::standing::Turn;
+    use crate::reconcile::desired::rule::RuleSeverity;
+
+    fn turn(n: usize) -> Turn {
+        Turn {
+            at: "2026-03-01T02:00:00Z".parse().unwrap(),
+            rule: format!("it/r{n}"),
+            target: "node".to_owned(),
+            severity: RuleSeverity::Info,
+            from: None,
+            to: None,
+            expected: "x".repeat(64 * 1024),
+            actual: String::new(),
+            reason: None,
+            revision: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_history_is_bounded_and_its_end_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let shelf = Shelf::below(dir.path());
+        let folder = shelf.folder().unwrap().to_owned();
+        let line = serde_json::to_string(&turn(0)).unwrap().len() as u64;
+        let n_all = usize::try_from(5 * HISTORY_BYTES_MAX / line).unwrap();
+        for n in 0..n_all {
+            shelf.append(&[turn(n)]).unwrap();
+            let files = fs::read_dir(&folder).unwrap();
+            let bytes: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+            assert!(bytes <= 2 * (HISTORY_BYTES_MAX + 2 * line), "{bytes}");
+        }
+        let rules: Vec<String> = shelf.history().unwrap().into_iter().map(|t| t.rule).collect();
+        let kept = n_all - rules.len()..n_all;
+        assert!(rules.len() as u64 >= HISTORY_BYTES_MAX / line && kept.start > 0);
+        assert_eq!(rules, kept.map(|n| format!("it/r{n}")).collect::<Vec<_>>());
+    }
+}

@@ -27,6 +27,8 @@ use crate::model::{Digest, PathState};
 
 /// The record's format.
 const SCHEMA: &str = "tidegate.fix/1";
+/// What stands before the name of a fix that is taken back.
+pub(super) const RESTORE: &str = "restore ";
 /// Records that are kept with all that they replaced.
 const RECORDS_MAX: usize = 500;
 /// The time that the agent's fixes are counted over.
@@ -98,6 +100,16 @@ pub enum FixResult {
     },
 }
 
+impl FixedBy {
+    /// As records write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Agent => "agent",
+        }
+    }
+}
+
 impl FixRecord {
     /// Whether it is of the last day; or of the next, as a clock that was set back makes it. One of
     /// further ahead tells nothing: it would block for as long as that clock was wrong.
@@ -111,6 +123,11 @@ impl FixRecord {
         let mut shown = self.clone();
         shown.changes.iter_mut().for_each(StoredChange::hide);
         shown
+    }
+
+    /// The name of the fix that this one took back; none of another.
+    pub fn taken_back(&self) -> Option<&str> {
+        self.rule.strip_prefix(RESTORE)
     }
 
     /// Leaves in it what was changed in the end.

@@ -57,6 +57,16 @@ fn is_verified(unverified: &bool) -> bool {
 }
 
 impl Record {
+    /// The most important reason, or else the first step, and how many more there are.
+    pub fn brief(&self) -> String {
+        let said = if self.why.is_empty() { &self.steps } else { &self.why };
+        match &said[..] {
+            [] => String::new(),
+            [one] => one.clone(),
+            [first, more @ ..] => format!("{first} (and {} more)", more.len()),
+        }
+    }
+
     /// The revision for people, marked where nobody need have signed it.
     pub fn revision_text(&self) -> String {
         match &self.revision {

@@ -27,7 +27,7 @@ fn what_was_shown_is_mended_and_what_one_fix_changes_for_the_next_is_not_asked_f
     let rules =
         line("b", "/etc/new/x", "create = true") + &line("c", "/etc/new/x", "create = true");
     stage.commit("rulesets/it/linux.toml", &(rules + &folder));
-    let mut fix = at_terminal(&stage, &["fix"]);
+    let mut fix = at_terminal(&stage, &["fix", "--node"]);
     assert!(fix.asked().ends_with("Mend 3 rules? [y/N] "));
     fix.answer("y");
     let said = fix.said();
@@ -43,7 +43,7 @@ fn what_somebody_changed_after_it_was_shown_is_shown_and_asked_for_anew() {
         let hosts = stage.dir.path().join("root/etc/hosts");
         let file = rule("file", "path = \"/etc/motd\"\ncontent = \"hello\\n\"");
         stage.commit("rulesets/it/linux.toml", &(file + &line("b", "/etc/hosts", "")));
-        let mut fix = at_terminal(&stage, &["fix"]);
+        let mut fix = at_terminal(&stage, &["fix", "--node"]);
         fix.asked();
         fs::write(&hosts, "theirs\n").unwrap();
         fix.answer("y");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::support::{Said, like_tidegate, run};
 use crate::support::program::{copy_program, write_program};
 
-const RULES: &str = r#"
+pub(crate) const RULES: &str = r#"
 [[rules]]
 name = "motd"
 kind = "file"
@@ -223,7 +223,13 @@ fn one_kind_that_policy_forbids_keeps_no_other_from_being_mended() {
     let rules = "[[rules]]\nname = \"a\"\nkind = \"file\"\npath = \"/etc/motd\"\ncontent = \"x\"\n\
                  [[rules]]\nname = \"b\"\nkind = \"symlink\"\npath = \"/etc/mail\"\nto = \"x\"\n";
     stage.commit("rulesets/it/linux.toml", rules);
-    let said = stage.run(&["fix", "--yes"]);
+    let plan = stage.run(&["fix", "--node", "--dry-run"]);
+    assert_eq!(plan.code, 2, "{}", plan.err);
+    assert!(plan.err.contains("policy: 1 rule left alone, of the kinds symlink: "), "{}", plan.err);
+    let plan = json(&stage.run(&["fix", "--node", "--dry-run", "-o", "json"]));
+    let allowed = [&plan["fixes"][0]["allowed"], &plan["fixes"][1]["allowed"]];
+    assert_eq!(allowed.map(serde_json::Value::as_bool), [Some(true), Some(false)], "{plan}");
+    let said = stage.run(&["fix", "--node", "--yes"]);
     assert_eq!((said.code, stage.motd().as_deref()), (2, Some("x")), "{}", said.err);
     assert!(said.err.contains("it.linux/b (node): left alone: "), "{}", said.err);
 }
@@ -239,14 +245,14 @@ fn a_fix_says_what_could_not_be_judged_and_does_not_call_it_nothing() {
     let unknown = rule("b", "/etc/other", "match = { engine_version = \">=1\" }");
     let stage = Stage::new("[policy]\nfixes = [\"file\"]\n");
     stage.commit("rulesets/it/linux.toml", &unknown);
-    for args in [&["fix", "--yes"][..], &["fix", "--dry-run"]] {
+    for args in [&["fix", "--node", "--yes"][..], &["fix", "--node", "--dry-run"]] {
         let said = stage.run(args);
         assert_eq!(said.code, 2, "{}{}", said.out, said.err);
         assert!(said.err.contains("it.linux/b (node): could not be judged: "), "{}", said.err);
         assert!(said.err.contains("nothing can be mended here, 1 rule left"), "{}", said.err);
     }
     stage.commit("rulesets/it/linux.toml", &format!("{}{unknown}", rule("a", "/etc/motd", "")));
-    let said = stage.run(&["fix", "--yes"]);
+    let said = stage.run(&["fix", "--node", "--yes"]);
     assert_eq!((said.code, stage.motd().as_deref()), (2, Some("hello\n")), "{}", said.err);
     let settled = stage.run(&["fix", "--yes", "--rule", "it.linux/a"]);
     assert_eq!(settled.code, 0, "{}", settled.err);
@@ -277,15 +283,15 @@ fn what_dockerd_refuses_never_lands_in_its_settings() {
     assert_eq!((&verdict["status"], &verdict["fixable"]), (&"not_ok".into(), &false.into()));
     let reason = verdict["reason"].as_str().unwrap();
     assert!(reason.starts_with("dockerd refuses it: unable to configure"), "{reason}");
-    assert_eq!(stage.run(&["fix", "--yes"]).code, 2);
+    assert_eq!(stage.run(&["fix", "--node", "--yes"]).code, 2);
     assert!(!file.exists());
     stage.commit("rulesets/it/linux.toml", &setting("live-restore"));
-    assert_eq!(stage.run(&["fix", "--yes"]).code, 0);
+    assert_eq!(stage.run(&["fix", "--node", "--yes"]).code, 0);
     assert!(fs::read_to_string(&file).unwrap().contains("live-restore"));
     // An engine that cannot be asked yet.
     stage.install("usr/bin/dockerd", "echo 'unknown flag: --validate' >&2; exit 125\n");
     stage.commit("rulesets/it/linux.toml", &setting("nonsense"));
-    assert_eq!(stage.run(&["fix", "--yes"]).code, 0);
+    assert_eq!(stage.run(&["fix", "--node", "--yes"]).code, 0);
     assert!(fs::read_to_string(&file).unwrap().contains("nonsense"));
 }
 

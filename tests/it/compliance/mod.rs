@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod answers;
 pub(crate) mod archives;
 mod asked;
 mod budget;

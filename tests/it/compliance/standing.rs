@@ -19,7 +19,7 @@ use crate::compliance::support::{Host, only, rule, rules_of};
 const AUTO: &str = "[[rules]]\nname = \"motd\"\nkind = \"file\"\npath = \"/etc/motd\"\ncontent = \"hello\\n\"\nfix = \"auto\"\n";
 
 /// A stage whose newest commit the node believes.
-fn believed(policy: &str, rules: &str) -> Stage {
+pub(crate) fn believed(policy: &str, rules: &str) -> Stage {
     let stage = Stage::new(policy);
     stage.commit("rulesets/it/linux.toml", rules);
     // There is no engine, so it fails after it has believed.
@@ -88,7 +88,7 @@ fn what_does_not_stay_mended_is_fought_over_and_left_and_the_audit_log_tells_who
         reason()
     );
     // An operator may all the same.
-    assert_eq!(stage.run(&["fix", "--yes"]).code, 0);
+    assert_eq!(stage.run(&["fix", "--node", "--yes"]).code, 0);
     assert_eq!(stage.motd().as_deref(), Some("hello\n"));
 }
 

@@ -323,6 +323,14 @@ async fn a_release_that_is_not_rolled_out_breaks_the_definition_link(stage: &mut
     let broken = only_broken(stage, "app2.dev/site", "definition");
     let said = broken["actual"].as_str().unwrap();
     assert!(said.starts_with("the definition in force asks for apps/site@sha256:"), "{said}");
+    // No fix mends it, and none says that nothing is wrong.
+    let name = broken["rule"].as_str().unwrap();
+    for args in [&["fix", "--dry-run"][..], &["fix", "--rule", name, "--yes"]] {
+        let said = stage.run(args);
+        assert_eq!(said.code, 2, "{}", said.err);
+        let line = format!("{name} (app2.dev/site): the agent rolls it out: ");
+        assert!(said.err.contains(&line), "{}", said.err);
+    }
     stage.image("site", "1.0.0", "good").await;
     stage.write_pins();
     stage.commit("as it was");
