@@ -307,6 +307,7 @@ impl Checker {
 mod tests {
     use std::path::Path;
     use std::process::Stdio;
+    use std::time::Duration;
 
     use jiff::{SignedDuration, Timestamp};
     use tokio::io::AsyncReadExt as _;
@@ -348,7 +349,8 @@ mod tests {
         let now = Timestamp::now();
         checker.scheduled = Some(now);
         // The check is this program, which is not Tidegate: it says nothing.
-        let (said, trigger) = checker.ended().await;
+        let ended = tokio::time::timeout(Duration::from_secs(60), checker.ended()).await;
+        let (said, trigger) = ended.unwrap();
         assert!(said.is_none());
         assert_eq!(trigger, "schedule");
         let next = checker.scheduled.unwrap().duration_since(now);

@@ -88,8 +88,9 @@ impl Mender<'_> {
         let mut record = begun.map_err(FixError::Record)?;
         self.records.keep(&record, &kept).map_err(FixError::Record)?;
         record.result = match self.make(&checked.changes, &kept) {
-            Ok(()) => {
-                self.leave(&record, &checked.changes);
+            Ok(made) => {
+                self.leave(&record, &made);
+                record.narrow(&made);
                 recheck().map_or(FixResult::Fixed, |reason| FixResult::NotFixed { reason })
             }
             Err(reason) => FixResult::Failed { reason },
@@ -207,14 +208,27 @@ impl Mender<'_> {
         if is_same { Ok(()) } else { Err(HostError::unfit(path.as_str().as_ref(), reason)) }
     }
 
-    /// Makes changes in their order; after a failure those before it are taken back, with what was
-    /// `kept`.
-    fn make(&self, changes: &[Change], kept: &Kept) -> Result<(), String> {
-        for (at, change) in changes.iter().enumerate() {
-            self.step(change, &Kept::new())
-                .map_err(|error| self.revert(&changes[..at], kept, &error))?;
+    /// Makes changes in their order, and gives what they came to; after a failure those before it are
+    /// taken back, with what was `kept`.
+    fn make(&self, changes: &[Change], kept: &Kept) -> Result<Vec<Change>, String> {
+        let mut made = Vec::new();
+        for change in changes {
+            self.step(change, &Kept::new()).map_err(|error| self.revert(&made, kept, &error))?;
+            made.push(self.come_to(change));
         }
-        Ok(())
+        Ok(made)
+    }
+
+    /// What a change came to: the kernel may make another value of the one that it is told, such as the
+    /// next that it can do.
+    fn come_to(&self, change: &Change) -> Change {
+        let mut made = change.clone();
+        if let Change::Kernel { key, after, .. } = &mut made
+            && let Ok(Some(now)) = self.host.kernel(key)
+        {
+            *after = now;
+        }
+        made
     }
 
     /// The same for changes that may have been made before, in part or never, with what was `stored`.

@@ -1,5 +1,5 @@
 //! Files that rules change which do not name them: tables of mounts and accounts, settings of the
-//! kernel.
+//! kernel, keys of users.
 //!
 //! In: a rule, such a file's text. Out: the text once the rule is mended. Pure.
 //!
@@ -8,7 +8,8 @@
 //! * A setting that nothing else outdoes, or that is not there, is no matter of dispute.
 
 use crate::compliance::kind::{
-    BootSettings, CONF_PLACES, blocks_module, edit_fstab, lists_module, own_path,
+    BootSettings, CONF_PLACES, blocks_module, edit_fstab, edit_keys, keys_paths, lists_module,
+    own_path,
 };
 use crate::model::{AccountTables, HostPath, PathState};
 use crate::reconcile::desired::rule::RuleKind;
@@ -23,6 +24,10 @@ pub(super) fn is_kept_in(kind: &RuleKind, path: &HostPath, accounts: &AccountTab
         RuleKind::Mount(_) => path == "/etc/fstab",
         RuleKind::Time(rule) => rule.zone.is_some() && path == "/etc/localtime",
         RuleKind::User(_) => path == "/etc/passwd",
+        RuleKind::SshAuthorizedKey(rule) => {
+            let user = accounts.user(&rule.user);
+            user.is_some_and(|user| keys_paths(user).first().is_some_and(|at| at.as_str() == path))
+        }
         RuleKind::Group(_) => path == "/etc/group",
         RuleKind::Membership(rule) => path == "/etc/group" && !is_first(rule, accounts),
         RuleKind::Sysctl(rule) => outdoes(path, rule),
@@ -54,6 +59,7 @@ pub(super) fn edited(kind: &RuleKind, path: &HostPath, text: &str) -> String {
         RuleKind::Group(rule) => group(text, rule),
         RuleKind::Membership(rule) => membership(text, rule),
         RuleKind::Sysctl(rule) => sysctl(text, path, rule),
+        RuleKind::SshAuthorizedKey(rule) => edit_keys(text, rule),
         RuleKind::KernelModule(KernelModuleRule { module, state }) => match state {
             Presence::Present => without(&|line| blocks_module(line, module)),
             Presence::Absent => without(&|line| lists_module(line, module)),

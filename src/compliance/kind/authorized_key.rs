@@ -94,6 +94,11 @@ pub(crate) fn judge(rule: &AuthorizedKeyRule, sight: &KeysSight<'_>) -> Judgemen
     }
 }
 
+/// The first of a user's files with the key as the rule wants it.
+pub fn edit_keys(text: &str, rule: &AuthorizedKeyRule) -> String {
+    edited(text, rule).0
+}
+
 /// What of the key stands in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {

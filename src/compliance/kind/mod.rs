@@ -41,7 +41,7 @@ use jiff::Timestamp;
 use crate::compliance::change::{Change, is_hidden};
 use crate::compliance::facts::{Facts, Known, Row};
 pub use crate::compliance::kind::archive::{ArchiveSight, MemberSeen};
-pub use crate::compliance::kind::authorized_key::{KeysSight, keys_paths};
+pub use crate::compliance::kind::authorized_key::{KeysSight, edit_keys, keys_paths};
 pub use crate::compliance::kind::daemon_config::{DaemonSight, daemon_text};
 pub use crate::compliance::kind::dropin::{CronSight, SudoersSight};
 pub use crate::compliance::kind::files::{files_of, looked_at};

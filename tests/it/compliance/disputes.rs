@@ -1,5 +1,6 @@
 //! Rules that would undo one another are named and left alone; those that agree are not.
 
+use tidegate::compliance::check::Checked;
 use tidegate::compliance::verdict::VerdictStatus;
 use tidegate::model::Digest;
 
@@ -345,6 +346,33 @@ fn whose_first_group_it_is_need_not_be_among_its_members() {
         let is_error = |status| status == VerdictStatus::Error;
         let so = found.iter().all(|checked| is_error(checked.verdict.status) == is_disputed);
         assert!(so, "{user} {state}: {found:?}");
+    }
+}
+
+#[test]
+fn a_users_key_is_held_against_what_others_want_of_the_file_that_it_stands_in() {
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILJjHxcC6NrEqnBVCsYN7pPNbTfPfGSDkiOLlEpJZGo4";
+    let passwd = "bob:x:1001:1001::/home/bob:/bin/sh\n";
+    let host = Host::default().with("/etc/passwd", passwd).with("/home/bob/.ssh/x", "");
+    let at = "path = \"/home/bob/.ssh/authorized_keys\"";
+    let other = "path = \"/home/carol/.ssh/authorized_keys\"";
+    for (kind, lines, state, is_disputed) in [
+        ("file", format!("{at}\ncontent = \"\""), "present", true),
+        ("file", format!("{at}\ncontent = \"\""), "absent", false),
+        ("file", format!("{at}\ncontent = \"{KEY} bob\\n\""), "present", false),
+        ("file", format!("{at}\ncontent = \"{KEY} bob\\n\""), "absent", true),
+        ("file", format!("{other}\ncontent = \"\""), "present", false),
+        ("file_absent", at.to_owned(), "present", true),
+        ("file_line", format!("{at}\nregex = \"ed25519\"\nstate = \"absent\""), "present", true),
+        ("file_line", format!("{at}\nline = \"# keys\""), "present", false),
+    ] {
+        let key = format!("user = \"bob\"\nkey = \"{KEY} bob\"\nstate = \"{state}\"");
+        let found = host.check(&two([(kind, &lines), ("ssh_authorized_key", &key)]));
+        let reason = |checked: &Checked| checked.verdict.reason.clone().unwrap_or_default();
+        let says = |checked: &Checked| reason(checked).contains("is wanted differently by rules");
+        let so = found.iter().all(|checked| says(checked) == is_disputed);
+        assert!(so, "{kind} {lines} {state}: {found:?}");
     }
 }
 
