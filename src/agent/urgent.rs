@@ -9,7 +9,8 @@
 //! * Only the very version that the hotfix or rollback made is urgent, and only while nothing above it
 //!   has changed it: what a later commit brings waits for its windows, be it the same once more.
 //! * A version that cannot be compared with the one before it waits. A commit that cannot be used ran
-//!   nowhere: a rollback undoes it with all else, a hotfix may have brought its changes and waits.
+//!   nowhere, and what is made on top of it may hold what it brought: a hotfix waits then, and of a
+//!   rollback is urgent what it alone makes of the commit below that can be used.
 //! * What was applied, or lies below the anchor, makes nothing urgent; and nothing is where no service
 //!   was applied yet: there nothing has to be mended.
 
@@ -21,7 +22,8 @@ use crate::reconcile::desired::resolve;
 use crate::reconcile::memory::ServiceMemory;
 use crate::reconcile::source::Snapshot;
 use crate::reconcile::trust::{
-    CommitKind, Descent, Passed, RevokedKeys, SnapshotRequest, Sought, Verified, snapshot,
+    CommitKind, Descent, Passed, RevokedKeys, SnapshotRequest, Sought, Verified, changed_by,
+    snapshot,
 };
 
 /// Commits looked at below the tip: what is urgent is applied long before so many follow.
@@ -90,8 +92,11 @@ impl Line<'_> {
             };
             let (other, same) = open.into_iter().partition(is_other);
             open = same;
-            if maker.is_some_and(|maker| mends(maker, is_crossed)) {
-                urgent.append(&mut { other });
+            if let Some(maker) = maker.filter(|_| !other.is_empty())
+                && let Some(made) = self.made(maker, is_crossed, &commit, &wanted)
+            {
+                let is_its = |name: &ServiceName| made.get(name) == wanted.get(name);
+                urgent.extend(other.into_iter().filter(is_its));
             }
             if open.is_empty() || (found.is_some() && passed.is_none()) {
                 break;
@@ -116,26 +121,42 @@ impl Line<'_> {
         self.known.get(service)?.applied.as_ref()?.revision.commit()
     }
 
+    /// The versions of services that a hotfix or a rollback made, as far as they pass windows: those of
+    /// the tip, if it stands right on the commit `below`. Where others that cannot be used lie between,
+    /// a rollback's are those that it alone makes of that commit, since each path that it changes is
+    /// wholly as it once was; a hotfix's paths may hold what others wrote.
+    fn made(
+        &self,
+        maker: &Passed,
+        is_crossed: bool,
+        below: &Verified<CommitId>,
+        wanted: &Versions,
+    ) -> Option<Versions> {
+        match maker.kind()? {
+            CommitKind::Rollback if is_crossed => {
+                let below = snapshot(self.objects, below, &self.request()).ok()?;
+                let alone = changed_by(self.objects, maker, &below, &self.request()).ok()?;
+                self.versions(&alone)
+            }
+            CommitKind::Hotfix if is_crossed => None,
+            CommitKind::Hotfix | CommitKind::Rollback => Some(wanted.clone()),
+            _ => None,
+        }
+    }
+
     /// What runs on this node by a commit; none when it cannot be used.
     fn versions_at(&self, commit: &Verified<CommitId>) -> Option<Versions> {
-        let (environment, revoked) = (self.environment, self.revoked);
-        let request = SnapshotRequest { environment, applied: None, revoked };
-        self.versions(&snapshot(self.objects, commit, &request).ok()?)
+        self.versions(&snapshot(self.objects, commit, &self.request()).ok()?)
+    }
+
+    fn request(&self) -> SnapshotRequest<'_> {
+        SnapshotRequest { environment: self.environment, applied: None, revoked: self.revoked }
     }
 
     fn versions(&self, files: &Verified<Snapshot>) -> Option<Versions> {
         let state = resolve(files, self.environment, self.node).ok()?.state;
         let versions = state.services.values().map(|s| (s.name.clone(), s.content_hash()));
         Some(versions.collect())
-    }
-}
-
-/// Whether what a commit changed passes windows, below which one that cannot be used may lie.
-fn mends(maker: &Passed, is_crossed: bool) -> bool {
-    match maker.kind() {
-        Some(CommitKind::Rollback) => true,
-        Some(CommitKind::Hotfix) => !is_crossed,
-        _ => false,
     }
 }
 

@@ -55,7 +55,7 @@ pub use read::{ledger, live_hotfixes};
 pub use revoked::RevokedKeys;
 pub use show::{PersonSummary, PromotionSummary, TrustSummary, check_anchor, show};
 pub use sight::{Sight, Sightings};
-pub use snapshot::{ReadError, SnapshotRequest, snapshot};
+pub use snapshot::{ReadError, SnapshotRequest, changed_by, snapshot};
 pub use source::ENVIRONMENTS_MAX;
 pub use verdict::{
     Accepted, Origin, Refusal, Rule, Signatory, Signed, Standing, Verdict, VerifyDocument, Wait,

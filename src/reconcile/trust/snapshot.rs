@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::model::{CommitId, EnvironmentName, ObjectId, Revision, ServiceName};
 use crate::reconcile::source::{Snapshot, SnapshotError};
-use crate::reconcile::trust::descent::{Descent, Sought};
+use crate::reconcile::trust::descent::{Descent, Passed, Sought};
 use crate::reconcile::trust::history::header;
 use crate::reconcile::trust::judge::Judge;
 use crate::reconcile::trust::revoked::RevokedKeys;
@@ -84,6 +84,30 @@ impl Verified<Snapshot> {
         let (revision, allow_removal) = (all.revision.clone(), all.allow_removal.clone());
         Self(Snapshot { revision, time: all.time, allow_removal, files })
     }
+}
+
+/// The files that `below` has once `passed` alone changed it: where it differs from its own parent they
+/// are its own. To compare with, not to run: nobody signed them together.
+///
+/// # Errors
+/// When an object cannot be read, or the files are over a limit.
+pub fn changed_by<O: Objects>(
+    objects: &O,
+    passed: &Passed,
+    below: &Verified<Snapshot>,
+    request: &SnapshotRequest,
+) -> Result<Verified<Snapshot>, ReadError> {
+    let judge = Judge::new(objects, request.environment, request.revoked);
+    let tree =
+        |commit| header(objects, commit).map(|header| header.tree).map_err(ReadError::Objects);
+    let own = tree(passed.id())?;
+    let Some(parent) = &passed.parent else { return Ok(below.clone()) };
+    let paths = judge.trees.differences(tree(*parent.get())?, own).map_err(ReadError::Tree)?;
+    let below = below.get().clone();
+    let bytes = below.files.values().map(|bytes| bytes.len() as u64).sum();
+    let mut reader = Reader { objects, bytes, files: below.files };
+    reader.update(&judge.trees, own, &paths, request.environment)?;
+    Ok(Verified(Snapshot { files: reader.files, ..below }))
 }
 
 /// Reads what an environment may read of one commit, or of several in a row.

@@ -191,6 +191,51 @@ fn a_rollback_over_what_nobody_can_use_is_urgent() {
 }
 
 #[test]
+fn a_rollback_over_what_nobody_can_use_takes_along_what_no_other_commit_brought() {
+    let debug = "[containers.web]\nenvironment = { DEBUG = \"1\" }\n";
+    let nobody = |node: &mut Node| {
+        node.h.develop(APP1, "app = \"nobody\"\n");
+        let source = node.h.tip;
+        node.h.on("tst");
+        node.h.promote("bob", source);
+    };
+    let applied = || {
+        let mut node = Node::new();
+        let before = node.h.tip;
+        node.promote(APP1, "2", "");
+        node.apply(&["app1"]);
+        (node, before)
+    };
+    // Everything, but an environment keeps what is its own.
+    let (mut node, before) = applied();
+    nobody(&mut node);
+    node.h.write_own(APP2, debug);
+    node.h.commit_as("bob", "local", "");
+    node.h.rollback("bob", before);
+    node.assert_urgent(&["app1"]);
+    // Some paths: a promotion's other ones stay.
+    let (mut node, before) = applied();
+    node.h.develop(APP2, &service("2"));
+    nobody(&mut node);
+    node.h.restore_path(before, APP1);
+    let paths = format!("\nRollback-To: {before}\nRollback-Path: {APP1}");
+    node.h.commit_as("bob", "rollback", &paths);
+    node.assert_urgent(&["app1"]);
+    // Nor does it help that the commit gone back to had the same.
+    let (mut node, _) = applied();
+    node.h.write_own(APP2, debug);
+    let same = node.h.commit_as("bob", "local", "");
+    node.h.write_own(APP2, "");
+    node.h.commit_as("bob", "local", "");
+    node.assert_urgent(&[]);
+    nobody(&mut node);
+    node.h.write_own(APP2, debug);
+    node.h.commit_as("bob", "local", "");
+    node.h.rollback("bob", same);
+    node.assert_urgent(&[]);
+}
+
+#[test]
 fn a_rollback_is_urgent_that_removes_a_service_or_brings_one_back() {
     let mut node = Node::new();
     let with = node.h.tip;
