@@ -6,6 +6,8 @@
 //! * A pass resolves each revision at most once, however many services were applied with it, and what
 //!   could not be had not again before the next whole look.
 //! * Between two of them the thread is given away.
+//! * Only what runs is older: what is done about it is as the newest version says. Report mode, that is,
+//!   holds for what came before it as well.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,6 +86,12 @@ impl Older {
                 }
                 !is_of_it && !is_here
             });
+        }
+        for (name, older) in &mut self.applied {
+            let Some(newest) = input.desired.services.get(name) else { continue };
+            older.mode = newest.mode;
+            older.suspend.clone_from(&newest.suspend);
+            older.update.clone_from(&newest.update);
         }
     }
 }

@@ -144,7 +144,7 @@ impl Works {
     }
 
     /// Lets go of works that a newer plan does not want: what they lead to is neither the newest
-    /// version nor the one that was applied, or is not to be touched now.
+    /// version nor the one that was applied, or is not to be touched now. In report mode none goes on.
     pub(crate) fn set_aside(
         &self,
         plan: &Plan,
@@ -162,7 +162,8 @@ impl Works {
                     // Hashed by this very program, so that an upgrade of it withdraws nothing.
                     || applied.get(service).is_some_and(|a| a.content_hash() == target.content)
             });
-            if !is_current || !is_wanted(service, target, plan) {
+            let mode = newest.map_or(desired.mode, |newest| newest.mode);
+            if !is_current || mode == Mode::Report || !is_wanted(service, target, plan) {
                 work.halt.send_if_modified(|halt| raise(halt, Halt::Replaced));
             }
         }
@@ -247,8 +248,6 @@ fn is_wanted(service: &ServiceName, target: Option<&Target>, plan: &Plan) -> boo
             Some(HeldReason::Window { .. } | HeldReason::Freeze { .. } | HeldReason::Brake { .. }),
         )
         | (None, _) => true,
-        (Some(planned), _) => {
-            planned.mode == Mode::Apply && whole(planned.target.as_ref()) == whole(target)
-        }
+        (Some(planned), _) => whole(planned.target.as_ref()) == whole(target),
     }
 }

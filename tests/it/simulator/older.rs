@@ -1,9 +1,14 @@
 //! What was applied last is resolved seldom, however many services it is about.
 
+use std::time::Duration;
+
+use tidegate::model::Mode;
 use tidegate::reconcile::desired::DesiredService;
 use tidegate::reconcile::observed::Look;
+use tidegate::reconcile::pass::PassOutcome;
+use tokio::time::sleep;
 
-use crate::simulator::world::{World, container, service};
+use crate::simulator::world::{World, app1, container, service};
 
 const NAMES: [&str; 6] = ["app1", "app2", "app3", "app4", "app5", "app6"];
 
@@ -79,4 +84,95 @@ async fn what_cannot_be_had_is_asked_for_once_by_each_whole_look() {
     world.sim.hand(|engine| engine.containers.remove(&id));
     world.converge(2).await;
     assert_eq!(world.running().len(), NAMES.len());
+}
+
+/// app1 in this mode, and app2; both with something that changes them.
+fn two(mode: Mode, first: &str, second: &str) -> Vec<DesiredService> {
+    let of = |name: &str, value: &str| {
+        let mut site = container("site", "web1");
+        site.spec.environment.insert("A".into(), value.into());
+        service(name, vec![site])
+    };
+    vec![DesiredService { mode, ..of("app1", first) }, of("app2", second)]
+}
+
+fn lose(world: &World, name: &str) {
+    let id = world.id(name);
+    world.sim.hand(|engine| engine.containers.remove(&id));
+}
+
+fn shut_windows(world: &mut World) {
+    world.tip_mut().windows = vec!["02:00-04:00 UTC".parse().unwrap()];
+}
+
+/// A few passes; the last one's outcome.
+async fn passes(world: &mut World) -> PassOutcome {
+    for _ in 0..3 {
+        let outcome = world.pass().await.unwrap();
+        sleep(outcome.requeue.unwrap_or(Duration::from_secs(600))).await;
+    }
+    world.pass().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_back_to_is_treated_as_the_newest_commit_says_wherever_it_is_taken_from() {
+    let mut world = World::new();
+    world.commit(two(Mode::Apply, "1", "1"));
+    world.converge(1).await;
+    // For a while app1 was only watched; app2's version is of then.
+    world.commit(two(Mode::Report, "1", "2"));
+    world.converge(1).await;
+    world.commit(two(Mode::Apply, "2", "3"));
+    shut_windows(&mut world);
+    lose(&world, "app1.prd-site");
+    let outcome = passes(&mut world).await;
+    assert_eq!(world.running(), ["app1.prd-site web1", "app2.prd-site web1"], "{}", outcome.left);
+    assert_eq!(outcome.left.held.len(), 2, "both wait for their window: {}", outcome.left);
+}
+
+#[tokio::test(start_paused = true)]
+async fn report_mode_heals_nothing_though_the_version_before_was_applied_in_another() {
+    for environment in [Mode::Apply, Mode::Report] {
+        for hold in ["window", "failure"] {
+            let mut world = World::new();
+            world.commit(two(Mode::Apply, "1", "1"));
+            world.converge(1).await;
+            let mut newest = two(Mode::Report, "2", "1");
+            newest[1].mode = environment;
+            world.commit(newest);
+            world.tip_mut().mode = environment;
+            if hold == "window" {
+                shut_windows(&mut world);
+            } else {
+                let whole = world.tip_mut().services["app1"].whole_hash();
+                let revision = world.tip.clone().unwrap();
+                let (reason, at) = ("it is unhealthy".to_owned(), world.now);
+                let failed = tidegate::reconcile::memory::Failed { revision, whole, reason, at };
+                world.memory.services.get_mut("app1").unwrap().failed = Some(failed);
+            }
+            lose(&world, "app1.prd-site");
+            let before = world.sim.effects();
+            let outcome = passes(&mut world).await;
+            let log = world.sim.log.borrow();
+            assert_eq!(log[before..], [] as [String; 0], "{environment} {hold} {}", outcome.left);
+            let left = &outcome.left.services[0];
+            assert_eq!((left.service.as_str(), left.mode), ("app1", Mode::Report), "it is said");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repair_under_way_goes_no_further_once_report_mode_is_wanted() {
+    let mut world = World::deployed().await;
+    for name in ["app1.prd-db", "app1.prd-web"] {
+        lose(&world, name);
+    }
+    // db is not healthy yet, and web waits for it.
+    world.pass_until(sleep(Duration::from_secs(1))).await.unwrap().unwrap();
+    assert_eq!(world.running(), ["app1.prd-db db1"]);
+    let newest = DesiredService { mode: Mode::Report, ..app1("web2", "db1", "migrate1") };
+    world.commit(vec![newest]);
+    shut_windows(&mut world);
+    passes(&mut world).await;
+    assert_eq!(world.running(), ["app1.prd-db db1"]);
 }
