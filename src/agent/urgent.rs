@@ -11,8 +11,8 @@
 //! * A version that cannot be compared with the one before it waits. A commit that cannot be used ran
 //!   nowhere, and what is made on top of it may hold what it brought: a hotfix waits then, and of a
 //!   rollback is urgent what it alone makes of the commit below that can be used.
-//! * What was applied, or lies below the anchor, makes nothing urgent; and nothing is where no service
-//!   was applied yet: there nothing has to be mended.
+//! * What was applied, or lies below the anchor, makes nothing urgent. Where it is not known what was
+//!   applied, any version may be new: the plan knows more by then.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,9 +65,6 @@ impl Line<'_> {
         files: &Verified<Snapshot>,
     ) -> BTreeSet<ServiceName> {
         let mut urgent = BTreeSet::new();
-        if self.known.values().all(|service| service.applied.is_none()) {
-            return urgent;
-        }
         let ends = self.anchor.into_iter().chain(self.applied);
         let (environment, revoked) = (self.environment, self.revoked);
         let line =

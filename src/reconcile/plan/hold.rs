@@ -163,9 +163,11 @@ fn closed(input: &PlanInput<'_>, tip: &Rollout<'_>, memory: &ServiceMemory) -> O
     frozen(input).or_else(|| if is_first { None } else { shut(input, &windows) })
 }
 
-/// Whether a hotfix or a rollback made what is wanted of the service.
+/// Whether a hotfix or a rollback made what is wanted of the service, on a node where something may have
+/// to be mended: not where no service was applied yet.
 pub(crate) fn is_urgent(input: &PlanInput<'_>, service: &ServiceName) -> bool {
-    input.desired.urgent.contains(service)
+    let mut known = input.memory.services.values();
+    input.desired.urgent.contains(service) && known.any(|known| known.applied.is_some())
 }
 
 fn frozen(input: &PlanInput<'_>) -> Option<HeldReason> {

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use tidegate::model::Freeze;
+use tidegate::reconcile::memory::Memory;
 use tidegate::reconcile::plan::HeldReason;
 
 use crate::simulator::sim::Effect;
@@ -121,6 +122,28 @@ async fn an_urgent_removal_passes_windows_and_not_the_brake() {
     let outcome = world.pass().await.unwrap();
     assert!(matches!(outcome.left.held[1].reason, HeldReason::Brake { .. }), "{}", outcome.left);
     assert_eq!(world.running().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_urgent_version_passes_also_in_the_pass_that_learns_what_was_applied() {
+    let mut world = urgent("web2").await;
+    *world.sim.saved.borrow_mut() = Memory::default();
+    world.restart();
+    let outcome = world.pass().await.unwrap();
+    assert!(outcome.notes[0].contains("the memory of app1 was lost"), "{:?}", outcome.notes);
+    assert_eq!(world.running(), NEW);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_was_applied_yet_a_hotfix_waits_for_a_freeze_as_all_else_does() {
+    let mut world = World::new();
+    world.commit(vec![app1("web2", "db1", "migrate1")]);
+    close(&mut world);
+    make_urgent(&mut world, "app1");
+    let outcome = world.pass().await.unwrap();
+    let held = &outcome.left.held[0].reason;
+    assert!(matches!(held, HeldReason::Freeze { .. }), "{}", outcome.left);
+    assert!(world.running().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
