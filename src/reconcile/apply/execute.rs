@@ -206,9 +206,10 @@ where
         return start(&*hands.docker, &found.id, &found.state).await;
     };
     match start(&*hands.docker, &id, &ContainerState::Created).await {
-        // Somebody removed it meanwhile.
+        // Somebody removed it meanwhile; or it is a network that it joins, which is for the engine to say.
         Err(StepError::Engine { source }) if source.kind == DockerErrorKind::NotFound => {
-            Err(StepError::NotOurs { name: name.to_owned() })
+            ours(hands, service, container, name).await?;
+            Err(StepError::Engine { source })
         }
         started => started,
     }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use tidegate::clients::docker::DockerErrorKind;
 use tidegate::reconcile::apply::{FailureClass, ServiceResult};
 use tidegate::reconcile::desired::container::Condition;
 use tidegate::reconcile::desired::service::Strategy;
 use tokio::time::sleep;
 
 use crate::simulator::engine::{Behaviour, Phase};
+use crate::simulator::sim::Effect;
 use crate::simulator::world::{GOOD, World, after, app1, container, digest, service};
 
 #[tokio::test(start_paused = true)]
@@ -173,4 +175,27 @@ async fn a_lost_memory_stops_nothing_although_a_container_is_ill() {
         assert_eq!(world.ids(), before);
         assert_eq!(world.memory.services["app1"].failed, None);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_is_there_and_does_not_start_is_told_in_the_engines_words() {
+    let mut good = World::deployed().await;
+    good.commit(vec![app1("web2", "db1", "migrate1")]);
+    let from = good.sim.effects();
+    good.converge(1).await;
+    let at = good.sim.log.borrow()[from..].iter().position(|what| what.starts_with("start"));
+
+    let mut world = World::deployed().await;
+    world.commit(vec![app1("web2", "db1", "migrate1")]);
+    // As engines answer where a network went after the container was made.
+    let fault = (world.sim.effects() + at.unwrap(), DockerErrorKind::NotFound, Effect::Lost);
+    world.sim.fault_at.set(Some(fault));
+    let outcome = world.pass().await.unwrap();
+    let ServiceResult::Failed { class: FailureClass::Version, reason } =
+        &outcome.outcomes[0].result
+    else {
+        panic!("{:?}", outcome.outcomes[0].result);
+    };
+    assert!(reason.contains("simulated"), "{reason}");
+    assert_eq!(world.running(), ["app1.prd-db db1", "app1.prd-web web1"], "back at once");
 }
