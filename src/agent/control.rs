@@ -143,8 +143,9 @@ pub async fn ask(
     fs::create_dir_all(&dir).map_err(at(&dir))?;
     let path = dir.join(format!("{nonce}.request"));
     write_whole(&path, request, REQUEST_BYTES_MAX)?;
-    let answer = dir.join(format!("{nonce}.answer"));
-    let _left = Left([&path, &answer]);
+    let answer = path.with_extension("answer");
+    let taken = path.with_extension("taken");
+    let _left = Left([&path, &taken, &answer]);
     let waited = tokio::time::timeout(timeout, async {
         loop {
             match read_whole::<Answer>(&answer, ANSWER_BYTES_MAX) {
@@ -157,13 +158,14 @@ pub async fn ask(
     waited.await.unwrap_or(Err(ControlError::Silent { seconds: timeout.as_secs() }))
 }
 
-/// What is left of a request that is over, or that nobody waits for, must not be taken up later.
-struct Left<'a>([&'a Path; 2]);
+/// What is left of a request that is over, or that nobody waits for, must not be taken up later, nor lie
+/// there for ever: in this order nothing slips through, whatever the agent does meanwhile.
+struct Left<'a>([&'a Path; 3]);
 
 impl Drop for Left<'_> {
     fn drop(&mut self) {
         for path in self.0 {
-            // Usually the agent took it.
+            // Usually the agent was quicker.
             drop(fs::remove_file(path));
         }
     }
@@ -190,19 +192,29 @@ pub fn take(state_dir: &Path) -> Vec<Asked> {
     paths.sort();
     let taken = paths.into_iter().filter_map(|path| {
         let request = read_whole(&path, REQUEST_BYTES_MAX);
-        fs::remove_file(&path).ok()?;
-        Some(Asked { nonce: path.file_stem()?.to_str()?.to_owned(), request: request.ok()?? })
+        let taken = path.with_extension("taken");
+        fs::rename(&path, &taken).ok()?;
+        let Ok(Some(request)) = request else {
+            drop(fs::remove_file(&taken));
+            return None;
+        };
+        Some(Asked { nonce: path.file_stem()?.to_str()?.to_owned(), request })
     });
     taken.collect()
 }
 
-/// Answers a request; so long that nobody could read it, with its beginning.
+/// Answers a request, if somebody still waits; so long that nobody could read it, with its beginning.
 ///
 /// # Errors
 /// When the answer cannot be written.
 pub fn answer(state_dir: &Path, asked: &Asked, answer: &Answer) -> Result<(), ControlError> {
     let path = directory(state_dir).join(format!("{}.answer", asked.nonce));
-    write_whole(&path, &readable(answer), ANSWER_BYTES_MAX)
+    write_whole(&path, &readable(answer), ANSWER_BYTES_MAX)?;
+    if fs::remove_file(path.with_extension("taken")).is_err() {
+        // Who asked has cleared up, and would not do it again.
+        drop(fs::remove_file(&path));
+    }
+    Ok(())
 }
 
 fn readable(answer: &Answer) -> Answer {
@@ -279,6 +291,32 @@ mod tests {
         let silent = control::ask(dir.path(), "00ff", &request, Duration::ZERO).await;
         assert!(matches!(silent, Err(ControlError::Silent { .. })));
         assert!(control::take(dir.path()).is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_waits_for_any_more_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let request = Request::Resume { service: "app1".parse().unwrap() };
+        let (give_up, waits) = tokio::sync::oneshot::channel();
+        let asking = async {
+            let asking = control::ask(dir.path(), "00ff", &request, Duration::from_secs(10));
+            tokio::select! {
+                _ = asking => {}
+                _ = waits => {}
+            }
+        };
+        let answering = async {
+            while !dir.path().join("requests/00ff.request").exists() {
+                tokio::task::yield_now().await;
+            }
+            let asked = control::take(dir.path()).pop().unwrap();
+            give_up.send(()).unwrap();
+            asked
+        };
+        let ((), asked) = tokio::join!(asking, answering);
+        let done = Answer { result: AnswerResult::Done, lines: vec!["resumed".into()] };
+        control::answer(dir.path(), &asked, &done).unwrap();
+        assert_eq!(std::fs::read_dir(control::directory(dir.path())).unwrap().count(), 0);
     }
 
     #[tokio::test]
