@@ -23,9 +23,9 @@ use crate::reconcile::plan::Overrides;
 /// everything says UNVERIFIED.
 ///
 /// Exits 0 when all that was asked for is as it should be; 2 when something may not happen now (a
-/// window, a freeze, a suspension, the removal brake) or is only reported (report mode); 1 when
-/// something failed, now or before, or does not run as it should; 3 when trust or this node's policy
-/// refuses it. What is left is named.
+/// window, a freeze, a suspension, the removal brake, a promotion that soaks) or is only reported
+/// (report mode); 1 when something failed, now or before, or does not run as it should; 3 when trust
+/// or this node's policy refuses it. What is left is named.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  tidegate apply app1\n  \
     tidegate apply --now --reason 'CVE-2026-1234, agreed with bob'\n  \
