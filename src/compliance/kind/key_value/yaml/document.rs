@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
+use granit_parser::{Event, Parser, ScalarStyle, StructureStyle, options};
 
 /// One thing that a document says.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +46,10 @@ pub(super) struct Part {
 pub(super) fn read(text: &str) -> Result<Vec<Part>, String> {
     let mut parts = Vec::new();
     let mut n_documents = 0;
-    for event in Parser::new_from_str(text) {
+    // As libyaml does, and most readers with it: otherwise a line feed at the end might change a value
+    // unseen.
+    let options = options! { block_scalar_eof_without_line_feed: true };
+    for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) =
             event.map_err(|error| format!("line {}: it is no YAML", error.marker().line()))?;
         let (piece, marks, is_flow, is_block) = match event {

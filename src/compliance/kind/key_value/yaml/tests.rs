@@ -93,6 +93,8 @@ fn what_others_share_is_not_edited_and_what_else_changes_is_refused() {
         assert!(yaml(text, key, Some(&json!(7))).is_err(), "{text}");
         assert!(yaml(text, key, None).is_err(), "{text}");
     }
+    // The line feed that it takes would be the value's.
+    assert!(yaml("a: |\n  x", "k", Some(&json!(7))).is_err());
     // An anchor elsewhere is nobody's business.
     assert!(yaml("a: &x 1\nb: *x\nc: 1\n", "c", Some(&json!(7))).is_ok());
 }
