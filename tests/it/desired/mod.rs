@@ -1,5 +1,6 @@
 //! Documents → desired state: values, precedence, and every mistake with its place.
 
+mod conditions;
 mod example;
 mod explain;
 mod hostile;

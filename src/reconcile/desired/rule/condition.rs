@@ -101,12 +101,40 @@ impl Comparison {
         Self::ALL.iter().find(|(_, own)| *own == self).map_or("", |(symbol, _)| symbol)
     }
 
-    /// `>=3.0` → the comparison and the rest; equality where nothing is written.
-    fn split(text: &str) -> (Self, &str) {
-        let text = text.trim();
-        let found = Self::ALL.iter().find_map(|(s, own)| Some((*own, text.strip_prefix(s)?)));
-        let (own, rest) = found.unwrap_or((Self::Equal, text));
-        (own, rest.trim())
+    /// What others write for one of ours, or for none; longest first.
+    const FOREIGN: [(&'static str, &'static str); 9] = [
+        ("=>", "write `>=`"),
+        ("=<", "write `<=`"),
+        ("<<", "write `<`"),
+        (">>", "write `>`"),
+        ("==", "write `=`"),
+        ("!=", "there is no `!=`"),
+        ("!", "there is no `!`"),
+        ("~", "there is no `~`"),
+        ("^", "there is no `^`"),
+    ];
+
+    /// What `>=3.0, <3.1` asks for, each part by itself; equality where no operator is written.
+    fn each<T>(
+        text: &str,
+        of: &str,
+        example: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<(Self, T)>, String> {
+        let one = |part: &str| {
+            let part = part.trim();
+            let foreign = Self::FOREIGN.iter().find(|(symbol, _)| part.starts_with(symbol));
+            let found = Self::ALL.iter().find_map(|(s, own)| Some((*own, part.strip_prefix(s)?)));
+            let (own, rest) = found.unwrap_or((Self::Equal, part));
+            let value = if foreign.is_none() { parse(rest.trim()) } else { None };
+            let say = foreign.map_or_else(
+                || format!("write for example `{example}`"),
+                |(_, say)| format!("{say}, for example `{example}`"),
+            );
+            let error = || format!("`{part}` is no {of} to compare with: {say}");
+            Ok((own, value.ok_or_else(error)?))
+        };
+        text.split(',').map(one).collect()
     }
 }
 
@@ -212,7 +240,7 @@ fn test(of: FactType, node: &Node, reader: &mut Reader<'_>) -> Option<Test> {
             "false" => Ok(Test::Is(false)),
             _ => Err(format!("`{text}` is not true or false")),
         }),
-        FactType::Text => reader.text(node).map(Test::Like),
+        FactType::Text => reader.with(node, like),
         FactType::Count => reader.with(node, |text| numbers(text, |n| n.parse().ok())),
         FactType::Bytes => reader.with(node, |text| {
             numbers(text, |n| parse_size(n).ok().and_then(|n| i64::try_from(n).ok()))
@@ -221,30 +249,32 @@ fn test(of: FactType, node: &Node, reader: &mut Reader<'_>) -> Option<Test> {
     }
 }
 
-fn numbers(text: &str, parse: impl Fn(&str) -> Option<i64>) -> Result<Test, String> {
-    let one = |part: &str| {
-        let (comparison, rest) = Comparison::split(part);
-        let error = || format!("`{part}` is no number to compare with: write for example `>=4`");
-        Ok((comparison, parse(rest).ok_or_else(error)?))
-    };
-    text.split(',').map(one).collect::<Result<_, String>>().map(Test::Numbers)
+/// Text as it is, which no comparison is.
+fn like(text: &str) -> Result<Test, String> {
+    if text.starts_with(['<', '>', '=', '!']) {
+        return Err(format!(
+            "`{text}`: text is compared as it is, with `*` for any part and no operators"
+        ));
+    }
+    Ok(Test::Like(text.to_owned()))
 }
 
-/// Reads `>=3.0, <3.1`, or a text with `*`.
+fn numbers(text: &str, parse: impl Fn(&str) -> Option<i64>) -> Result<Test, String> {
+    Comparison::each(text, "number", ">=4", parse).map(Test::Numbers)
+}
+
+/// Reads `>=3.0, <3.1`, or a version with `*`.
 pub(crate) fn versions(text: &str) -> Result<Test, String> {
-    if text.contains('*') {
+    // What dpkg, rpm, kernels and engines have in theirs.
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".+-~^:_".contains(c);
+    let begins = |c: char| c.is_ascii_alphanumeric();
+    let is_pattern = text.contains('*') && text.chars().all(|c| plain(c) || c == '*');
+    if is_pattern && text.starts_with(|c| begins(c) || c == '*') {
         return Ok(Test::Like(text.to_owned()));
     }
-    let one = |part: &str| {
-        let (comparison, rest) = Comparison::split(part);
-        if rest.is_empty() || rest.contains(char::is_whitespace) {
-            return Err(format!(
-                "`{part}` is no version to compare with: write for example `>=3.0, <3.1`"
-            ));
-        }
-        Ok((comparison, rest.to_owned()))
-    };
-    text.split(',').map(one).collect::<Result<_, String>>().map(Test::Versions)
+    let is_version = |text: &str| text.starts_with(begins) && text.chars().all(plain);
+    let version = |text: &str| is_version(text).then(|| text.to_owned());
+    Comparison::each(text, "version", ">=3.0, <3.1", version).map(Test::Versions)
 }
 
 impl std::fmt::Display for Test {
