@@ -61,11 +61,23 @@ pub(crate) struct Scope<'a> {
     pub(crate) spent: Spent,
 }
 
+/// A string, number or boolean as text, where one is to be read. A number in octal would be read as
+/// another one: it is refused.
+pub(crate) fn text<'n>(node: &'n Node, findings: &mut Findings) -> Option<Cow<'n, str>> {
+    if let Value::Octal(number) = node.value {
+        let message = format!("`{number:#o}` would be read as {number}");
+        let help = format!("write \"{number:04o}\" for permission bits, or else {number}");
+        findings.error_help(node.at, message, help);
+        return None;
+    }
+    scalar(&node.value)
+}
+
 /// A string, number or boolean as text.
 pub(crate) fn scalar(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::Text(text) => Some(Cow::Borrowed(text)),
-        Value::Integer(number) => Some(Cow::Owned(number.to_string())),
+        Value::Integer(number) | Value::Octal(number) => Some(Cow::Owned(number.to_string())),
         Value::Float(number) => Some(Cow::Owned(number.to_string())),
         Value::Boolean(boolean) => Some(Cow::Owned(boolean.to_string())),
         Value::Time(time) => Some(Cow::Borrowed(time)),
@@ -171,7 +183,7 @@ impl Scope<'_> {
             findings.error(node.at, format!("`{name}` refers to itself, or too deeply to others"));
             return None;
         }
-        let text = scalar(&node.value)?;
+        let text = text(node, findings)?;
         self.expand(&text, node.at, depth + 1, findings).map(Cow::into_owned)
     }
 

@@ -6,6 +6,7 @@ mod explain;
 mod hostile;
 mod manual;
 mod mistakes;
+mod modes;
 mod precedence;
 mod rules;
 mod schema;

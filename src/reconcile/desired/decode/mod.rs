@@ -28,7 +28,17 @@ use crate::reconcile::desired::document::node::Table;
 use crate::reconcile::desired::document::node::Value;
 use crate::reconcile::desired::document::place::Findings;
 use crate::reconcile::desired::substitute::Scope;
-use crate::reconcile::desired::substitute::scalar;
+use crate::reconcile::desired::substitute::text;
+
+/// All permission bits.
+const MODE_MAX: u32 = 0o7777;
+
+/// Permission bits of octal digits alone.
+pub(crate) fn octal(digits: &str) -> Option<u32> {
+    let plain = digits.bytes().all(|b| b.is_ascii_digit());
+    let bits = u32::from_str_radix(digits, 8).ok();
+    bits.filter(|bits| plain && *bits <= MODE_MAX)
+}
 
 /// Reads values within a scope.
 #[derive(Debug)]
@@ -45,7 +55,7 @@ impl Reader<'_> {
         if self.findings.is_mistyped(node.at) {
             return None;
         }
-        let text = scalar(&node.value)?;
+        let text = text(node, self.findings)?;
         self.scope.substitute(&text, node.at, self.findings).map(std::borrow::Cow::into_owned)
     }
 
@@ -116,21 +126,23 @@ impl Reader<'_> {
         })
     }
 
-    /// Permission bits: a TOML number, or octal digits as a string.
+    /// Permission bits: a number written in octal, or octal digits as a string.
     pub(crate) fn mode(&mut self, table: &Table, key: &str) -> Option<u32> {
         let node = table.get(key)?;
-        let bits = if let Value::Integer(bits) = node.value {
-            u32::try_from(bits).ok()
-        } else {
-            let text = self.text(node)?;
-            u32::from_str_radix(text.trim_start_matches("0o"), 8).ok()
+        let (bits, meant) = match node.value {
+            Value::Octal(bits) => (u32::try_from(bits).ok().filter(|bits| *bits <= MODE_MAX), None),
+            Value::Integer(number) => (None, octal(&number.to_string())),
+            _ => {
+                let text = self.text(node)?;
+                (octal(text.strip_prefix("0o").unwrap_or(&text)), None)
+            }
         };
-        let sound = bits.filter(|bits| *bits <= 0o7777);
-        if sound.is_none() {
-            let help = "write `0o444` or `\"0444\"`";
-            self.findings.error_help(node.at, "these are not permission bits", help);
+        if bits.is_none() {
+            let meant = meant.unwrap_or(0o444);
+            let help = format!("write `{meant:#o}` or `\"{meant:04o}\"`");
+            self.findings.error_help(node.at, "these are not permission bits in octal", help);
         }
-        sound
+        bits
     }
 
     /// A list of texts, or one text.

@@ -7,6 +7,7 @@ use crate::reconcile::desired::container::ConfigContent;
 use crate::reconcile::desired::container::Mount;
 use crate::reconcile::desired::container::MountSource;
 use crate::reconcile::desired::decode::Reader;
+use crate::reconcile::desired::decode::octal;
 use crate::reconcile::desired::document::node::Node;
 use crate::reconcile::desired::document::node::Table;
 use crate::reconcile::desired::document::place::Place;
@@ -224,8 +225,8 @@ fn tmpfs(text: &str) -> Result<Mount, String> {
         match option.split_once('=') {
             Some(("size", value)) => size = Some(parse_size(value).map_err(|e| e.to_string())?),
             Some(("mode", value)) => {
-                let bits = u32::from_str_radix(value, 8).ok().filter(|bits| *bits <= 0o7777);
-                mode = Some(bits.ok_or_else(|| format!("`{value}` is not octal digits"))?);
+                let error = || format!("`{value}` is not octal digits");
+                mode = Some(octal(value).ok_or_else(error)?);
             }
             None if option == "ro" => read_only = true,
             None if option == "rw" => {}

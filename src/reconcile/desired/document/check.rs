@@ -146,8 +146,8 @@ fn fits(kind: &Kind, value: &Value) -> bool {
         }
         (Kind::Text, Value::Text(_))
         | (Kind::Boolean, Value::Boolean(_))
-        | (Kind::Integer, Value::Integer(_))
-        | (Kind::Number, Value::Integer(_) | Value::Float(_))
+        | (Kind::Integer, Value::Integer(_) | Value::Octal(_))
+        | (Kind::Number, Value::Integer(_) | Value::Octal(_) | Value::Float(_))
         | (Kind::Time, Value::Time(_))
         | (Kind::List(_), Value::List(_))
         | (Kind::Map(_) | Kind::Table(_) | Kind::Tagged(_), Value::Table(_))

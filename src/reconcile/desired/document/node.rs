@@ -21,6 +21,8 @@ pub(crate) enum Value {
     Text(String),
     /// A whole number.
     Integer(i64),
+    /// The same, written in octal: `0o644`.
+    Octal(i64),
     /// A number with a fraction.
     Float(f64),
     /// `true` or `false`.
@@ -38,7 +40,7 @@ impl Value {
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Self::Text(_) => "a string",
-            Self::Integer(_) => "a whole number",
+            Self::Integer(_) | Self::Octal(_) => "a whole number",
             Self::Float(_) => "a number",
             Self::Boolean(_) => "a boolean",
             Self::Time(_) => "a date or time",

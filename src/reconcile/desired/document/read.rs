@@ -101,10 +101,13 @@ fn node(parsed: &Spanned<DeValue<'_>>, file: Place, findings: &mut Findings) -> 
     let at = at_bytes(file, parsed.span());
     let value = match parsed.get_ref() {
         DeValue::String(text) => Value::Text(text.clone().into_owned()),
-        DeValue::Integer(integer) => Value::Integer(whole(integer).unwrap_or_else(|| {
-            findings.error(at, "the number does not fit 64 bits");
-            0
-        })),
+        DeValue::Integer(integer) => {
+            let number = whole(integer).unwrap_or_else(|| {
+                findings.error(at, "the number does not fit 64 bits");
+                0
+            });
+            if integer.radix() == 8 { Value::Octal(number) } else { Value::Integer(number) }
+        }
         DeValue::Float(float) => Value::Float(float.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::Boolean(boolean) => Value::Boolean(*boolean),
         DeValue::Datetime(time) => Value::Time(time.to_string()),

@@ -9,6 +9,7 @@ pub(crate) fn written(node: &Node) -> String {
     match &node.value {
         Value::Text(text) => toml::Value::String(text.clone()).to_string(),
         Value::Integer(number) => number.to_string(),
+        Value::Octal(number) => format!("{number:#o}"),
         Value::Float(number) => number.to_string(),
         Value::Boolean(boolean) => boolean.to_string(),
         Value::Time(time) => time.clone(),
