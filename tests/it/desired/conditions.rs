@@ -82,3 +82,33 @@ fn numbers_and_text_are_compared_with_operators_of_theirs_alone() {
         assert!(found.starts_with("Error ") && found.contains(says), "{fact}: {found}");
     }
 }
+
+#[test]
+fn a_list_that_asks_for_nothing_is_a_mistake() {
+    let file = "kind = \"file\"\npath = \"/x\"\nmatch = ";
+    for rule in [
+        "kind = \"forbidden_image\"\nimages = []",
+        "kind = \"package_vulnerable\"\npackage = \"a\"\nvulnerable = []",
+        "kind = \"container\"\nhealth = []",
+        "kind = \"container\"\nuser = []",
+        "kind = \"certificate\"\npath = \"/x\"\nnames = []",
+    ] {
+        assert!(found(rule).contains("asks for nothing"), "{rule}: {}", found(rule));
+    }
+    for condition in [
+        "{ os = [] }",
+        "{ node = [] }",
+        "{ labels = { role = [] } }",
+        "{ any = [] }",
+        "{ package = [] }",
+        "{ package = { name = [] } }",
+        "{ not = { cpus = [] } }",
+    ] {
+        let found = found(&format!("{file}{condition}"));
+        assert!(found.contains("asks for nothing"), "{condition}: {found}");
+    }
+    for table in ["service = []", "any = []", "labels = { role = [] }"] {
+        let found = Repo::default().web("").with(FILE, format!("[match]\n{table}\n")).findings();
+        assert!(found.contains("asks for nothing"), "{table}: {found}");
+    }
+}

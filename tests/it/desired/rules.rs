@@ -40,11 +40,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "6:11",
         "what is absent has no `version`",
     ),
-    (
-        "kind = \"package_vulnerable\"\npackage = \"a\"\nvulnerable = []",
-        "5:14",
-        "no range of versions",
-    ),
+    ("kind = \"package_vulnerable\"\npackage = \"a\"\nvulnerable = []", "5:14", "asks for nothing"),
     ("kind = \"systemd_unit\"\nunit = \"ssh\"\nenabled = true", "4:8", "`ssh` is no unit"),
     ("kind = \"systemd_unit\"\nunit = \"a.service\"", "4:8", "nothing is wanted of this unit"),
     (

@@ -108,7 +108,11 @@ pub(crate) fn check_node(node: &Node, kind: &Kind, key: &str, findings: &mut Fin
                 return check_node(node, kind, key, findings);
             }
         }
-        (Kind::List(inner), Value::List(items)) => {
+        (Kind::NonEmpty(_), Value::List(items)) if items.is_empty() => {
+            let help = "name something, or remove it";
+            return findings.error_help(node.at, format!("`{key} = []` asks for nothing"), help);
+        }
+        (Kind::List(inner) | Kind::NonEmpty(inner), Value::List(items)) => {
             for item in items {
                 check_node(item, inner, key, findings);
             }
@@ -149,7 +153,7 @@ fn fits(kind: &Kind, value: &Value) -> bool {
         | (Kind::Integer, Value::Integer(_) | Value::Octal(_))
         | (Kind::Number, Value::Integer(_) | Value::Octal(_) | Value::Float(_))
         | (Kind::Time, Value::Time(_))
-        | (Kind::List(_), Value::List(_))
+        | (Kind::List(_) | Kind::NonEmpty(_), Value::List(_))
         | (Kind::Map(_) | Kind::Table(_) | Kind::Tagged(_), Value::Table(_))
         | (Kind::Anything, _) => true,
         (Kind::OneOf(kinds), value) => kinds.iter().any(|kind| fits(kind, value)),

@@ -96,6 +96,9 @@ fn of(kind: &Kind, definitions: &mut Map<String, Value>) -> Value {
         Kind::Number => or_substituted("number"),
         Kind::Time => json!({ "type": "string", "format": "date-time" }),
         Kind::List(inner) => json!({ "type": "array", "items": of(inner, definitions) }),
+        Kind::NonEmpty(inner) => {
+            json!({ "type": "array", "minItems": 1, "items": of(inner, definitions) })
+        }
         Kind::Map(inner) => {
             json!({ "type": "object", "additionalProperties": of(inner, definitions) })
         }

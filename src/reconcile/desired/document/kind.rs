@@ -73,6 +73,8 @@ pub enum Kind {
     Time,
     /// A list.
     List(&'static Kind),
+    /// A list that is not empty: of what is asked for, where none would ask for nothing.
+    NonEmpty(&'static Kind),
     /// A table from any key to this.
     Map(&'static Kind),
     /// A table with these keys.
@@ -95,6 +97,8 @@ pub const TEXT_OR_NUMBER: Kind = Kind::OneOf(&[Kind::Text, Kind::Number]);
 pub const TEXTS: Kind = Kind::List(&Kind::Text);
 /// `"a"` or `["a", "b"]`.
 pub const TEXT_OR_TEXTS: Kind = Kind::OneOf(&[Kind::Text, TEXTS]);
+/// `"a"` or `["a", "b"]`, but not `[]`.
+pub const SOME_TEXTS: Kind = Kind::OneOf(&[Kind::Text, Kind::NonEmpty(&Kind::Text)]);
 /// `{ a = "x" }`, values as text.
 pub const TEXT_MAP: Kind = Kind::Map(&SCALAR);
 /// `["A=x"]` or `{ A = "x" }`.
@@ -161,7 +165,7 @@ impl Kind {
             Self::Integer => "a whole number".to_owned(),
             Self::Number => "a number".to_owned(),
             Self::Time => "a date and time such as 2026-12-24T00:00:00Z".to_owned(),
-            Self::List(_) => "a list".to_owned(),
+            Self::List(_) | Self::NonEmpty(_) => "a list".to_owned(),
             Self::Map(_) | Self::Table(_) | Self::Tagged(_) => "a table".to_owned(),
             Self::OneOf(kinds) => {
                 let each: Vec<String> = kinds.iter().map(Self::expected).collect();

@@ -6,7 +6,7 @@
 use crate::reconcile::desired::document::kind::Key;
 use crate::reconcile::desired::document::kind::Keys;
 use crate::reconcile::desired::document::kind::Kind;
-use crate::reconcile::desired::document::kind::TEXT_OR_TEXTS;
+use crate::reconcile::desired::document::kind::SOME_TEXTS;
 
 /// What a fact's values are, which decides how conditions are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +72,8 @@ impl Fact {
 /// What a condition on a value of this type looks like.
 const fn condition(of: FactType) -> Kind {
     match of {
-        FactType::Text | FactType::Version | FactType::Bytes => TEXT_OR_TEXTS,
-        FactType::Count => Kind::OneOf(&[Kind::Integer, TEXT_OR_TEXTS]),
+        FactType::Text | FactType::Version | FactType::Bytes => SOME_TEXTS,
+        FactType::Count => Kind::OneOf(&[Kind::Integer, SOME_TEXTS]),
         FactType::Boolean => Kind::Boolean,
     }
 }
@@ -96,22 +96,22 @@ macro_rules! facts {
             name: "rule match",
             doc: "All keys must fit; a list fits when one of it does; a table's conditions hold for the same row.",
             keys: &[
-                Key::new("service", TEXT_OR_TEXTS, "the service's name"),
-                Key::new("app", TEXT_OR_TEXTS, "the service's app"),
-                Key::new("environment", TEXT_OR_TEXTS, "the environment's name"),
-                Key::new("node", TEXT_OR_TEXTS, "the node's name"),
-                Key::new("labels", Kind::Map(&TEXT_OR_TEXTS), "the node's labels"),
+                Key::new("service", SOME_TEXTS, "the service's name"),
+                Key::new("app", SOME_TEXTS, "the service's app"),
+                Key::new("environment", SOME_TEXTS, "the environment's name"),
+                Key::new("node", SOME_TEXTS, "the node's name"),
+                Key::new("labels", Kind::Map(&SOME_TEXTS), "the node's labels"),
                 $(Key::new($one, condition(FactType::$one_type), $one_doc),)*
                 $(Key::new($row, Kind::OneOf(&[Kind::Table(&Keys {
                     name: $row,
                     doc: $row_doc,
                     keys: &[$(Key::new($field, condition(FactType::$type), $doc),)*],
-                }), Kind::List(&Kind::Table(&Keys {
+                }), Kind::NonEmpty(&Kind::Table(&Keys {
                     name: $row,
                     doc: $row_doc,
                     keys: &[$(Key::new($field, condition(FactType::$type), $doc),)*],
                 }))]), $row_doc),)*
-                Key::new("any", Kind::List(&Kind::Table(&RULE_MATCH)), "one of these must fit"),
+                Key::new("any", Kind::NonEmpty(&Kind::Table(&RULE_MATCH)), "one of these must fit"),
                 Key::new("not", Kind::Table(&RULE_MATCH), "this must not fit"),
             ],
         };

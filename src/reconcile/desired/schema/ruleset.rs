@@ -3,8 +3,8 @@
 use crate::reconcile::desired::document::kind::Key;
 use crate::reconcile::desired::document::kind::Keys;
 use crate::reconcile::desired::document::kind::Kind;
+use crate::reconcile::desired::document::kind::SOME_TEXTS;
 use crate::reconcile::desired::document::kind::TEXT_MAP;
-use crate::reconcile::desired::document::kind::TEXT_OR_TEXTS;
 use crate::reconcile::desired::rule::RULE;
 
 /// `rulesets/**/<ruleset>.toml`.
@@ -24,13 +24,13 @@ static MATCH: Keys = Keys {
     name: "match",
     doc: "All keys must fit; a list fits when one of it does.",
     keys: &[
-        Key::new("service", TEXT_OR_TEXTS, "the service's name"),
-        Key::new("app", TEXT_OR_TEXTS, "the service's app"),
-        Key::new("container", TEXT_OR_TEXTS, "the container's name"),
-        Key::new("environment", TEXT_OR_TEXTS, "the environment's name; not with pins"),
-        Key::new("node", TEXT_OR_TEXTS, "the node's name; not with pins"),
-        Key::new("labels", Kind::Map(&TEXT_OR_TEXTS), "the node's labels; not with pins"),
-        Key::new("any", Kind::List(&Kind::Table(&MATCH)), "one of these must fit"),
+        Key::new("service", SOME_TEXTS, "the service's name"),
+        Key::new("app", SOME_TEXTS, "the service's app"),
+        Key::new("container", SOME_TEXTS, "the container's name"),
+        Key::new("environment", SOME_TEXTS, "the environment's name; not with pins"),
+        Key::new("node", SOME_TEXTS, "the node's name; not with pins"),
+        Key::new("labels", Kind::Map(&SOME_TEXTS), "the node's labels; not with pins"),
+        Key::new("any", Kind::NonEmpty(&Kind::Table(&MATCH)), "one of these must fit"),
         Key::new("not", Kind::Table(&MATCH), "this must not fit"),
     ],
 };

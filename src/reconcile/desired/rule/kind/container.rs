@@ -6,9 +6,9 @@ use crate::reconcile::desired::decode::Reader;
 use crate::reconcile::desired::document::kind::Key;
 use crate::reconcile::desired::document::kind::Keys;
 use crate::reconcile::desired::document::kind::Kind;
+use crate::reconcile::desired::document::kind::SOME_TEXTS;
 use crate::reconcile::desired::document::kind::TEXT_OR_INTEGER;
 use crate::reconcile::desired::document::kind::TEXT_OR_NUMBER;
-use crate::reconcile::desired::document::kind::TEXT_OR_TEXTS;
 use crate::reconcile::desired::document::kind::TEXTS;
 use crate::reconcile::desired::document::node::Table;
 
@@ -22,15 +22,15 @@ pub(crate) static KEYS: Keys = Keys {
     name: "container",
     doc: "How containers of services run.",
     keys: &[
-        Key::new("container", TEXT_OR_TEXTS, "names within the service, with `*`; default all"),
+        Key::new("container", SOME_TEXTS, "names within the service, with `*`; default all"),
         Key::new(
             "state",
-            Kind::OneOf(&[STATE, Kind::List(&STATE)]),
+            Kind::OneOf(&[STATE, Kind::NonEmpty(&STATE)]),
             "one of these; of what keeps running",
         ),
         Key::new(
             "health",
-            Kind::OneOf(&[HEALTH, Kind::List(&HEALTH)]),
+            Kind::OneOf(&[HEALTH, Kind::NonEmpty(&HEALTH)]),
             "one of these; of what keeps running",
         ),
         Key::new("restarts_max", Kind::Integer, "restarts by the engine, at most"),
@@ -41,7 +41,7 @@ pub(crate) static KEYS: Keys = Keys {
             "those that it may share with the host; `[]` is none",
         ),
         Key::new("root", Kind::Boolean, "whether it runs as root"),
-        Key::new("user", TEXT_OR_TEXTS, "one of these users, as `1000:1000`, with `*`"),
+        Key::new("user", SOME_TEXTS, "one of these users, as `1000:1000`, with `*`"),
         Key::new("read_only", Kind::Boolean, "whether its root file system is read-only"),
         Key::new("memory_max", TEXT_OR_INTEGER, "it has a limit, and at most this: `512m`"),
         Key::new("cpus_max", TEXT_OR_NUMBER, "it has a limit, and at most this: `1.5`"),

@@ -6,6 +6,7 @@ use crate::reconcile::desired::decode::Reader;
 use crate::reconcile::desired::document::kind::Key;
 use crate::reconcile::desired::document::kind::Keys;
 use crate::reconcile::desired::document::kind::Kind;
+use crate::reconcile::desired::document::kind::SOME_TEXTS;
 use crate::reconcile::desired::document::kind::TEXT_OR_TEXTS;
 use crate::reconcile::desired::document::node::Table;
 
@@ -16,7 +17,7 @@ pub(crate) static KEYS: Keys = Keys {
     keys: &[
         Key::required(
             "images",
-            TEXT_OR_TEXTS,
+            SOME_TEXTS,
             "names as `docker.io/*` or `*:latest`, or ids, with `*`",
         ),
         Key::new("except", TEXT_OR_TEXTS, "those of them that are allowed, with `*`"),

@@ -6,7 +6,7 @@ use crate::reconcile::desired::decode::Reader;
 use crate::reconcile::desired::document::kind::Key;
 use crate::reconcile::desired::document::kind::Keys;
 use crate::reconcile::desired::document::kind::Kind;
-use crate::reconcile::desired::document::kind::TEXT_OR_TEXTS;
+use crate::reconcile::desired::document::kind::SOME_TEXTS;
 use crate::reconcile::desired::document::node::Node;
 use crate::reconcile::desired::document::node::Table;
 use crate::reconcile::desired::rule::Test;
@@ -29,7 +29,7 @@ pub(crate) static VULNERABLE: Keys = Keys {
     doc: "A package that must not be installed in these versions.",
     keys: &[
         Key::required("package", Kind::Text, "its name"),
-        Key::required("vulnerable", TEXT_OR_TEXTS, "ranges of versions: `<3.0.13`"),
+        Key::required("vulnerable", SOME_TEXTS, "ranges of versions: `<3.0.13`"),
         Key::new("advisory", Kind::Text, "what says so, for people"),
     ],
 };
@@ -92,13 +92,7 @@ pub(crate) fn read_vulnerable(
     let vulnerable: Option<Vec<Test>> =
         ranges.iter().map(|node| reader.with(node, versions)).collect();
     let advisory = reader.text_at(table, "advisory");
-    let vulnerable = vulnerable?;
-    if vulnerable.is_empty() {
-        let at = table.get("vulnerable")?.at;
-        reader.findings.error_help(at, "no range of versions", "write for example `<3.0.13`");
-        return None;
-    }
-    Some(PackageVulnerableRule { package: package?, vulnerable, advisory })
+    Some(PackageVulnerableRule { package: package?, vulnerable: vulnerable?, advisory })
 }
 
 /// What dpkg and rpm take for a name, and neither apt nor dnf for anything else.

@@ -10,7 +10,7 @@ use crate::reconcile::desired::decode::Reader;
 use crate::reconcile::desired::document::kind::Key;
 use crate::reconcile::desired::document::kind::Keys;
 use crate::reconcile::desired::document::kind::Kind;
-use crate::reconcile::desired::document::kind::TEXT_OR_TEXTS;
+use crate::reconcile::desired::document::kind::SOME_TEXTS;
 use crate::reconcile::desired::document::kind::TEXTS;
 use crate::reconcile::desired::document::node::Table;
 use crate::reconcile::desired::rule::kind::account::Noted;
@@ -43,7 +43,7 @@ pub(crate) static PORT: Keys = Keys {
     keys: &[
         Key::required("port", Kind::Integer, "the number"),
         Key::new("protocol", Kind::Choice(&["tcp", "udp"]), "default tcp"),
-        Key::new("address", TEXT_OR_TEXTS, "where alone it may listen; default anywhere"),
+        Key::new("address", SOME_TEXTS, "where alone it may listen; default anywhere"),
         Key::new("state", Kind::Choice(&["listening", "closed"]), "default listening"),
     ],
 };
@@ -56,7 +56,7 @@ pub(crate) static CERTIFICATE: Keys = Keys {
         Key::required("path", Kind::Text, "the PEM file, absolute"),
         Key::new("days", Kind::Integer, "for how many more days at least; default 0"),
         Key::new("issuer", Kind::Text, "who issued it; `*` for any part"),
-        Key::new("names", TEXT_OR_TEXTS, "host names that it must be for"),
+        Key::new("names", SOME_TEXTS, "host names that it must be for"),
     ],
 };
 
