@@ -59,3 +59,19 @@ fn a_kernel_parameter_that_not_everybody_may_read_is_compared_and_not_shown() {
     assert!(shown.contains("net.ipv4.key") && !shown.contains("canary"), "{shown}");
     assert_eq!(only(host.check_state(&state)).verdict.status, VerdictStatus::Ok);
 }
+
+#[test]
+fn where_the_kernel_is_not_shown_its_parameters_are_not_known_rather_than_missing() {
+    let host = Host::default();
+    let swappiness = rule("sysctl", "key = \"vm.swappiness\"\nvalue = 10");
+    let verdict = only(host.check(&swappiness)).verdict;
+    assert_eq!(verdict.status, VerdictStatus::Error, "{verdict:?}");
+    let reason = verdict.reason.unwrap();
+    assert!(reason.contains("/proc/sys: nothing is mounted there"), "{reason}");
+    let asks = "path = \"/etc/x\"\nmatch = { sysctl = { key = \"vm.x\", value = \"1\" } }";
+    assert_eq!(only(host.check(&rule("file", asks))).verdict.status, VerdictStatus::Unknown);
+    let host = host.with("/proc/sys/kernel/ostype", "Linux\n");
+    let verdict = only(host.check(&swappiness)).verdict;
+    assert_eq!(verdict.status, VerdictStatus::NotApplicable, "{verdict:?}");
+    assert_eq!(only(host.check(&rule("file", asks))).verdict.status, VerdictStatus::NotApplicable);
+}

@@ -11,12 +11,16 @@ use crate::model::{HostPath, Permissions};
 
 /// A parameter is a line.
 const BYTES_MAX: u64 = 64 * 1024;
+/// Where they lie.
+const SYSCTLS: &str = "/proc/sys";
+/// It has some ten folders.
+const FOLDERS_MAX: usize = 1_000;
 
 impl HostRoot {
     /// A kernel parameter's value, white space as single blanks; none if the kernel has none such.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be read, or the kernel shows none at all here.
     pub fn kernel(&self, key: &str) -> Result<Option<String>, HostError> {
         Ok(self.kernel_owned(key)?.map(|(value, _)| value))
     }
@@ -28,6 +32,10 @@ impl HostRoot {
     pub fn kernel_owned(&self, key: &str) -> Result<Option<(String, Permissions)>, HostError> {
         let Some(path) = path(key) else { return Ok(None) };
         let seen = self.text_owned(&path, BYTES_MAX)?;
+        if seen.is_none() && self.names(SYSCTLS, FOLDERS_MAX)?.is_empty() {
+            let folder = self.folder().join(SYSCTLS.trim_start_matches('/'));
+            return Err(HostError::unfit(&folder, "nothing is mounted there"));
+        }
         let plain = |value: &str| value.split_whitespace().collect::<Vec<_>>().join(" ");
         Ok(seen.map(|(value, owned)| (plain(&value), owned)))
     }
@@ -54,5 +62,5 @@ impl HostRoot {
 }
 
 fn path(key: &str) -> Option<String> {
-    parameter_path(key).map(|path| format!("/proc/sys/{path}"))
+    parameter_path(key).map(|path| format!("{SYSCTLS}/{path}"))
 }
