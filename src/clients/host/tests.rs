@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 
 use crate::clients::host::{
     DurableFile, EngineLock, HostError, HostRoot, NodeKey, read_bounded, read_tree, write_file,
@@ -217,4 +218,13 @@ fn a_path_leads_where_its_links_do_and_never_above_the_root() {
         assert_eq!(host.leads_to(path).unwrap(), leads, "{path}");
     }
     assert!(host.leads_to("/srv/app1/round").is_err());
+}
+
+#[test]
+fn a_folder_is_taken_for_the_host_by_its_whole_path() {
+    // Programs of the host are run from elsewhere.
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(HostRoot::open(Path::new("src")).unwrap().folder(), here.join("src"));
+    assert_eq!(HostRoot::open(Path::new("./src/")).unwrap().folder(), here.join("src"));
+    assert!(HostRoot::open(Path::new("/.")).unwrap().is_this_machine());
 }

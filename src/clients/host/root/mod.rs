@@ -48,11 +48,14 @@ pub struct HostRoot {
 }
 
 impl HostRoot {
-    /// The host whose root is `folder`.
+    /// The host whose root is `folder`, as this process calls it: `/proc/1/root` stays that.
     ///
     /// # Errors
     /// When it is no folder.
     pub fn open(folder: &Path) -> Result<Self, HostError> {
+        // Programs of the host are run from elsewhere.
+        let folder =
+            &std::path::absolute(folder).map_err(|source| HostError::io("find", folder, source))?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(folder, flags, Mode::empty())
             .map_err(|error| HostError::io("open", folder, error))?;
