@@ -37,19 +37,18 @@ use crate::reconcile::pass::Intent;
 use crate::reconcile::plan::body::image_name;
 use crate::telemetry::Chain;
 
-/// Every fact of this node.
+/// Facts of this node.
 ///
 /// # Errors
 /// When the host cannot be read at all; an engine that does not answer is part of the facts.
-pub async fn facts_here(settings: Settings) -> Result<Facts, AgentError> {
+pub async fn facts_here(settings: Settings, wanted: &Wanted) -> Result<Facts, AgentError> {
     let host = HostRoot::open(&settings.host.root).map_err(AgentError::Host)?;
     let key = NodeKey::load(&settings.keys.node).ok().flatten();
     // Without a key of its own yet, nothing is this node's.
     let secret = key.map(|key| key.secret());
     let key = OwnershipKey::derive(secret.as_ref().map_or(&[], |secret| secret.as_slice()));
     let observed = look(&settings, &key, &BTreeSet::new()).await;
-    let wanted = Wanted::everything();
-    let mut facts = facts(&settings, &host, &observed, &wanted).await;
+    let mut facts = facts(&settings, &host, &observed, wanted).await;
     facts.learn("hub_login", Known::Missing("only `tidegate check` asks the hub".to_owned()));
     Ok(facts)
 }

@@ -18,9 +18,15 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Every fact; kernel parameters only as far as they are asked for by name.
+    /// Every fact, but no kernel parameters.
     pub fn everything() -> Self {
         Self { facts: FACTS.iter().map(|fact| fact.name).collect(), sysctls: BTreeSet::new() }
+    }
+
+    /// The same, and these kernel parameters.
+    #[must_use]
+    pub fn with_sysctls(self, sysctls: BTreeSet<String>) -> Self {
+        Self { sysctls, ..self }
     }
 
     /// What these rules, and their conditions, ask for.

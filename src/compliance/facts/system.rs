@@ -120,6 +120,10 @@ fn time_zone(host: &HostRoot) -> Option<String> {
 /// cannot be read have no value; what not everybody may read is hidden.
 pub(super) fn sysctls(host: &HostRoot, keys: &BTreeSet<String>) -> Known {
     let row = |key: &String| {
+    if keys.is_empty() {
+        let reason = "ask for one by its name, `sysctl=vm.swappiness`";
+        return Known::Missing(reason.to_owned());
+    }
         let seen = host.kernel_owned(key).transpose()?.ok();
         let value = seen.map(|(value, owned)| match FactValue::text(value) {
             FactValue::Text(value) if owned.is_hidden() => FactValue::Hidden(value),

@@ -353,22 +353,6 @@ pub(crate) fn everybody(folder: &Path) {
 }
 
 #[test]
-fn facts_of_a_folder_need_no_configuration() {
-    let stage = Stage::new("");
-    let said = run(stage.dir.path(), ["facts", "--root", "root", "-o", "json"]);
-    assert_eq!(said.code, 0, "{}", said.err);
-    let document = json(&said);
-    assert_eq!(document["schema"], "tidegate.facts/1");
-    assert_eq!(document["facts"]["os"], "debian");
-    assert!(
-        document["facts"]["missing"]["package"].as_str().unwrap().contains("neither dpkg nor rpm")
-    );
-    let one = run(stage.dir.path(), ["facts", "os", "--root", "root"]);
-    assert_eq!(one.out, "FACT   VALUE\nos     debian\n");
-    assert_eq!(run(stage.dir.path(), ["facts", "oss", "--root", "root"]).code, 64);
-}
-
-#[test]
 fn nothing_that_a_host_says_drives_the_terminal_of_who_mends_it() {
     let stage = Stage::new("");
     let root = stage.dir.path().join("root");

@@ -12,6 +12,7 @@ mod disputes;
 mod engine;
 mod extended;
 mod facts;
+mod facts_shown;
 mod files;
 mod formats;
 mod hostile;
