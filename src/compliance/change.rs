@@ -123,8 +123,8 @@ fn move_diff(change: &Move) -> String {
     text
 }
 
-/// Control characters would drive the reader's terminal.
-fn plain(text: &str) -> String {
+/// Control characters would drive the reader's terminal; tabs are kept.
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 

@@ -1,5 +1,6 @@
 //! `file_line`: a line or a block in a text file.
 
+use crate::compliance::change::plain;
 use crate::compliance::kind::text::TextFile;
 use crate::compliance::kind::{Judgement, Sight};
 use crate::reconcile::desired::rule::RuleId;
@@ -32,8 +33,7 @@ pub(super) fn judge(rule: &FileLineRule, sight: &Sight<'_>) -> Judgement {
 /// What is wanted, and which lines are otherwise.
 fn shown(rule: &FileLineRule, text: &str, hidden: bool) -> (String, String) {
     let quoted = |line: &str| {
-        let short: String =
-            line.chars().filter(|c| !c.is_control()).take(SHOWN_CHARS_MAX).collect();
+        let short = plain(&line.chars().take(SHOWN_CHARS_MAX).collect::<String>());
         if hidden { "a line that not everybody may read".to_owned() } else { format!("`{short}`") }
     };
     match &rule.wish {

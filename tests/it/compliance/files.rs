@@ -7,7 +7,7 @@ use tidegate::reconcile::desired::DesiredState;
 
 use crate::compliance::archives::site;
 use crate::compliance::debian;
-use crate::compliance::support::{rule, rules_of};
+use crate::compliance::support::{Host, only, rule, rules_of};
 use crate::desired::support::Repo;
 
 #[track_caller]
@@ -75,4 +75,13 @@ fn rules_are_told_by_their_own_files_and_by_the_systems() {
             "/etc/site/www/index.html",
         ],
     );
+}
+
+#[test]
+fn what_a_line_says_is_told_with_its_tabs_and_without_control_characters() {
+    let host = Host::default().with("/etc/login.defs", "UMASK\t\t022\u{1b}\n");
+    let lines = "path = \"/etc/login.defs\"\nline = \"UMASK\\t\\t027\"\nregex = \"^UMASK\"";
+    let verdict = only(host.check(&rule("file_line", lines))).verdict;
+    assert_eq!(verdict.expected, "`UMASK\t\t027`");
+    assert_eq!(verdict.actual, "`UMASK\t\t022\u{fffd}`");
 }
