@@ -63,7 +63,7 @@ pub fn may_mend(
     let of_it = |record: &&FixRecord| record.rule == id && record.target == target;
     let recent: Vec<&FixRecord> = recent.into_iter().filter(of_it).collect();
     let (Some(first), true) = (recent.first(), recent.len() >= FIXES_MAX) else { return Ok(()) };
-    let (n, since) = (recent.len(), first.at);
+    let (n, since) = (recent.len(), first.at.strftime("%Y-%m-%dT%H:%M:%SZ"));
     if recent.iter().all(|record| record.result == FixResult::Fixed) {
         return Err(format!(
             "{FOUGHT_OVER}: mended {n} times since {since}, and something on this host undoes it; \

@@ -46,7 +46,8 @@ pub(super) fn learn(host: &HostRoot, facts: &mut Facts) {
     let model = info.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": "));
     facts.one("cpu_model", model.map(|(_, m)| FactValue::text(m)), "the kernel does not say");
     facts.one("memory", memory(host), none);
-    facts.one("virtualization", Some(FactValue::text(virtualization(host, &info))), none);
+    let machine = virtualization(host, &info).map(FactValue::text);
+    facts.one("virtualization", machine, "neither /proc nor /sys of the host is there");
     facts.one("time_zone", time_zone(host).map(FactValue::text), "there is no /etc/localtime");
 }
 
@@ -70,10 +71,10 @@ fn memory(host: &HostRoot) -> Option<FactValue> {
 }
 
 /// What systemd-detect-virt would say, from the same places.
-fn virtualization(host: &HostRoot, cpuinfo: &str) -> String {
+fn virtualization(host: &HostRoot, cpuinfo: &str) -> Option<&'static str> {
     let container = line(host, "/run/systemd/container");
     if container.is_some() || text(host, "/.dockerenv").is_some() {
-        return "container".to_owned();
+        return Some("container");
     }
     let dmi = ["sys_vendor", "product_name", "bios_vendor"]
         .iter()
@@ -99,9 +100,9 @@ fn virtualization(host: &HostRoot, cpuinfo: &str) -> String {
         flags.is_some_and(|line| line.split(' ').any(|flag| flag == "hypervisor"))
     };
     match by_dmi {
-        Some(name) => name.to_owned(),
-        None if by_cpu() => "other".to_owned(),
-        None => "none".to_owned(),
+        Some(name) => Some(name),
+        None if by_cpu() => Some("other"),
+        None => (!cpuinfo.is_empty() || !dmi.is_empty()).then_some("none"),
     }
 }
 
@@ -119,11 +120,11 @@ fn time_zone(host: &HostRoot) -> Option<String> {
 /// Kernel parameters by their keys; those the kernel does not have are left out, and those that
 /// cannot be read have no value; what not everybody may read is hidden.
 pub(super) fn sysctls(host: &HostRoot, keys: &BTreeSet<String>) -> Known {
-    let row = |key: &String| {
     if keys.is_empty() {
         let reason = "ask for one by its name, `sysctl=vm.swappiness`";
         return Known::Missing(reason.to_owned());
     }
+    let row = |key: &String| {
         let seen = host.kernel_owned(key).transpose()?.ok();
         let value = seen.map(|(value, owned)| match FactValue::text(value) {
             FactValue::Text(value) if owned.is_hidden() => FactValue::Hidden(value),

@@ -96,7 +96,7 @@ fn possible(
 ) -> Result<(), String> {
     let name = &rule.unit;
     if unit.is_none() {
-        return Err(format!("there is no {name} here: install what brings it"));
+        return Err("install what brings it".to_owned());
     }
     match state {
         Some("masked" | "masked-runtime") if rule.masked.is_none() => {

@@ -43,7 +43,7 @@ impl<'a> TextFile<'a> {
     /// The steps that make it say `edited`, or why it is not made.
     pub(super) fn rewritten(&self, edited: String, create: bool) -> Result<Vec<Change>, String> {
         if self.is_missing() && !create {
-            return Err("there is no such file; `create = true` makes one".to_owned());
+            return Err("`create = true` makes one".to_owned());
         }
         let after = PathState::File { content: edited.into_bytes().into(), owned: self.owned };
         Ok(self.sight.change(self.path, after))

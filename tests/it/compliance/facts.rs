@@ -75,3 +75,17 @@ fn where_the_kernel_is_not_shown_its_parameters_are_not_known_rather_than_missin
     assert_eq!(verdict.status, VerdictStatus::NotApplicable, "{verdict:?}");
     assert_eq!(only(host.check(&rule("file", asks))).verdict.status, VerdictStatus::NotApplicable);
 }
+
+#[test]
+fn a_machine_that_is_not_shown_is_not_called_a_real_one() {
+    let virtualization = |host: &Host| {
+        serde_json::to_value(host.facts(&Wanted::everything())).unwrap()["virtualization"].clone()
+    };
+    assert!(virtualization(&Host::default()).is_null());
+    let shown = Host::default().with("/proc/cpuinfo", "flags : fpu\n");
+    assert_eq!(virtualization(&shown), "none");
+    let vendor = Host::default().with("/sys/class/dmi/id/sys_vendor", "QEMU\n");
+    assert_eq!(virtualization(&vendor), "kvm");
+    let container = Host::default().with("/.dockerenv", "");
+    assert_eq!(virtualization(&container), "container");
+}

@@ -314,17 +314,18 @@ fn what_is_in_the_way_is_not_taken_away() {
         ("file", "path = \"/etc/empty\"\ncontent = \"x\"", "a directory is in its place"),
         ("symlink", "path = \"/etc/motd\"\nto = \"x\"", "a file is in its place"),
         ("directory", "path = \"/etc/motd\"", "a file is in its place"),
-        ("file_line", "path = \"/etc/no\"\nline = \"x\"", "there is no such file"),
+        ("file_line", "path = \"/etc/no\"\nline = \"x\"", "`create = true` makes one"),
         (
             "key_value",
             "path = \"/etc/no\"\nformat = \"json\"\nkey = \"a\"\nvalue = 1",
-            "there is no such file",
+            "`create = true` makes one",
         ),
     ] {
         let checked = only(host.check(&rule(kind, lines)));
         assert_eq!(checked.verdict.status, VerdictStatus::NotOk, "{lines}");
         assert!(!checked.verdict.fixable && checked.changes.is_empty(), "{lines}");
-        assert!(checked.verdict.reason.unwrap().contains(reason), "{lines}");
+        let said = checked.verdict.reason.unwrap();
+        assert!(said.contains(reason) && !said.contains("no such file"), "{lines}: {said}");
     }
     let full = host.fix(&rule("file_absent", "path = \"/etc/full\"")).unwrap();
     assert!(

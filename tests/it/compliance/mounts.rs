@@ -199,13 +199,16 @@ fn what_cannot_be_mounted_is_not_kept_for_the_next_boot() {
     }
     let host = debian::host();
     let before = host.text("/etc/fstab");
-    let lines = "path = \"/srv/data\"\nsource = \"/dev/nothing\"\ntype = \"ext4\"";
-    let FixResult::Failed { reason } = host.fix(&rule("mount", lines)).unwrap().result else {
-        panic!("mounted")
-    };
-    assert!(reason.contains("/dev/nothing"), "{reason}");
-    assert_eq!(host.text("/etc/fstab"), before);
-    assert!(!host.path("/srv/data").exists());
+    for (options, says) in
+        [("", "/dev/nothing"), ("options = \"nofail\"", "/dev/nothing is not there")]
+    {
+        let lines = "path = \"/srv/data\"\nsource = \"/dev/nothing\"\ntype = \"ext4\"";
+        let fixed = host.fix(&rule("mount", &format!("{lines}\n{options}"))).unwrap();
+        let FixResult::Failed { reason } = fixed.result else { panic!("mounted") };
+        assert!(reason.contains(says), "{reason}");
+        assert_eq!(host.text("/etc/fstab"), before);
+        assert!(!host.path("/srv/data").exists());
+    }
 }
 
 #[test]

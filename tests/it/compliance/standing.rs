@@ -77,6 +77,8 @@ fn what_does_not_stay_mended_is_fought_over_and_left_and_the_audit_log_tells_who
     assert_eq!(stage.motd().as_deref(), Some("other\n"));
     let reason = || last(&stage)["verdicts"][0]["reason"].as_str().unwrap().to_owned();
     assert!(reason().starts_with("fought over"), "{}", reason());
+    let since = reason().split_once("since ").unwrap().1.split_once(',').unwrap().0.to_owned();
+    assert_eq!(since.len(), "2026-01-01T00:00:00Z".len(), "no fraction of a second: {since}");
     assert!(reason().ends_with("`auditctl -w /etc/motd -p wa` would tell who"), "{}", reason());
     let audit = stage.dir.path().join("root/var/log/audit");
     fs::create_dir_all(&audit).unwrap();

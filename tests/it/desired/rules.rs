@@ -103,6 +103,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("kind = \"command\"\nargv = [\"/bin/ls\"]\ntimeout = \"5m\"", "5:11", "at most 60 s"),
     ("kind = \"command\"\nargv = \"/bin/ls -l\"", "4:8", "must be"),
     ("kind = \"fille\"", "3:8", "unknown kind of rule `fille` (did you mean `file`?)"),
+    ("kind = \"container\"\nhealth = \"fine\"", "4:10", "a list, not \"fine\""),
     ("kind = \"kernel_module\"", "1:1", "`module` is missing"),
     ("kind = \"kernel_module\"\nmodule = \"../x\"", "4:10", "is no kernel module"),
     ("kind = \"kernel_module\"\nmodule = \"-x\"", "4:10", "is no kernel module"),

@@ -176,7 +176,12 @@ impl HostRoot {
         }
         argv.extend(["--", side.source, name]);
         let ran = self.run_well(Program::changing(&argv));
-        ran.map(drop).map_err(cannot(format!("mounting {} at {name}", side.source)))
+        ran.map(drop).map_err(cannot(format!("mounting {} at {name}", side.source)))?;
+        if options.split(',').any(|option| option == "nofail") && self.mounted(change)?.is_none() {
+            let reason = format!("{} is not there, which `nofail` lets pass", side.source);
+            return Err(unfit(format!("nothing was mounted at {name}: {reason}")));
+        }
+        Ok(())
     }
 
     /// Refuses a file as a source: mount(8) would make a loop device of it.

@@ -133,7 +133,7 @@ pub(crate) fn check_node(node: &Node, kind: &Kind, key: &str, findings: &mut Fin
     }
     let expected = kind.expected();
     let message = match (&node.value, kind) {
-        (Value::Text(text), Kind::Choice(_)) => {
+        (Value::Text(text), kind) if kind.has_choice() => {
             format!("`{key}` must be {expected}, not \"{text}\"")
         }
         (value, _) => format!("`{key}` must be {expected}, not {}", value.type_name()),

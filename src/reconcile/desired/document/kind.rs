@@ -153,6 +153,15 @@ impl Key {
 }
 
 impl Kind {
+    /// Whether words are among what may stand there.
+    pub(crate) fn has_choice(&self) -> bool {
+        match self {
+            Self::Choice(_) => true,
+            Self::OneOf(kinds) => kinds.iter().any(Self::has_choice),
+            _ => false,
+        }
+    }
+
     /// What a person would call it, for "expected …".
     pub fn expected(&self) -> String {
         match self {
