@@ -26,6 +26,7 @@ mod modules;
 mod mounts;
 pub(crate) mod metrics;
 mod packages;
+mod readers;
 mod restore;
 mod safety;
 mod seven;

@@ -134,6 +134,28 @@ fn removed(text: &str, begin: usize, members: &[Member], at: usize) -> String {
     replaced(text, range, "")
 }
 
+/// What is said besides a key: of each object on the way to it, all other members, as they are
+/// written. One that is added may have brought the objects around it.
+pub(super) fn besides(text: &str, key: &str, is_wanted: bool) -> Result<Vec<String>, String> {
+    let whole = if text.trim().is_empty() { "{}" } else { text };
+    let mut begin = Some(skip_blanks(whole, 0));
+    let mut all = Vec::new();
+    for step in key.split('.') {
+        let Some(members) = begin.map_or(Ok(None), |begin| members(whole, begin))? else {
+            if is_wanted {
+                all.push(String::new());
+            }
+            continue;
+        };
+        let (own, others): (Vec<&Member>, Vec<_>) = members.iter().partition(|m| m.name == step);
+        let written =
+            |member: &&Member| format!("{:?} {}\n", member.name, &whole[member.value.clone()]);
+        all.push(others.iter().map(written).collect());
+        begin = own.first().map(|member| member.value.start);
+    }
+    Ok(all)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -1,6 +1,8 @@
 //! `key_value`: what a key says in a configuration file.
+//!
+//! # Guarantees
+//! * An edited text is read again: it says what the old one says but for the key, or it is refused.
 
-mod continued;
 mod json;
 mod lines;
 mod toml;
@@ -68,31 +70,51 @@ fn edit(text: &str, rule: &KeyValueRule) -> Result<(Option<Value>, String), Stri
     }
     let (is, edited) = edit_plain(&plain, rule)?;
     // What was written is read again before anybody believes it.
-    if edited != plain && edit_plain(&edited, rule)?.1 != edited {
+    if edited != plain && !changes_the_key_alone(&plain, &edited, rule) {
         return Err("it is written in a way that is not edited here".to_owned());
     }
     Ok((is, ended(&edited)))
 }
 
+/// Whether an edited text says what it should, and all else that the old one says.
+fn changes_the_key_alone(plain: &str, edited: &str, rule: &KeyValueRule) -> bool {
+    let is_as_wanted =
+        edit_plain(edited, rule).is_ok_and(|(is, again)| is == rule.value && again == edited);
+    let (before, after) = (besides(plain, rule), besides(edited, rule));
+    is_as_wanted && before.is_ok() && before == after
+}
+
 /// The same for a text whose lines end plainly.
 fn edit_plain(text: &str, rule: &KeyValueRule) -> Result<(Option<Value>, String), String> {
+    let value = rule.value.as_ref();
     match rule.format {
-        KeyFormat::Json => json::json(text, &rule.key, rule.value.as_ref()),
-        KeyFormat::Toml => toml::toml(text, &rule.key, rule.value.as_ref()),
-        KeyFormat::Yaml => yaml::yaml(text, &rule.key, rule.value.as_ref()),
+        KeyFormat::Json => json::json(text, &rule.key, value),
+        KeyFormat::Toml => toml::toml(text, &rule.key, value),
+        KeyFormat::Yaml => yaml::yaml(text, &rule.key, value),
         KeyFormat::Equals | KeyFormat::Spaces | KeyFormat::Ini => {
-            let value = rule
-                .value
-                .as_ref()
-                .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-            let wish = lines::Wish {
-                format: rule.format,
-                section: rule.section.as_deref(),
-                key: &rule.key,
-                value: value.as_deref(),
-            };
-            let (is, edited) = lines::edit(text, &wish)?;
+            let (is, edited) = lines::edit(text, &wish(rule))?;
             Ok((is.map(Value::String), edited))
         }
+    }
+}
+
+/// What a text says besides the key, in an order that matters.
+fn besides(text: &str, rule: &KeyValueRule) -> Result<Vec<String>, String> {
+    match rule.format {
+        KeyFormat::Json => json::besides(text, &rule.key, rule.value.is_some()),
+        KeyFormat::Toml => toml::besides(text, &rule.key, rule.value.is_some()),
+        // Its edits are compared with what they should say.
+        KeyFormat::Yaml => Ok(Vec::new()),
+        KeyFormat::Equals | KeyFormat::Spaces | KeyFormat::Ini => lines::besides(text, &wish(rule)),
+    }
+}
+
+/// Files of lines hold nothing but text.
+fn wish(rule: &KeyValueRule) -> lines::Wish<'_> {
+    lines::Wish {
+        format: rule.format,
+        section: rule.section.as_deref(),
+        key: &rule.key,
+        value: rule.value.as_ref().and_then(Value::as_str),
     }
 }

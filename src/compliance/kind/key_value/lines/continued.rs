@@ -2,12 +2,23 @@
 //!
 //! In: lines. Out: whether each goes on. Pure.
 
+use std::iter;
+
+use crate::compliance::kind::key_value::lines::shell::Shell;
 use crate::reconcile::desired::rule::kind::KeyFormat;
 
-/// For each line, and for what would follow the last: whether a `\`, an open quote (`equals`) or a
-/// deeper indent (`ini`) makes it part of what stands above.
+/// For each line, and for what would follow the last: whether a `\`, what a shell has open
+/// (`equals`) or a deeper indent (`ini`) makes it part of what stands above.
 pub(super) fn continued(lines: &[&str], format: KeyFormat) -> Vec<bool> {
-    let (mut escaped, mut quote) = (false, None);
+    if format == KeyFormat::Equals {
+        let mut shell = Shell::default();
+        let is_within = |line: &&str| {
+            shell.read(line);
+            shell.is_within()
+        };
+        return iter::once(false).chain(lines.iter().map(is_within)).collect();
+    }
+    let mut escaped = false;
     // Where the last entry of the section begins.
     let mut indent = None;
     let mut all = Vec::with_capacity(lines.len() + 1);
@@ -17,49 +28,23 @@ pub(super) fn continued(lines: &[&str], format: KeyFormat) -> Vec<bool> {
         let says_something = !trimmed.is_empty() && !trimmed.starts_with(comment);
         let own = line.len() - trimmed.len();
         let deeper = says_something && indent.is_some_and(|indent| own > indent);
-        all.push(escaped || quote.is_some() || deeper);
-        if quote.is_none() && trimmed.starts_with(comment) {
+        all.push(escaped || deeper);
+        if trimmed.starts_with(comment) {
             // Some readers skip it and go on behind it.
             continue;
-        }
-        if format == KeyFormat::Equals {
-            quote = open_quote(line, quote);
         }
         escaped = (line.len() - line.trim_end_matches('\\').len()) % 2 == 1;
         if format == KeyFormat::Ini && says_something && !deeper {
             indent = (!trimmed.starts_with('[')).then_some(own);
         }
     }
-    all.push(escaped || quote.is_some());
+    all.push(escaped);
     all
-}
-
-/// The quote that is open after a line, as a shell reads it, if this one was before.
-fn open_quote(line: &str, before: Option<char>) -> Option<char> {
-    if before.is_none() && !line.contains(['"', '\'']) {
-        return None;
-    }
-    let (mut quote, mut escaped, mut blank) = (before, false, true);
-    for c in line.chars() {
-        if escaped {
-            escaped = false;
-        } else if c == '\\' && quote != Some('\'') {
-            escaped = true;
-        } else if quote == Some(c) {
-            quote = None;
-        } else if quote.is_none() && matches!(c, '"' | '\'') {
-            quote = Some(c);
-        } else if quote.is_none() && blank && c == '#' {
-            break;
-        }
-        blank = c.is_whitespace();
-    }
-    quote
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::compliance::kind::key_value::continued::continued;
+    use crate::compliance::kind::key_value::lines::continued::continued;
     use crate::reconcile::desired::rule::kind::KeyFormat::{Equals, Ini, Spaces};
 
     #[test]
