@@ -205,6 +205,8 @@ fn certificates_do_all_seven_on_a_real_debian() {
     assert_eq!(status(&host, "certificate", good), VerdictStatus::Ok);
     let bad = "path = \"/etc/ssl/tg/none.pem\"";
     assert_eq!(status(&host, "certificate", bad), VerdictStatus::Error);
+    fs::copy(host.path("/etc/ssl/tg/cert.pem"), host.path("/root/cert.pem")).unwrap();
+    assert_eq!(host.mode("/root"), 0o700);
     all_seven(
         &host,
         &[
@@ -228,6 +230,14 @@ fn certificates_do_all_seven_on_a_real_debian() {
                 expected: "/etc/ssl/tg/no.pem valid now",
                 actual: "there is no such file",
                 fix: Fix::Cannot("Tidegate makes no certificates"),
+            },
+            // In a folder of root's own.
+            Row {
+                kind: "certificate",
+                lines: "path = \"/root/cert.pem\"\ndays = 30",
+                expected: "/root/cert.pem valid for another 30 days",
+                actual: "it expires on ",
+                fix: Fix::CannotUnseen("Tidegate makes no certificates"),
             },
         ],
     );
@@ -290,14 +300,14 @@ fn commands_do_all_seven_on_a_real_debian_and_only_those_that_policy_names_are_r
                 lines: "argv = [\"/usr/bin/dpkg-query\", \"-W\", \"nothing\"]",
                 expected: "`/usr/bin/dpkg-query -W nothing` exits 0",
                 actual: "it exits 1",
-                fix: Fix::Cannot("Tidegate does not know what would mend it"),
+                fix: Fix::CannotUnseen("Tidegate does not know what would mend it"),
             },
             Row {
                 kind: "command",
                 lines: "argv = [\"/usr/bin/dpkg-query\", \"-W\", \"dpkg\"]\noutput = \"canary\"",
                 expected: "`/usr/bin/dpkg-query -W dpkg` exits 0 and says /canary/",
                 actual: "it says something else",
-                fix: Fix::Cannot("Tidegate does not know what would mend it"),
+                fix: Fix::CannotUnseen("Tidegate does not know what would mend it"),
             },
         ],
     );
