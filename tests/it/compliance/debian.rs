@@ -8,6 +8,7 @@ use tidegate::compliance::verdict::VerdictStatus;
 use crate::compliance::seven::{Fix, Row, all_seven};
 use crate::compliance::support::{Host, only, rule};
 use crate::support::debian::debian;
+use crate::support::program::write_program;
 
 /// A copy of the root for one test alone.
 pub(crate) fn host() -> Host {
@@ -20,6 +21,15 @@ pub(crate) fn host() -> Host {
     assert!(copied.unwrap().success());
     host
 }
+
+/// As dockerd 23 and later answers.
+const DOCKERD: &str = r#"#!/bin/sh
+[ "$*" = "--validate --config-file=/dev/stdin" ] || exit 9
+if grep -q nonsense; then
+    echo "unable to configure: the following directives don't match any option: nonsense" >&2
+    exit 1
+fi
+"#;
 
 /// One of each kind about files.
 static FILES: &[Row] = &[
@@ -73,6 +83,13 @@ static FILES: &[Row] = &[
         actual: "no `DIR_MODE`",
         fix: Fix::Plan(&["+DIR_MODE=0750"]),
     },
+    Row {
+        kind: "daemon_config",
+        lines: "key = \"log-opts.max-size\"\nvalue = \"10m\"",
+        expected: "log-opts.max-size = 10m",
+        actual: "no such file",
+        fix: Fix::Plan(&["+++ /etc/docker/daemon.json", "+    \"max-size\": \"10m\""]),
+    },
     // /bin is a link of the system's own.
     Row {
         kind: "symlink",
@@ -86,6 +103,52 @@ static FILES: &[Row] = &[
 #[test]
 fn files_do_all_seven_on_a_real_debian() {
     all_seven(&host(), FILES);
+}
+
+#[test]
+fn the_engines_settings_do_all_seven_on_a_real_debian() {
+    let text = "{\n    \"insecure-registries\": [\"10.0.0.1:5000\"],\n    \"debug\": false\n}\n";
+    let host = host().with("/etc/docker/daemon.json", text);
+    all_seven(
+        &host,
+        &[
+            Row {
+                kind: "daemon_config",
+                lines: "key = \"live-restore\"\nvalue = true",
+                expected: "live-restore = true",
+                actual: "no `live-restore`",
+                fix: Fix::Plan(&["+    \"live-restore\": true"]),
+            },
+            Row {
+                kind: "daemon_config",
+                lines: "key = \"insecure-registries\"\nstate = \"absent\"",
+                expected: "no `insecure-registries`",
+                actual: "insecure-registries = [\"10.0.0.1:5000\"]",
+                fix: Fix::Plan(&["-    \"insecure-registries\": [\"10.0.0.1:5000\"],"]),
+            },
+        ],
+    );
+    // What dockerd refuses does not land, and what it takes does.
+    write_program(host.path("/usr/bin/dockerd"), DOCKERD);
+    all_seven(
+        &host,
+        &[
+            Row {
+                kind: "daemon_config",
+                lines: "key = \"nonsense\"\nvalue = true",
+                expected: "nonsense = true",
+                actual: "no `nonsense`",
+                fix: Fix::Cannot("dockerd refuses it: unable to configure"),
+            },
+            Row {
+                kind: "daemon_config",
+                lines: "key = \"debug\"\nvalue = true",
+                expected: "debug = true",
+                actual: "debug = false",
+                fix: Fix::Plan(&["-    \"debug\": false", "+    \"debug\": true"]),
+            },
+        ],
+    );
 }
 
 #[test]

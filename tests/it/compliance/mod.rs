@@ -33,6 +33,7 @@ mod seven;
 mod silent;
 mod standing;
 mod support;
+mod sysctl;
 mod time;
 mod units;
 mod who;

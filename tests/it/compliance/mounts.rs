@@ -19,11 +19,17 @@ const INSIDE: &str = "TIDEGATE_TEST_MOUNTS";
 
 /// Whether this process has mounts of its own. One that has not runs the test again in one that has.
 pub(super) fn is_inside(test: &str) -> bool {
+    is_apart(test, &["--mount"])
+}
+
+/// The same for these namespaces, as unshare(1) calls them.
+pub(super) fn is_apart(test: &str, namespaces: &[&str]) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
     let mut again = Command::new("unshare");
-    again.args(["--mount", "--propagation", "private", "--"]).arg(std::env::current_exe().unwrap());
+    again.args(namespaces).args(["--propagation", "private", "--"]);
+    again.arg(std::env::current_exe().unwrap());
     again.args([&format!("compliance::{test}"), "--exact", "--nocapture"]);
     let ran = again.env(INSIDE, "1").output().unwrap();
     let said = String::from_utf8_lossy(&ran.stdout) + String::from_utf8_lossy(&ran.stderr);
