@@ -5,6 +5,7 @@ mod accounts;
 mod answers;
 pub(crate) mod archives;
 mod asked;
+mod booted;
 mod budget;
 pub(crate) mod cli;
 mod debian;

@@ -1,12 +1,14 @@
 //! Units of a real Debian's systemd.
 
 use tidegate::clients::host::Program;
+use tidegate::compliance::facts::Wanted;
 use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
 
 use crate::compliance::debian;
 use crate::compliance::seven::{Fix, Row, all_seven};
-use crate::compliance::support::{only, rule};
+use crate::compliance::support::{Host, only, rule};
+use crate::support::program::write_program;
 
 #[test]
 fn units_do_all_seven_on_a_real_debian() {
@@ -41,6 +43,50 @@ fn units_do_all_seven_on_a_real_debian() {
             },
         ],
     );
+}
+
+/// A Debian with services that have a script alone: one starts at boot, the other does not.
+pub(super) fn with_scripts() -> Host {
+    let host = debian::host();
+    for (name, how) in [("tg-old", "defaults"), ("tg-off", "defaults-disabled")] {
+        let text = format!(
+            "#!/bin/sh\n### BEGIN INIT INFO\n# Provides: {name}\n# Required-Start:\n\
+             # Required-Stop:\n# Default-Start: 2 3 4 5\n# Default-Stop: 0 1 6\n### END INIT INFO\n"
+        );
+        write_program(host.path(&format!("/etc/init.d/{name}")), &text);
+        let argv = ["update-rc.d", name, how];
+        host.root().run_well(Program::changing(&argv)).unwrap();
+    }
+    host
+}
+
+#[test]
+fn what_only_has_a_script_of_init_does_all_seven() {
+    let host = with_scripts();
+    all_seven(
+        &host,
+        &[
+            Row {
+                kind: "systemd_unit",
+                lines: "unit = \"tg-old.service\"\nenabled = false",
+                expected: "tg-old.service not enabled",
+                actual: "tg-old.service is enabled",
+                fix: Fix::Plan(&["-enabled = enabled", "+enabled = disabled"]),
+            },
+            Row {
+                kind: "systemd_unit",
+                lines: "unit = \"tg-off.service\"\nenabled = true",
+                expected: "tg-off.service enabled",
+                actual: "tg-off.service is not enabled",
+                fix: Fix::Plan(&["-enabled = disabled", "+enabled = enabled"]),
+            },
+        ],
+    );
+    let facts = host.facts(&Wanted::everything());
+    for (name, enabled) in [("tg-old.service", "enabled"), ("tg-off.service", "disabled")] {
+        let found = facts.rows("unit").iter().find(|row| row.text("name") == name).unwrap();
+        assert_eq!(found.text("enabled"), enabled, "{name}");
+    }
 }
 
 #[test]

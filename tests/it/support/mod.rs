@@ -1,5 +1,6 @@
 //! What several areas' tests start and stop.
 
+pub(crate) mod booted;
 pub(crate) mod debian;
 pub(crate) mod engine;
 pub(crate) mod front;

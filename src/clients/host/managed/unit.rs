@@ -19,6 +19,10 @@ const FOUND: [&str; 5] = [
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 ];
+/// How a unit is called that does not run.
+const DOWN: [&str; 2] = ["inactive", "failed"];
+/// Where scripts lie that systemd starts as services although they are no units.
+const SCRIPTS: &str = "/etc/init.d";
 /// A folder with more than this is no configuration.
 const LINKS_MAX: usize = 10_000;
 
@@ -47,14 +51,17 @@ impl HostRoot {
             Err(ProcessError::Missing { .. }) => return Ok(None),
             other => other.map_err(action())?,
         };
-        let mut learn = |name: &str, key: &str, value: &str| {
+        let learn = |units: &mut BTreeMap<String, Attributes>, [name, key, value]: [&str; 3]| {
             units.entry(name.to_owned()).or_default().insert(key.to_owned(), value.to_owned());
         };
         for line in ran.out().lines() {
             let mut words = line.split_whitespace();
             if let (Some(name), Some(state)) = (words.next(), words.next()) {
-                learn(name, "enabled", state);
+                learn(&mut units, [name, "enabled", state]);
             }
+        }
+        for (name, state) in self.scripts(&units)? {
+            learn(&mut units, [&name, "enabled", &state]);
         }
         if self.runs_systemd() {
             let all = [&["systemctl", "list-units", "--all"][..], &PLAIN].concat();
@@ -64,7 +71,7 @@ impl HostRoot {
                 if let [name, load, active, ..] = words[..]
                     && load != "not-found"
                 {
-                    learn(name, "active", active);
+                    learn(&mut units, [name, "active", active]);
                 }
             }
             // A unit without a state does not run; lists have a unit's main name only.
@@ -73,6 +80,36 @@ impl HostRoot {
             }
         }
         Ok(Some(Units(units)))
+    }
+
+    /// Whether what only has a script starts at boot: listed it is as `generated` either way, and not at
+    /// all where systemd does not run. systemctl looks for the script's links.
+    fn scripts(
+        &self,
+        units: &BTreeMap<String, Attributes>,
+    ) -> Result<Vec<(String, String)>, HostError> {
+        let mut names = Vec::new();
+        for script in self.names(SCRIPTS, LINKS_MAX)? {
+            let name = format!("{script}.service");
+            let state = units.get(&name).and_then(|unit| unit.get("enabled"));
+            let Ok(path) = format!("{SCRIPTS}/{script}").parse::<HostPath>() else { continue };
+            if state.is_none_or(|state| state == "generated")
+                && let PathState::Unread { owned } = self.look_outside(&path)?
+                && owned.mode & 0o111 != 0
+            {
+                names.push(name);
+            }
+        }
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked = ["systemctl", "is-enabled", "--"].into_iter();
+        let argv: Vec<&str> = asked.chain(names.iter().map(String::as_str)).collect();
+        let ran = self.run(Program::looking(&argv)).map_err(cannot("asking for /etc/init.d"))?;
+        let states: Vec<String> = ran.out().lines().map(str::to_owned).collect();
+        // A systemd that knows of no such scripts has no word for each.
+        let is_whole = states.len() == names.len();
+        Ok(if is_whole { names.into_iter().zip(states).collect() } else { Vec::new() })
     }
 
     /// What is so of one of them; systemctl lists no instances, such as `getty@tty1.service`, and is
@@ -180,7 +217,8 @@ fn is_alias(unit: &Attributes) -> bool {
 }
 
 /// Whether a unit is still what was decided about. What only unmasks does not say what is below the
-/// mask; what cannot be enabled is as good as disabled, and so is what is only linked.
+/// mask; what cannot be enabled is as good as disabled, and so is what is only linked; what failed does
+/// not run.
 pub(super) fn fits(before: Option<&Attributes>, now: Option<&Attributes>) -> bool {
     let (Some(before), Some(now)) = (before, now) else { return before == now };
     before.iter().all(|(key, was)| match now.get(key).map(String::as_str) {
@@ -189,6 +227,7 @@ pub(super) fn fits(before: Option<&Attributes>, now: Option<&Attributes>) -> boo
         {
             true
         }
+        Some(is) if key == "active" && DOWN.contains(&is) => DOWN.contains(&was.as_str()),
         is => is == Some(was.as_str()),
     })
 }
@@ -199,7 +238,7 @@ fn verbs(before: &Attributes, after: &Attributes) -> Vec<&'static str> {
     let (was, is) = (of(before, "enabled"), of(after, "enabled"));
     let (ran, runs) = (of(before, "active"), of(after, "active"));
     let mut verbs = Vec::new();
-    if ran != runs && runs == "inactive" {
+    if ran != runs && DOWN.contains(&runs.as_str()) {
         verbs.push("stop");
     }
     if was != is {
@@ -243,6 +282,7 @@ mod tests {
             (("masked-runtime", "inactive"), ("masked", "inactive"), &["mask"]),
             (("masked", "inactive"), ("masked-runtime", "inactive"), &["unmask", "mask --runtime"]),
             (("disabled", "failed"), ("enabled", "active"), &["enable", "start"]),
+            (("enabled", "active"), ("disabled", "failed"), &["stop", "disable"]),
             (("enabled", "x"), ("enabled-runtime", "x"), &["disable", "enable --runtime"]),
             (("enabled", "x"), ("linked", "x"), &["disable"]),
             (("enabled", "active"), ("enabled", "active"), &[]),
@@ -261,6 +301,11 @@ mod tests {
         assert!(fits(Some(&disabled), Some(&state("linked"))));
         assert!(!fits(Some(&disabled), Some(&state("enabled"))));
         assert!(!fits(Some(&attributes([("active", "active")])), Some(&state("static"))));
+        let down = |active| attributes([("enabled", "disabled"), ("active", active)]);
+        assert!(fits(Some(&down("inactive")), Some(&down("failed"))));
+        assert!(fits(Some(&down("failed")), Some(&down("inactive"))));
+        assert!(!fits(Some(&down("active")), Some(&down("failed"))));
+        assert!(!fits(Some(&down("failed")), Some(&down("active"))));
         assert!(!fits(Some(&disabled), None) && !fits(None, Some(&disabled)));
     }
 
