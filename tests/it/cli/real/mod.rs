@@ -13,6 +13,7 @@ mod outages;
 mod promoter;
 mod push;
 mod refusals;
+mod rights;
 mod rules;
 mod secrets;
 mod stage;

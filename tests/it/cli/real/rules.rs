@@ -10,6 +10,9 @@ use serde_json::Value;
 use tidegate::agent::lock::StateLock;
 use tidegate::compliance::shelf::Shelf;
 
+use crate::cli::real::rights::{
+    what_ran_once_and_is_gone_does_not_apply, who_may_not_ask_and_what_does_not_apply,
+};
 use crate::cli::real::stage::{APP3, HUB_CANARY, Stage};
 use crate::compliance::metrics::{counted, measured, scrape};
 
@@ -31,8 +34,10 @@ async fn rules_see_a_real_engine_and_the_broken_link_is_named() {
     containers_run_as_the_rules_say(&mut stage);
     what_is_not_ours_or_forbidden_or_unused_is_named(&mut stage);
     the_hub_login_is_tried(&mut stage);
+    who_may_not_ask_and_what_does_not_apply(&mut stage);
     a_release_that_is_not_rolled_out_breaks_the_definition_link(&mut stage).await;
     a_service_that_goes_breaks_the_rule_link(&mut stage);
+    what_ran_once_and_is_gone_does_not_apply(&stage);
 }
 
 fn metrics_say_what_check_says_and_what_runs(stage: &Stage, port: u16) {
