@@ -34,7 +34,8 @@ use crate::reconcile::report::TrustLevel;
 /// Checks every rule that the newest verified revision shows to this node and its services, and for
 /// every container that rule, definition and running container are the same image. Changes nothing.
 /// The agent checks by itself: `--last` shows what it found, `--history` what has changed.
-/// Exits 2 when a rule does not hold or could not be checked.
+/// Exits 2 when a rule does not hold or could not be checked. What rules there are says
+/// `tidegate man --rules | man -l -`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  tidegate check\n  tidegate check --service app1 --severity critical\n  \

@@ -53,6 +53,7 @@ pub mod trust;
 pub mod audit;
 pub mod demo;
 pub mod completions;
+mod page;
 pub mod man;
 
 use std::ffi::OsString;

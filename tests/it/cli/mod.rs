@@ -4,6 +4,7 @@ mod agent;
 mod below;
 mod help;
 mod hub;
+mod man;
 mod manual;
 mod node;
 pub(crate) mod pin;

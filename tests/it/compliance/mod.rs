@@ -11,6 +11,7 @@ pub(crate) mod cli;
 mod debian;
 mod disputes;
 mod engine;
+mod examples;
 mod extended;
 mod facts;
 mod facts_shown;

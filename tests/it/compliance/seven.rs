@@ -122,14 +122,14 @@ fn without_privilege(host: &Host, row: &Row, by_root: &Verdict, before: &Tree) {
     assert_same(&tree(host), before, lines);
 }
 
-type Tree = BTreeMap<String, String>;
+pub(crate) type Tree = BTreeMap<String, String>;
 
 /// What programs keep for themselves: lists, caches, logs.
 const PROGRAMS_OWN: [&str; 6] =
     ["/run/mount", "/var/backups", "/var/cache", "/var/lib", "/var/log", "/usr/lib/sysimage"];
 
 /// Paths, modes, owners, link texts and contents below the root, and what is mounted there.
-fn tree(host: &Host) -> Tree {
+pub(crate) fn tree(host: &Host) -> Tree {
     let mut found = mounts(host);
     let root = host.path("/");
     let mut folders = vec![root.clone()];
@@ -200,7 +200,7 @@ fn is_kept(path: &Path) -> bool {
     !name.ends_with('-') && !own.contains(&name.as_ref())
 }
 
-fn assert_same(now: &Tree, before: &Tree, of: &str) {
+pub(crate) fn assert_same(now: &Tree, before: &Tree, of: &str) {
     let differs = |key: &&String| now.get(*key) != before.get(*key);
     let keys: Vec<&String> = now.keys().chain(before.keys()).filter(differs).collect();
     assert!(keys.is_empty(), "{of}\n{keys:#?}");
