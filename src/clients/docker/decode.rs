@@ -90,6 +90,7 @@ pub(crate) fn container(mut raw: Value) -> Option<ContainerInspect> {
         exit_code: number(&raw, "/State/ExitCode"),
         health: (!matches!(health, "" | "none")).then(|| health.to_owned()),
         health_log,
+        created_at: text(&raw, "/Created").to_owned(),
         started_at: text(&raw, "/State/StartedAt").to_owned(),
         restart_count: number(&raw, "/RestartCount"),
         error: text(&raw, "/State/Error").to_owned(),

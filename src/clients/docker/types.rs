@@ -133,6 +133,8 @@ pub struct ContainerInspect {
     pub health: Option<String>,
     /// Output of the last health check, bounded.
     pub health_log: Option<String>,
+    /// When it was made, RFC 3339.
+    pub created_at: String,
     /// When it last started, RFC 3339.
     pub started_at: String,
     /// Restarts by the engine's restart policy.

@@ -83,7 +83,7 @@ where
         Step::Gate(gate) => {
             watch::gate(docker, &clock, gate).await?;
             match &plan.target {
-                Some(target) if plan.is_new_version => {
+                Some(target) if gate.is_whole => {
                     let remembered =
                         hands.recorder.applied(&plan.service, target, after_gate(plan));
                     remembered.await.map_err(remember)

@@ -48,10 +48,9 @@ pub struct Memory {
 pub struct ServiceMemory {
     /// What last passed its health gate.
     pub applied: Option<Applied>,
-    /// Whether that was told from what runs, the memory being lost: its gate is asked again, and
-    /// nothing is stopped for the answer.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub presumed: bool,
+    /// What is not known of that, a memory having been lost.
+    #[serde(default)]
+    pub lost: Lost,
     /// The version whose rollout has begun and has come to no end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<Begun>,
@@ -69,6 +68,26 @@ pub struct ServiceMemory {
     /// by name or the service is wanted again.
     #[serde(default)]
     pub braked: bool,
+}
+
+impl ServiceMemory {
+    /// Whether something was applied here, be it not known what.
+    pub fn was_applied(&self) -> bool {
+        self.applied.is_some() || self.lost == Lost::Version
+    }
+}
+
+/// What a lost memory leaves open about what was applied, until a version passes its gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lost {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Whether it passed its gate, which is asked again; nothing is stopped for the answer.
+    Gate,
+    /// Which version it was: something was applied.
+    Version,
 }
 
 /// What the success of a run-once container rests on: where that is gone, so is what it did.

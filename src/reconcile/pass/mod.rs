@@ -39,7 +39,7 @@ use crate::reconcile::desired::DesiredState;
 use crate::reconcile::memory::{Memory, MemoryStore};
 use crate::reconcile::observed::{Look, ObservedState, OwnershipKey, Viewer, observe};
 use crate::reconcile::pass::rounds::Rounds;
-use crate::reconcile::pass::settle::{forget, keep, remember_services};
+use crate::reconcile::pass::settle::{forget, recall, remember_services};
 use crate::reconcile::plan::policy::host_paths;
 use crate::reconcile::plan::{Overrides, Plan, PlanInput, ServicePlan, plan};
 
@@ -178,11 +178,7 @@ where
     state.older.ask_again(input.look);
     let mut seen = look(&input, &effects, input.look, memory, state).await.map_err(failed)?;
     ours_alone(&input, &seen)?;
-    let mut notes = lost::rebuild(&input, &seen, memory, (effects.now)());
-    if !notes.is_empty() {
-        notes.extend(keep(&input, &effects, memory));
-        state.older.resolve(&input, memory).await;
-    }
+    let mut notes = recall(&input, &effects, &seen, memory, state).await;
     let mut now_plan = make_plan(&input, &effects, &seen, memory, state);
     let first = now_plan.clone();
     let mut outcomes = state.take_ended();
@@ -202,6 +198,7 @@ where
         let Ok(again) = look(&input, &effects, Look::Changes, memory, state).await else { break };
         ours_alone(&input, &again)?;
         seen = again;
+        notes.extend(recall(&input, &effects, &seen, memory, state).await);
         now_plan = make_plan(&input, &effects, &seen, memory, state);
         if progress == Progress::Over {
             break;
@@ -211,7 +208,7 @@ where
     if input.intent == Intent::Apply {
         let waiting = state.waiting(&now_plan, &outcomes).into_iter();
         outcomes.extend(waiting.filter(|waiting| input.overrides.choose(&waiting.service)));
-        notes.extend(forget(&input, &now_plan, &seen, &state.altered, &outcomes, &effects, memory));
+        notes.extend(forget(&input, &now_plan, &seen, &state.altered, &effects, memory));
         if !outcomes.is_empty() {
             configs::sweep(&input, &effects, &seen, state);
         }

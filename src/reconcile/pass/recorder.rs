@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::model::{ContainerName, Digest, ServiceName};
 use crate::reconcile::apply::{Follows, Recorder};
-use crate::reconcile::memory::{Applied, Failed, Ground, Memory, MemoryStore, ServiceMemory};
+use crate::reconcile::memory::{Applied, Failed, Ground, Lost, Memory, MemoryStore, ServiceMemory};
 use crate::reconcile::plan::Target;
 
 /// How long what nothing follows from may wait for others.
@@ -137,7 +137,7 @@ pub(crate) fn write<S: MemoryStore>(
         // runs would be stopped for nothing. It is tried again instead.
         if let (Err(_), What::Failed { .. }) = (&saved, what)
             && let Some(memory) = memory.services.get_mut(&service)
-            && memory.applied.is_none()
+            && !memory.was_applied()
         {
             memory.failed = None;
         }
@@ -156,7 +156,7 @@ fn enter(note: &Note, memory: &mut Memory, at: Timestamp) {
         What::Applied { target, .. } => {
             let (revision, content) = (target.revision.clone(), target.content);
             memory.applied = Some(Applied { revision, content, at });
-            (memory.failed, memory.begun, memory.presumed) = (None, None, false);
+            (memory.failed, memory.begun, memory.lost) = (None, None, Lost::Nothing);
         }
         What::Failed { target, reason } => {
             let (revision, whole) = (target.revision.clone(), target.whole);

@@ -5,11 +5,10 @@
 //!   commits come meanwhile, and although the version before it is not to be had.
 
 use crate::model::Mode;
-use crate::reconcile::apply::{ServiceOutcome, ServiceResult};
 use crate::reconcile::desired::DesiredService;
-use crate::reconcile::memory::{Altered, Begun, Memory, MemoryStore};
+use crate::reconcile::memory::{Altered, Begun, Lost, Memory, MemoryStore, ServiceMemory};
 use crate::reconcile::observed::ObservedState;
-use crate::reconcile::pass::{Effects, Intent, PassError, PassInput};
+use crate::reconcile::pass::{Effects, Intent, PassError, PassInput, PassState, lost};
 use crate::reconcile::plan::{Held, HeldReason, Plan, ServicePlan};
 
 /// Makes sure that each service is known, durably, before anything of it is: a container of a
@@ -26,7 +25,7 @@ pub(crate) fn remember_services<D, F, S: MemoryStore>(
     for (plan, target) in due.iter().filter_map(|plan| Some((plan, plan.target.as_ref()?))) {
         let service = known.services.entry(plan.service.clone()).or_default();
         let is_known = service.begun.as_ref().is_some_and(|begun| begun.content == target.content);
-        if plan.is_new_version && service.applied.is_some() && !is_known {
+        if plan.is_new_version && service.was_applied() && !is_known {
             let own = observed.services.get(&plan.service).into_iter().flatten();
             let before = own.map(|container| container.owned.nonce.clone()).collect();
             service.begun = Some(Begun { content: target.content, before });
@@ -43,16 +42,34 @@ pub(crate) fn remember_services<D, F, S: MemoryStore>(
     Ok(())
 }
 
-/// A removal that the brake holds stays held when others have been allowed.
+/// A removal that the brake holds stays held when others have been allowed. What runs here and is
+/// not known was applied once.
 fn latch(held: &[Held], memory: &mut Memory) {
+    let forgotten = || ServiceMemory { lost: Lost::Version, ..ServiceMemory::default() };
     for held in held.iter().filter(|held| matches!(held.reason, HeldReason::Brake { .. })) {
-        memory.services.entry(held.service.clone()).or_default().braked = true;
+        memory.services.entry(held.service.clone()).or_insert_with(forgotten).braked = true;
     }
+}
+
+/// Tells what was applied of services that run here and that the memory does not know.
+pub(crate) async fn recall<D, F, S: MemoryStore>(
+    input: &PassInput<'_>,
+    effects: &Effects<'_, D, F, S>,
+    seen: &ObservedState,
+    memory: &mut Memory,
+    state: &mut PassState,
+) -> Vec<String> {
+    let mut notes = lost::rebuild(input, seen, memory, (effects.now)()).await;
+    if !notes.is_empty() {
+        notes.extend(keep(input, effects, memory));
+        state.older.resolve(input, memory).await;
+    }
+    notes
 }
 
 /// Saves what was told from the containers, so that the next start has not lost it again. If that
 /// fails, that is said.
-pub(crate) fn keep<D, F, S: MemoryStore>(
+fn keep<D, F, S: MemoryStore>(
     input: &PassInput<'_>,
     effects: &Effects<'_, D, F, S>,
     memory: &Memory,
@@ -68,15 +85,13 @@ fn save<D, F, S: MemoryStore>(
     saved.map_err(|error| format!("the memory cannot be saved: {error}"))
 }
 
-/// Forgets services that are gone, what was begun or failed and is no longer the newest, and that
-/// what passed its gate now was only presumed. If that cannot be saved, that is said, and the next
-/// pass does it.
+/// Forgets services that are gone, and what was begun or failed and is no longer the newest. If that
+/// cannot be saved, that is said, and the next pass does it.
 pub(crate) fn forget<D, F, S: MemoryStore>(
     input: &PassInput<'_>,
     plan: &Plan,
     observed: &ObservedState,
     altered: &Altered,
-    outcomes: &[ServiceOutcome],
     effects: &Effects<'_, D, F, S>,
     memory: &mut Memory,
 ) -> Option<String> {
@@ -98,13 +113,6 @@ pub(crate) fn forget<D, F, S: MemoryStore>(
         service.begun.take_if(|begun| {
             let newest = input.desired.services.get(name).map(DesiredService::content_hash);
             Some(begun.content) != newest
-        });
-        // While it was presumed, each repair of it went through the gate of all.
-        service.presumed &= !outcomes.iter().any(|outcome| {
-            let content = outcome.target.as_ref().map(|target| target.content);
-            outcome.service == *name
-                && outcome.result == ServiceResult::Repaired
-                && content == service.applied.as_ref().map(|applied| applied.content)
         });
         service.failed.take_if(|failed| {
             let newest = input.desired.services.get(name).map(DesiredService::whole_hash);

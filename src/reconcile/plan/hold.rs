@@ -18,6 +18,7 @@ use crate::reconcile::desired::DesiredService;
 use crate::reconcile::desired::container::Run;
 use crate::reconcile::desired::service::OnFailure;
 use crate::reconcile::memory::ServiceMemory;
+use crate::reconcile::observed::ObservedContainer;
 use crate::reconcile::plan::PlanInput;
 use crate::reconcile::plan::held::{Held, HeldReason};
 use crate::reconcile::plan::matching::View;
@@ -69,7 +70,7 @@ pub(crate) fn decide(
         Err(reason) => reason,
     };
     let failed = matches!(reason, HeldReason::Failed { .. });
-    let later = matches!(reason, HeldReason::Later { .. }) && memory.applied.is_some();
+    let later = matches!(reason, HeldReason::Later { .. }) && memory.was_applied();
     let keeps = failed && service.update.on_failure == OnFailure::Hold;
     let plan = match (&memory.applied, applied) {
         _ if keeps || !is_new => None,
@@ -158,7 +159,7 @@ fn gate(
 /// nothing ran yet only the freezes count.
 fn closed(input: &PlanInput<'_>, tip: &Rollout<'_>, memory: &ServiceMemory) -> Option<HeldReason> {
     // Where something was applied, what is gone was removed by others: that is drift.
-    let is_first = tip.view.own().is_empty() && memory.applied.is_none();
+    let is_first = tip.view.own().is_empty() && !memory.was_applied();
     let windows = [&input.desired.windows, &tip.view.service.update.windows];
     frozen(input).or_else(|| if is_first { None } else { shut(input, &windows) })
 }
@@ -167,7 +168,7 @@ fn closed(input: &PlanInput<'_>, tip: &Rollout<'_>, memory: &ServiceMemory) -> O
 /// to be mended: not where no service was applied yet.
 pub(crate) fn is_urgent(input: &PlanInput<'_>, service: &ServiceName) -> bool {
     let mut known = input.memory.services.values();
-    input.desired.urgent.contains(service) && known.any(|known| known.applied.is_some())
+    input.desired.urgent.contains(service) && known.any(ServiceMemory::was_applied)
 }
 
 fn frozen(input: &PlanInput<'_>) -> Option<HeldReason> {
@@ -228,12 +229,10 @@ fn heal(
 fn halt(tip: &Rollout<'_>, memory: &ServiceMemory, because: &str) -> Option<ServicePlan> {
     let failed = memory.failed.as_ref();
     let (mut stops, mut starts) = (Vec::new(), Vec::new());
-    if memory.applied.is_none() {
-        let running = tip.view.own().iter().filter(|own| needs_stop(own));
-        stops.extend(running.map(|own| stop(own, &own.inspect.name)));
-    } else {
+    if memory.was_applied() {
         for slot in tip.slots.iter().filter(|slot| slot.container.run == Run::Always) {
-            let Some(before) = slot.retired.first() else { continue };
+            let ran = |own: &&&ObservedContainer| own.inspect.state != ContainerState::Created;
+            let Some(before) = slot.retired.iter().find(ran) else { continue };
             let found = slot.found.as_ref().map(|found| found.observed);
             stops.extend(found.filter(|f| needs_stop(f)).map(|f| stop(f, &f.inspect.name)));
             starts.extend((!needs_stop(before)).then(|| Step::Start {
@@ -244,6 +243,9 @@ fn halt(tip: &Rollout<'_>, memory: &ServiceMemory, because: &str) -> Option<Serv
                 binds: BTreeMap::new(),
             }));
         }
+    } else {
+        let running = tip.view.own().iter().filter(|own| needs_stop(own));
+        stops.extend(running.map(|own| stop(own, &own.inspect.name)));
     }
     let stages = [stops, starts].map(|steps| Stage { steps });
     let stages: Vec<Stage> = stages.into_iter().filter(|stage| !stage.steps.is_empty()).collect();

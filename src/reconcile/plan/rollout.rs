@@ -12,7 +12,7 @@ use crate::model::{ContainerName, Mode};
 use crate::reconcile::desired::DesiredService;
 use crate::reconcile::desired::container::{NetworkAttachment, Run};
 use crate::reconcile::desired::service::Strategy;
-use crate::reconcile::memory::Ground;
+use crate::reconcile::memory::{Ground, Lost};
 use crate::reconcile::observed::{ObservedContainer, Owned};
 use crate::reconcile::plan::body::image_name;
 use crate::reconcile::plan::carry::carried;
@@ -118,12 +118,13 @@ impl<'a> Rollout<'a> {
     }
 
     /// Whether containers or networks of exactly this version were made already. Where the version
-    /// before cannot be resolved, an unchanged container proves nothing: what was made from this very
-    /// revision does, or since the rollout of this version began.
+    /// before cannot be resolved or is not known, an unchanged container proves nothing: what was made
+    /// from this very revision does, or since the rollout of this version began. One that has ended
+    /// while another one serves in its place was taken back.
     pub(crate) fn is_under_way(&self) -> bool {
         let (input, name) = (self.view.input, &self.view.service.name);
         let applied = input.applied.get(name);
-        let is_first = input.memory.services.get(name).is_none_or(|m| m.applied.is_none());
+        let is_first = input.memory.services.get(name).is_none_or(|m| !m.was_applied());
         let label = Owned::revision_label(self.view.revision);
         let begun = input.memory.services.get(name).and_then(|m| m.begun.as_ref());
         let begun = begun.filter(|begun| begun.content == self.view.service.content_hash());
@@ -133,13 +134,17 @@ impl<'a> Rollout<'a> {
         let spec = |service: &DesiredService, key: &ContainerName| {
             service.containers.get(key).map(|container| container.spec_hash())
         };
+        let was_taken_back = |own: &ObservedContainer| {
+            let mut places = self.view.own().iter().filter(|o| o.owned.key == own.owned.key);
+            own.inspect.state == ContainerState::Exited && places.any(ObservedContainer::is_running)
+        };
         self.view.own().iter().any(|own| {
             let wanted = spec(self.view.service, &own.owned.key);
             let is_made_for_it = match applied {
                 Some(applied) => spec(applied, &own.owned.key) != wanted,
                 None => is_first || own.owned.revision == label || is_begun(own),
             };
-            wanted == Some(own.owned.spec) && is_made_for_it
+            wanted == Some(own.owned.spec) && is_made_for_it && !was_taken_back(own)
         }) || applied.is_some_and(|applied| objects::is_under_way(&self.view, applied))
     }
 
@@ -205,7 +210,9 @@ impl<'a> Rollout<'a> {
     pub(crate) fn is_presumed(&self) -> bool {
         let (input, service) = (self.view.input, self.view.service);
         let known = input.memory.services.get(&service.name);
-        !self.is_new && service.mode == Mode::Apply && known.is_some_and(|known| known.presumed)
+        !self.is_new
+            && service.mode == Mode::Apply
+            && known.is_some_and(|known| known.lost == Lost::Gate)
     }
 
     /// Whether its success is remembered, or belongs to the version that passed its gate here, and
@@ -218,7 +225,7 @@ impl<'a> Rollout<'a> {
         let (key, spec) = (&slot.container.name, slot.container.spec_hash());
         let once = input.memory.services.get(service).and_then(|m| m.once.get(key));
         let applied = input.applied.get(service).and_then(|s| s.containers.get(key));
-        (!self.is_new && !self.is_presumed())
+        !self.is_new
             || once == Some(&spec)
             || applied.is_some_and(|applied| applied.spec_hash() == spec)
     }

@@ -282,7 +282,7 @@ impl<'a> Rollout<'a> {
         }
         let update = &self.view.service.update;
         let (health_timeout, stable) = (update.health_timeout, update.stable);
-        vec![Step::Gate(Gate { containers, kept, health_timeout, stable })]
+        vec![Step::Gate(Gate { containers, is_whole, kept, health_timeout, stable })]
     }
 
     /// Whether the version that was applied has this very container, and how it is.

@@ -251,8 +251,10 @@ pub enum AwaitCondition {
 /// The health gate of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gate {
-    /// Names on the engine of every container that keeps running.
+    /// Names on the engine of the containers that are judged.
     pub containers: Vec<String>,
+    /// Whether those are all that keep running: the version counts as applied once they pass.
+    pub is_whole: bool,
     /// Those of them that the version applied before has just the same.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<String, Kept>,

@@ -70,6 +70,7 @@ fn container(key: &str, differs: &Value) -> ObservedContainer {
         exit_code: 0,
         health: differences.get("health").and_then(Value::as_str).map(str::to_owned),
         health_log: None,
+        created_at: String::new(),
         started_at: String::new(),
         restart_count: differences.get("restarts").and_then(Value::as_i64).unwrap_or_default(),
         error: String::new(),

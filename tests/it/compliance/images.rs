@@ -47,6 +47,7 @@ fn runs(key: &str, image_id: &str, state: ContainerState) -> ObservedState {
         exit_code: 0,
         health: None,
         health_log: None,
+        created_at: String::new(),
         started_at: String::new(),
         restart_count: 0,
         error: String::new(),

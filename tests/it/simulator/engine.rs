@@ -88,6 +88,12 @@ fn started_at(now: &Now) -> String {
     (BEGAN.parse::<jiff::Timestamp>().unwrap() + now.started).to_string()
 }
 
+/// Ids are given in order, and no two are made at once.
+fn created_at(container: &Container) -> String {
+    let nth = i64::from_str_radix(&container.id[..12], 16).unwrap();
+    jiff::Timestamp::from_microsecond(nth).unwrap().to_string()
+}
+
 impl Engine {
     pub(crate) fn image_of(&self, reference: &str) -> Option<&Image> {
         let digest: Digest = reference.rsplit('@').next()?.parse().ok()?;
@@ -190,6 +196,7 @@ impl Engine {
             exit_code: now.exit_code,
             health: now.health.map(str::to_owned),
             health_log: now.health.map(|health| format!("probe says {health}")),
+            created_at: created_at(container),
             started_at,
             restart_count: i64::try_from(now.restarts).unwrap(),
             error: String::new(),

@@ -99,7 +99,7 @@ impl Invariants {
         let place = place(&container);
         let wanted = self.wanted.contains(&place);
         let memory = saved.services.iter().find(|(name, _)| name.as_str() == place.0);
-        let halted = memory.is_some_and(|(_, m)| m.applied.is_none() && m.failed.is_some());
+        let halted = memory.is_some_and(|(_, m)| !m.was_applied() && m.failed.is_some());
         let mut others =
             engine.containers.values().filter(|c| c.id != container.id && self::place(c) == place);
         if what.starts_with("stop ")

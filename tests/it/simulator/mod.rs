@@ -15,6 +15,7 @@ mod networks;
 mod ground;
 mod limits;
 mod lost;
+mod forgotten;
 mod beside;
 mod carry;
 mod configs;

@@ -134,7 +134,7 @@ async fn story(events: &[Event]) {
 /// Other stories in every run; a failure names the seed that tells the same ones again, with
 /// `PROPTEST_RNG_SEED=<seed>`, and `PROPTEST_CASES=<number>` tells more of them.
 #[expect(clippy::print_stderr, reason = "it is shown when a story fails")]
-fn config() -> ProptestConfig {
+pub(crate) fn config() -> ProptestConfig {
     let given = ProptestConfig::default();
     let fresh = || std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
     let seed = match given.rng_seed {

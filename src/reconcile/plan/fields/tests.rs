@@ -57,6 +57,7 @@ fn compare(body: Value, image_config: Value, config: Value, host: Value) -> Vec<
         exit_code: 0,
         health: None,
         health_log: None,
+        created_at: String::new(),
         started_at: String::new(),
         restart_count: 0,
         error: String::new(),
