@@ -38,4 +38,5 @@ mod support;
 mod sysctl;
 mod time;
 mod units;
+mod unseen;
 mod who;

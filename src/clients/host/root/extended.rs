@@ -5,7 +5,6 @@
 //! # Guarantees
 //! * What vouches for a content, or gives a program powers, never passes to another content, nor whom
 //!   a user's list names to a file that is another's.
-//! * A list gives nobody access to a new content before the file's own mode is set.
 //! * Bounded. Where the file system has none, nothing happens.
 
 use std::collections::BTreeMap;
@@ -127,8 +126,8 @@ impl Extended {
         all
     }
 
-    /// Gives them to a new file before it has a content, or to a new folder; its mode has to be set
-    /// afterwards.
+    /// Gives them to a new file before it has a content, or to a new folder, that nobody finds yet: its
+    /// mode has to be set afterwards.
     pub(super) fn give(&self, file: &File) -> Result<()> {
         let has = Self::of(file)?;
         // Made by the folder's own list, which the file that was there did not go by.
@@ -137,9 +136,7 @@ impl Extended {
                 rustix::fs::fremovexattr(file, list).map_err(|error| about(list, error))?;
             }
         }
-        self.set(file, &has, |name| !OF_CONTENT.contains(&name))?;
-        // Nobody of a list may read it yet.
-        Ok(rustix::fs::fchmod(file, Mode::RUSR | Mode::WUSR)?)
+        self.set(file, &has, |name| !OF_CONTENT.contains(&name))
     }
 
     /// Gives those that go with its content, once it has that and its owner.

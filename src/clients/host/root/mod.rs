@@ -20,6 +20,7 @@ mod extended;
 mod kernel;
 mod leads;
 mod look;
+mod nest;
 mod put;
 mod access;
 mod tail;

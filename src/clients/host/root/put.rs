@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use crate::clients::host::root::extended::Extended;
+use crate::clients::host::root::nest::{NEW, Nest, sweep};
 use crate::clients::host::root::resolve::Place;
 use crate::clients::host::{HostError, HostRoot};
 use crate::model::{HostPath, PathState, Permissions};
@@ -128,26 +128,18 @@ impl HostRoot {
         (content, owned): (&[u8], Permissions),
         extended: Option<&Extended>,
     ) -> Result<(), HostError> {
-        let temporary = temporary(place.name);
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let open =
-            rustix::fs::openat(&place.folder, temporary.as_str(), flags, Mode::RUSR | Mode::WUSR);
-        let mut file = File::from(open.map_err(|error| self.failed("write", path, error))?);
-        let written = extended
-            .map_or(Ok(()), |extended| extended.give(&file))
-            .and_then(|()| file.write_all(content))
-            .and_then(|()| own(&file, owned).map_err(Into::into))
-            .and_then(|()| extended.map_or(Ok(()), |extended| extended.give_of_content(&file)))
-            .and_then(|()| file.sync_all())
-            .and_then(|()| {
-                let folder = &place.folder;
-                land(folder, &temporary, place.name, before).map_err(Into::into)
-            });
-        written.map_err(|source| {
-            let _gone = rustix::fs::unlinkat(&place.folder, temporary.as_str(), AtFlags::empty());
-            HostError::Io { action: "write", path: self.shown(path), source }
-        })
+        let written = Nest::beside(place).and_then(|nest| {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            let open = rustix::fs::openat(&nest, NEW, flags, Mode::RUSR | Mode::WUSR)?;
+            let mut file = File::from(open);
+            extended.map_or(Ok(()), |extended| extended.give(&file))?;
+            file.write_all(content)?;
+            own(&file, owned)?;
+            extended.map_or(Ok(()), |extended| extended.give_of_content(&file))?;
+            file.sync_all()?;
+            nest.land(before)
+        });
+        written.map_err(|source| HostError::io("write", &self.shown(path), source))
     }
 
     /// Makes a directory that nobody ever finds with another mode or owner.
@@ -159,20 +151,15 @@ impl HostRoot {
         owned: Permissions,
         kept: Option<&Extended>,
     ) -> Result<(), HostError> {
-        let temporary = temporary(place.name);
-        let folder = &place.folder;
-        let made = rustix::fs::mkdirat(folder, temporary.as_str(), Mode::RWXU)
-            .and_then(|()| open_directory(place, &temporary))
-            .map_err(Into::into)
-            .and_then(|held| {
-                kept.map_or(Ok(()), |kept| kept.give(&held))?;
-                own(&held, owned)?;
-                Ok(land(folder, &temporary, place.name, before)?)
-            });
-        made.map_err(|source| {
-            let _gone = rustix::fs::unlinkat(folder, temporary.as_str(), AtFlags::REMOVEDIR);
-            HostError::Io { action: "make", path: self.shown(path), source }
-        })
+        let made = Nest::beside(place).and_then(|nest| {
+            rustix::fs::mkdirat(&nest, NEW, Mode::RWXU)?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let held = File::from(rustix::fs::openat(&nest, NEW, flags, Mode::empty())?);
+            kept.map_or(Ok(()), |kept| kept.give(&held))?;
+            own(&held, owned)?;
+            nest.land(before)
+        });
+        made.map_err(|source| HostError::io("make", &self.shown(path), source))
     }
 
     fn put_link(
@@ -183,31 +170,20 @@ impl HostRoot {
         to: &str,
         kept: Option<&Extended>,
     ) -> Result<(), HostError> {
-        let temporary = temporary(place.name);
-        let folder = &place.folder;
-        rustix::fs::symlinkat(to, folder, temporary.as_str())
-            .and_then(|()| match kept.and_then(Extended::link_owner) {
-                Some((uid, gid)) => {
-                    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-                    let flags = AtFlags::SYMLINK_NOFOLLOW;
-                    rustix::fs::chownat(folder, temporary.as_str(), Some(uid), Some(gid), flags)
-                }
-                None => Ok(()),
-            })
-            .and_then(|()| land(folder, &temporary, place.name, before))
-            .map_err(|error| {
-                let _gone = rustix::fs::unlinkat(folder, temporary.as_str(), AtFlags::empty());
-                self.failed("link", path, error)
-            })
+        let made = Nest::beside(place).and_then(|nest| {
+            rustix::fs::symlinkat(to, &nest, NEW)?;
+            if let Some((uid, gid)) = kept.and_then(Extended::link_owner) {
+                let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+                let flags = AtFlags::SYMLINK_NOFOLLOW;
+                rustix::fs::chownat(&nest, NEW, Some(uid), Some(gid), flags)?;
+            }
+            nest.land(before)
+        });
+        made.map_err(|source| HostError::io("link", &self.shown(path), source))
     }
 }
 
-fn open_directory(place: &Place<'_>, name: &str) -> Result<File, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(&place.folder, name, flags, Mode::empty()).map(File::from)
-}
-
-/// Of something new, into which nobody may look yet. Owner first: changing it takes set-user-id bits
+/// Of something new that nobody finds yet. Owner first: changing it takes set-user-id bits
 /// away.
 fn own(held: &impl std::os::fd::AsFd, owned: Permissions) -> Result<(), Errno> {
     let stat = rustix::fs::fstat(held)?;
@@ -223,35 +199,6 @@ fn sync(place: &Place<'_>) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::openat(&place.folder, ".", flags, Mode::empty())?;
     rustix::fs::fsync(folder)
-}
-
-/// Gives what was made its name. What somebody made meanwhile where there was nothing stays.
-fn land(folder: &OwnedFd, temporary: &str, name: &str, before: &PathState) -> Result<(), Errno> {
-    // What a link or file gave way to is gone.
-    if *before == PathState::Absent {
-        let flags = RenameFlags::NOREPLACE;
-        match rustix::fs::renameat_with(folder, temporary, folder, name, flags) {
-            // Some file systems cannot.
-            Err(Errno::INVAL | Errno::NOSYS) => {}
-            other => return other,
-        }
-    }
-    rustix::fs::renameat(folder, temporary, folder, name)
-}
-
-/// What a put that did not come to its end left beside `name` goes.
-fn sweep(place: &Place<'_>) {
-    let name = temporary(place.name);
-    if rustix::fs::unlinkat(&place.folder, name.as_str(), AtFlags::empty()) == Err(Errno::ISDIR) {
-        let _gone = rustix::fs::unlinkat(&place.folder, name.as_str(), AtFlags::REMOVEDIR);
-    }
-}
-
-/// The name beside `name` that something has until it is whole: always the same, so that what a crash
-/// leaves is found again. It is made anew and never opened, so that it does not matter who knows it.
-fn temporary(name: &str) -> String {
-    let short: String = name.chars().take(40).collect();
-    format!(".{short}.tidegate-new")
 }
 
 #[cfg(test)]
