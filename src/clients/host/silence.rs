@@ -7,11 +7,13 @@
 //!   at the kernel's table.
 //! * What hangs is not asked again as long as this lives: each costs one thread, however often all are
 //!   asked.
-//! * While one is silent, a path that leads there through a link is found silent as well.
+//! * While one is silent, a path that leads there through a link is found silent as well, without
+//!   touching what is silent: however many such paths there are, none costs anything.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::clients::host::root::Led;
 use crate::clients::host::{Follower, HostError, HostRoot};
 use crate::model::HostPath;
 use crate::model::mounts::is_remote;
@@ -25,11 +27,10 @@ pub(in crate::clients::host) fn can_hang(kind: &str) -> bool {
 /// Which mounts of the host are silent.
 #[derive(Debug)]
 pub struct Silence {
+    root: PathBuf,
     mounts: Vec<String>,
     /// Asks mounts.
     asks: Follower,
-    /// Looks at what does not lie below them by its name.
-    leads: Follower,
 }
 
 impl Silence {
@@ -41,11 +42,7 @@ impl Silence {
             let _said = rustix::fs::statvfs(at.join(path.trim_start_matches('/')));
             Ok(String::new())
         }));
-        let leads = Follower::with(Arc::new(move |path: &str| {
-            let _led = HostRoot::open(&root).and_then(|root| root.leads_to(path));
-            Ok(String::new())
-        }));
-        Self { mounts: Vec::new(), asks, leads }
+        Self { root, mounts: Vec::new(), asks }
     }
 
     /// Asks each mount of the host that could hang.
@@ -90,11 +87,15 @@ impl Silence {
             return Ok(());
         }
         let path = path.as_str();
-        let below = self.mounts.iter().find(|mount| Path::new(path).starts_with(mount));
-        if let Some(mount) = below {
-            return Err(format!("the file system at {mount} does not answer"));
+        let silent = |mount: &str| Err(format!("the file system at {mount} does not answer"));
+        if let Some(mount) = self.mounts.iter().find(|mount| Path::new(path).starts_with(mount)) {
+            return silent(mount);
         }
-        let led = self.leads.follow(&[path].into()).pop();
-        led.map_or(Ok(()), |(_, led)| led.map(drop))
+        let root = HostRoot::open(&self.root);
+        match root.and_then(|root| root.leads_past(path, &self.mounts)) {
+            Ok(Led::Into(mount)) => silent(&mount),
+            // What else is wrong with it, whoever looks at it finds.
+            Ok(Led::To(_)) | Err(_) => Ok(()),
+        }
     }
 }

@@ -140,9 +140,33 @@ fn a_file_system_that_does_not_answer_holds_up_no_other_rule() {
         [
             (VerdictStatus::Ok, None),
             silent("the file system at /mnt/away does not answer"),
-            silent("its file system does not answer"),
+            silent("the file system at /mnt/away does not answer"),
         ]
     );
+}
+
+#[test]
+fn however_many_paths_lead_to_it_by_a_link_those_that_do_not_are_looked_at() {
+    let name = "however_many_paths_lead_to_it_by_a_link_those_that_do_not_are_looked_at";
+    if !is_inside(&format!("silent::{name}")) {
+        return;
+    }
+    let (host, mut away) = with_silent_mount();
+    // Through a folder, by a link that is not absolute, and out of it again.
+    fs::create_dir(host.path("/etc/d")).unwrap();
+    symlink("../link", host.path("/etc/d/on")).unwrap();
+    symlink("/mnt/away/sub/../../..", host.path("/etc/out")).unwrap();
+    let led = (0..20).map(|n| {
+        let path = ["/etc/link", "/etc/d/on", "/etc/out/etc"][n % 3];
+        of_mode(&[(&format!("r{n:02}"), &format!("{path}/x{n}"))])
+    });
+    let rules = led.chain([of_mode(&[("z", "/etc/there")])]).collect::<String>();
+    let found = found(&host, &rules);
+    let (there, led) = found.split_last().unwrap();
+    assert_eq!(*there, (VerdictStatus::Ok, None));
+    let reason = silent("the file system at /mnt/away does not answer");
+    assert!(led.len() == 20 && led.iter().all(|led| *led == reason), "{led:#?}");
+    assert!(away.is_still());
 }
 
 #[test]

@@ -10,6 +10,14 @@ use rustix::io::Errno;
 use crate::clients::host::root::resolve::{HOLD, LINKS_MAX};
 use crate::clients::host::{HostError, HostRoot};
 
+/// Where a path was found to lead.
+pub(in crate::clients::host) enum Led {
+    /// To this path.
+    To(String),
+    /// Into this folder, which was not to be touched.
+    Into(String),
+}
+
 impl HostRoot {
     /// Where `path` leads on this host, every link followed, the last one too, whoever made it. What
     /// is not there leads where its text says.
@@ -17,6 +25,20 @@ impl HostRoot {
     /// # Errors
     /// When a step cannot be looked at, or links go round.
     pub fn leads_to(&self, path: &str) -> Result<String, HostError> {
+        match self.leads_past(path, &[])? {
+            Led::To(path) | Led::Into(path) => Ok(path),
+        }
+    }
+
+    /// The same, but none of the `silent` folders is touched: where one is on the way, that is all.
+    ///
+    /// # Errors
+    /// When a step cannot be looked at, or links go round.
+    pub(in crate::clients::host) fn leads_past(
+        &self,
+        path: &str,
+        silent: &[String],
+    ) -> Result<Led, HostError> {
         let failed = |error| HostError::io("look at", Path::new(path), error);
         let mut steps: VecDeque<String> = path.split('/').map(str::to_owned).collect();
         // Folders on the way; none holds what is not there, or is no folder.
@@ -30,6 +52,11 @@ impl HostRoot {
                     continue;
                 }
                 _ => {}
+            }
+            let steps_here = below.iter().map(|(step, _)| step.as_str()).chain([step.as_str()]);
+            let here = steps_here.fold(String::new(), |here, step| here + "/" + step);
+            if silent.contains(&here) {
+                return Ok(Led::Into(here));
             }
             let at = match below.last() {
                 None => Some(self.root.as_fd()),
@@ -61,6 +88,6 @@ impl HostRoot {
             below.push((step, held));
         }
         let steps = below.iter().map(|(step, _)| format!("/{step}"));
-        Ok(if below.is_empty() { "/".to_owned() } else { steps.collect() })
+        Ok(Led::To(if below.is_empty() { "/".to_owned() } else { steps.collect() }))
     }
 }

@@ -26,6 +26,7 @@ mod access;
 mod tail;
 
 pub use extended::Extended;
+pub(in crate::clients::host) use leads::Led;
 pub(in crate::clients::host) use resolve::End;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
