@@ -10,6 +10,14 @@ use crate::compliance::seven::{Fix, Row, all_seven};
 use crate::compliance::support::{Host, only, rule};
 use crate::support::program::write_program;
 
+const UNIT: &str = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n";
+
+/// Whether a unit is enabled, as systemctl says it.
+fn is(host: &Host, name: &str) -> String {
+    let root = host.root();
+    root.unit_of(&root.units().unwrap().unwrap(), name).unwrap().unwrap()["enabled"].clone()
+}
+
 #[test]
 fn units_do_all_seven_on_a_real_debian() {
     let host = debian::host();
@@ -104,14 +112,10 @@ fn what_was_masked_by_hand_is_enabled_and_goes_back_to_masked() {
 
 #[test]
 fn a_unit_that_takes_another_along_is_left_alone_and_so_is_the_other() {
-    let install = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n";
     let host = debian::host()
-        .with("/lib/systemd/system/a.service", &format!("{install}Also=b.service\n"))
-        .with("/lib/systemd/system/b.service", install);
-    let is = |name: &str| {
-        let (root, name) = (host.root(), format!("{name}.service"));
-        root.unit_of(&root.units().unwrap().unwrap(), &name).unwrap().unwrap()["enabled"].clone()
-    };
+        .with("/lib/systemd/system/a.service", &format!("{UNIT}Also=b.service\n"))
+        .with("/lib/systemd/system/b.service", UNIT);
+    let is = |name: &str| is(&host, &format!("{name}.service"));
     let wanted = |name: &str, enabled: bool| {
         rule("systemd_unit", &format!("unit = \"{name}.service\"\nenabled = {enabled}"))
     };
@@ -127,6 +131,29 @@ fn a_unit_that_takes_another_along_is_left_alone_and_so_is_the_other() {
     assert_eq!(record.result, FixResult::Fixed);
     assert!(matches!(host.restore(&record), FixResult::Failed { .. }));
     assert_eq!((is("a"), is("b")), ("enabled".into(), "enabled".into()));
+}
+
+#[test]
+fn the_first_instance_of_a_template_is_enabled_and_goes_back_and_the_last_one_is_disabled() {
+    let host = debian::host().with("/lib/systemd/system/a@.service", UNIT);
+    let wanted = |enabled: bool| {
+        rule("systemd_unit", &format!("unit = \"a@1.service\"\nenabled = {enabled}"))
+    };
+    let record = host.fix(&wanted(true)).unwrap();
+    assert_eq!(
+        (record.result.clone(), is(&host, "a@1.service")),
+        (FixResult::Fixed, "enabled".into())
+    );
+    assert_eq!(host.restore(&record), FixResult::Fixed);
+    assert_eq!(is(&host, "a@1.service"), "disabled");
+    host.fix(&wanted(true)).unwrap();
+    let record = host.fix(&wanted(false)).unwrap();
+    assert_eq!(
+        (record.result.clone(), is(&host, "a@1.service")),
+        (FixResult::Fixed, "disabled".into())
+    );
+    assert_eq!(host.restore(&record), FixResult::Fixed);
+    assert_eq!(is(&host, "a@1.service"), "enabled");
 }
 
 #[test]
@@ -159,11 +186,10 @@ fn a_unit_that_cannot_be_enabled_is_masked_again() {
 
 #[test]
 fn what_was_enabled_until_the_next_boot_or_linked_goes_back_to_that_and_nothing_else() {
-    let unit = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n";
     let host = debian::host()
-        .with("/lib/systemd/system/a.service", unit)
-        .with("/opt/b.service", unit)
-        .with("/opt/c.service", unit);
+        .with("/lib/systemd/system/a.service", UNIT)
+        .with("/opt/b.service", UNIT)
+        .with("/opt/c.service", UNIT);
     for argv in [
         &["enable", "--runtime", "a.service"][..],
         &["link", "/opt/b.service"],
@@ -173,12 +199,7 @@ fn what_was_enabled_until_the_next_boot_or_linked_goes_back_to_that_and_nothing_
         host.root().run_well(Program::changing(&argv)).unwrap();
     }
     for (name, was) in [("a", "enabled-runtime"), ("b", "linked"), ("c", "linked-runtime")] {
-        let is = || {
-            let name = format!("{name}.service");
-            let root = host.root();
-            root.unit_of(&root.units().unwrap().unwrap(), &name).unwrap().unwrap()["enabled"]
-                .clone()
-        };
+        let is = || is(&host, &format!("{name}.service"));
         assert_eq!(is(), was);
         let lines = format!("unit = \"{name}.service\"\nenabled = true");
         let record = host.fix(&rule("systemd_unit", &lines)).unwrap();
@@ -197,15 +218,14 @@ fn what_was_enabled_until_the_next_boot_or_linked_goes_back_to_that_and_nothing_
 
 #[test]
 fn a_unit_whose_file_lies_elsewhere_is_known_also_once_it_is_disabled() {
-    let unit = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n";
-    let named = format!("{unit}Alias=web.service\n");
-    let also = format!("{unit}Also=b.socket\n");
+    let named = format!("{UNIT}Alias=web.service\n");
+    let also = format!("{UNIT}Also=b.socket\n");
     let socket = "[Socket]\nListenStream=/run/b\n[Install]\nWantedBy=sockets.target\n";
     let host = debian::host()
         .with("/opt/app/app.service", &named)
         .with("/opt/app/b.service", &also)
         .with("/opt/app/b.socket", socket)
-        .with("/opt/app/job@.service", unit);
+        .with("/opt/app/job@.service", UNIT);
     let systemctl = |words: &[&str]| {
         let argv = [&["systemctl"], words].concat();
         host.root().run(Program::changing(&argv)).unwrap().out().trim().to_owned()

@@ -62,17 +62,38 @@ impl HostRoot {
     /// What would bring those units back that are not in `moves` and are not as they were.
     fn others(&self, moves: &[Move], before: &Units) -> Result<Vec<Move>, HostError> {
         let now = self.units()?.unwrap_or_default();
-        let own = |name: &str| moves.iter().any(|change| change.thing.name() == name);
+        let own = |name: &str| {
+            let is_own =
+                |own: &str| own == name || is_instance(own, name) || is_instance(name, own);
+            moves.iter().any(|change| is_own(change.thing.name()))
+        };
         let all = before.iter().filter(|(name, _)| !own(name)).filter_map(|(name, was)| {
             let is = now.iter().find(|(other, _)| *other == name).map(|(_, is)| is);
             let (was, is) = (said(Some(was)), said(is));
             let of = |state: &str| Some(attributes([(ENABLED, state)]));
-            // An alias comes and goes with what it stands for.
-            let changed = was != is && ["enabled", "disabled"].contains(&was);
+            // An alias comes and goes with what it stands for; `indirect` is no start at boot.
+            let changed = match was {
+                "enabled" => is != was,
+                "disabled" => is != was && is != "indirect",
+                _ => false,
+            };
             let thing = Thing::Unit { name: name.to_owned() };
             changed.then(|| Move { thing, before: of(is), after: of(was) })
         });
         Ok(all.collect())
+    }
+}
+
+/// Whether the first is of the second, which is a template and says so of its instances.
+fn is_instance(name: &str, template: &str) -> bool {
+    let parts = |name: &str| {
+        let (prefix, rest) = name.split_once('@')?;
+        let (instance, suffix) = rest.rsplit_once('.')?;
+        Some((prefix.to_owned(), suffix.to_owned(), instance.is_empty()))
+    };
+    match (parts(name), parts(template)) {
+        (Some((prefix, suffix, false)), Some((of, kind, true))) => (prefix, suffix) == (of, kind),
+        _ => false,
     }
 }
 
