@@ -7,8 +7,7 @@
 
 use std::fmt::Write as _;
 
-use similar::TextDiff;
-
+use crate::compliance::compared::compared;
 pub use crate::compliance::facts::HIDDEN;
 use crate::compliance::public_keys::{self, is_key_file};
 use crate::model::managed::PRIVATE;
@@ -186,8 +185,7 @@ fn content(state: &PathState) -> &[u8] {
 
 /// Changed lines with some around them.
 fn lines(old: &str, new: &str) -> String {
-    let diff = TextDiff::from_lines(old, new);
-    let whole = diff.unified_diff().context_radius(CONTEXT_LINES).to_string();
+    let whole = compared(old, new).unified_diff().context_radius(CONTEXT_LINES).to_string();
     let mut text = String::new();
     for (at, line) in whole.lines().enumerate() {
         if at >= DIFF_LINES_MAX {
@@ -268,6 +266,18 @@ mod tests {
         let shown = Change::Path { path, before, after, enclosed: true }.diff();
         assert!(shown.contains(&format!("\n+{mine}")), "{shown}");
         assert!(!shown.contains("AAAA2") && !shown.contains("canary"), "{shown}");
+    }
+
+    #[test]
+    fn a_diff_ends_soon_however_long_files_are_that_share_nothing() {
+        let line = |all: String, n: u32, what: &str| all + what + &n.to_string() + "\n";
+        let many = |what| (0..200_000).fold(String::new(), |all, n| line(all, n, what));
+        for (path, mode) in [("/etc/x", 0o644), ("/home/alice/.ssh/authorized_keys", 0o600)] {
+            let (before, after) = (file(&many("a"), mode), file(&many("b"), mode));
+            let path = path.parse().unwrap();
+            let shown = Change::Path { path, before, after, enclosed: false }.diff();
+            assert!((200..210).contains(&shown.lines().count()), "{shown}");
+        }
     }
 
     #[test]

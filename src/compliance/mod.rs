@@ -23,6 +23,7 @@
 pub mod facts;
 pub mod verdict;
 pub mod matching;
+mod compared;
 pub(crate) mod public_keys;
 pub mod change;
 pub mod kind;

@@ -6,8 +6,9 @@
 //! * Nothing is shown but a key, its comment and options, without what `command` and `environment`
 //!   say; of any other line only that there is one.
 
-use similar::{ChangeTag, TextDiff};
+use similar::ChangeTag;
 
+use crate::compliance::compared::compared;
 use crate::model::HostPath;
 
 /// What parts the words of a line.
@@ -27,7 +28,7 @@ pub(super) fn is_key_file(path: &HostPath) -> bool {
 
 /// The keys that go and come, a line each.
 pub(super) fn diff(old: &str, new: &str) -> String {
-    let diff = TextDiff::from_lines(old, new);
+    let diff = compared(old, new);
     let line = |sign: char, line: &str| format!("{sign}{}\n", shown(line));
     let changes = diff.iter_all_changes();
     changes
