@@ -111,6 +111,12 @@ impl AccountTables {
         (user.gid == group.gid).then_some((group, goes))
     }
 
+    /// Who may change a group's members, as far as it is known.
+    pub fn administrators_of(&self, group: &str) -> impl Iterator<Item = &str> {
+        let all = self.administrators.get(group).map(String::as_str).unwrap_or_default();
+        all.split(',').filter(|name| !name.is_empty())
+    }
+
     /// Groups that a user is a member of besides the first one.
     pub fn groups_of(&self, user: &str) -> Vec<&str> {
         let mut names: Vec<&str> = self
@@ -143,8 +149,9 @@ fn one_group(fields: &[String]) -> Option<GroupEntry> {
 }
 
 impl AccountTables {
-    /// What is so of a user: `uid`, `gid`, `group`, `groups`, `comment`, `home`, `shell`; `ageing`, if
-    /// it is known.
+    /// What is so of a user: `uid`, `gid`, `group`, `groups`, `comment`, `home`, `shell`; if it is known,
+    /// `ageing`; if there are, the groups that they administer (`administers`), and who administers the
+    /// one that goes with them (`administrators`).
     pub fn user_attributes(&self, name: &str) -> Option<Attributes> {
         let user = self.user(name)?;
         let mut all = attributes([
@@ -156,7 +163,20 @@ impl AccountTables {
             ("home", &user.home),
             ("shell", &user.shell),
         ]);
-        all.extend(self.ageing.get(name).map(|said| ("ageing".to_owned(), said.clone())));
+        let own = self.own_group(name).filter(|(_, goes)| *goes).map(|(group, _)| &group.name);
+        let administers = self.administrators.keys().map(String::as_str);
+        let administers: Vec<&str> = administers
+            .filter(|group| self.group(group).is_some())
+            .filter(|group| self.administrators_of(group).any(|one| one == name))
+            .collect();
+        let administers = (!administers.is_empty()).then(|| administers.join(","));
+        for (key, said) in [
+            ("ageing", self.ageing.get(name).cloned()),
+            ("administers", administers),
+            ("administrators", own.and_then(|own| self.administrators.get(own)).cloned()),
+        ] {
+            all.extend(said.map(|said| (key.to_owned(), said)));
+        }
         Some(all)
     }
 

@@ -47,7 +47,7 @@ pub struct Offer {
 }
 
 /// Attributes of users and groups that only root may read: never shown, and known only to root.
-pub const PRIVATE: [&str; 2] = ["ageing", "administrators"];
+pub const PRIVATE: [&str; 3] = ["ageing", "administrators", "administers"];
 
 /// A thing that programs of the host look after.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -236,6 +236,45 @@ fn the_age_of_a_password_and_administrators_of_a_group_come_back_and_are_not_sho
 }
 
 #[test]
+fn a_user_who_comes_back_administers_the_groups_they_did_and_their_own_has_its_administrators() {
+    let host = with_alice();
+    for name in ["bob", "carol"] {
+        run(&host, &["useradd", "-U", name]);
+    }
+    for group in ["deploy", "left"] {
+        run(&host, &["groupadd", group]);
+        run(&host, &["gpasswd", "-A", "alice,carol", "-M", "carol", group]);
+    }
+    run(&host, &["gpasswd", "-A", "alice,bob,carol", "alice"]);
+    let of = |name: &str| {
+        let text = host.text("/etc/gshadow");
+        let line = text.lines().find(|line| line.starts_with(&format!("{name}:"))).unwrap();
+        let mut names: Vec<&str> = line.split(':').nth(2).unwrap().split(',').collect();
+        names.sort_unstable();
+        names.join(",")
+    };
+    let gone = rule("user", "user = \"alice\"\nstate = \"absent\"");
+    let diff: String = only(host.check(&gone)).changes.iter().map(Change::diff).collect();
+    assert!(!diff.contains("deploy"), "{diff}");
+    let record = host.fix(&gone).unwrap();
+    assert_eq!((record.result.clone(), of("deploy")), (FixResult::Fixed, "carol".into()));
+    assert_eq!(host.restore(&record), FixResult::Fixed);
+    assert_eq!((of("deploy"), of("alice")), ("alice,carol".into(), "alice,bob,carol".into()));
+    // What is gone by now is said.
+    let record = host.fix(&gone).unwrap();
+    run(&host, &["groupdel", "left"]);
+    run(&host, &["userdel", "bob"]);
+    assert_eq!(host.restore(&record), FixResult::Fixed);
+    assert_eq!((of("deploy"), of("alice")), ("alice,carol".into(), "alice,carol".into()));
+    let note = host.records().all().pop().unwrap().note.unwrap();
+    assert_eq!(
+        note,
+        "without left, which is gone, to be administered by user alice; \
+         without bob, whom this host does not know, as administrator of group alice"
+    );
+}
+
+#[test]
 fn a_password_that_was_changed_since_keeps_no_shell_from_coming_back() {
     let host = with_alice();
     let record = host.fix(&rule("user", "user = \"alice\"\nshell = \"/bin/bash\"")).unwrap();

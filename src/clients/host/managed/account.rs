@@ -1,5 +1,7 @@
 //! Users and groups: both files are read, the programs of shadow change them.
 
+use std::collections::BTreeMap;
+
 use crate::clients::host::managed::cannot;
 use crate::clients::host::{HostError, HostRoot, ProcessError, Program};
 use crate::model::managed::{PRIVATE, attributes};
@@ -55,10 +57,39 @@ impl HostRoot {
                 let of = |group| format!("{group} for {thing}, which is gone");
                 let mut lost: Vec<String> = gone.into_iter().map(of).collect();
                 lost.extend(first_group(&tables, after).map(|said| format!("{said} for {thing}")));
+                lost.extend(self.unadministered(thing.name(), after)?);
                 lost
             }
             _ => Vec::new(),
         })
+    }
+
+    /// Leaves out what a user cannot administer by now, and who cannot administer their own group.
+    fn unadministered(&self, name: &str, after: &mut Attributes) -> Result<Vec<String>, HostError> {
+        let tables = self.accounts_whole()?;
+        let own = after.get("group").filter(|group| tables.group(group).is_none()).cloned();
+        let is_own = |group: &str| own.as_deref() == Some(group);
+        let is_known = |other: &str| other == name || self.knows_user(&tables, other);
+        let gone =
+            without(after, "administers", |group| is_own(group) || tables.group(group).is_some());
+        // gpasswd takes no list with such a one.
+        let odd =
+            without(after, "administers", |group| tables.administrators_of(group).all(is_known));
+        if own.is_none() {
+            // Somebody else made it anew.
+            after.remove("administrators");
+        }
+        let strangers = without(after, "administrators", is_known);
+        let own = own.unwrap_or_default();
+        let by = format!("to be administered by user {name}");
+        let gone = gone.into_iter().map(|group| format!("{group}, which is gone, {by}"));
+        let odd = odd.into_iter().map(|group| {
+            format!("{group}, with an administrator whom this host does not know, {by}")
+        });
+        let strangers = strangers.into_iter().map(|other| {
+            format!("{other}, whom this host does not know, as administrator of group {own}")
+        });
+        Ok(gone.chain(odd).chain(strangers).collect())
     }
 
     /// Whether there is such a user, here or where else the host looks users up, such as LDAP.
@@ -89,9 +120,16 @@ impl HostRoot {
         Ok(match (&change.before, &change.after) {
             (None, Some(after)) => {
                 let group = after.get("group").filter(|group| !group.is_empty());
-                let tables = self.account_tables()?;
+                let tables = self.accounts_whole()?;
                 let own = group.filter(|group| tables.group(group).is_none());
-                self.add_user(name, after, own).and_then(|()| self.age(name, after))
+                self.add_user(name, after, own).and_then(|()| self.age(name, after)).and_then(
+                    |()| {
+                        let mut due = administrators(&tables, name, after, own).into_iter();
+                        due.try_for_each(|(group, names)| {
+                            self.tell(&["gpasswd", "--administrators", &names, group])
+                        })
+                    },
+                )
             }
             (Some(before), Some(after)) => {
                 let options = user_options(Some(before), after);
@@ -165,6 +203,25 @@ impl HostRoot {
             (None, None) => Ok(()),
         }
     }
+}
+
+/// Groups that a user who comes back administers, and their `own`, each with all its administrators.
+fn administrators<'a>(
+    tables: &AccountTables,
+    name: &str,
+    after: &'a Attributes,
+    own: Option<&'a String>,
+) -> BTreeMap<&'a str, String> {
+    let says = |key: &str| after.get(key).map(String::as_str).filter(|said| !said.is_empty());
+    let groups = says("administers").into_iter().flat_map(|said| said.split(','));
+    let mut due: BTreeMap<&str, String> = groups
+        .map(|group| {
+            let others = tables.administrators_of(group).filter(|other| *other != name);
+            (group, others.chain([name]).collect::<Vec<_>>().join(","))
+        })
+        .collect();
+    due.extend(own.map(String::as_str).zip(says("administrators").map(str::to_owned)));
+    due
 }
 
 /// Takes out of a list those that do not stay, and says which.
