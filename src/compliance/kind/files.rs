@@ -15,7 +15,7 @@ pub fn files_of(kind: &RuleKind) -> Vec<HostPath> {
         Need::Certificate(rule) => vec![rule.path.clone()],
         Need::Sysctl(rule) => own_path(rule).into_iter().chain(at(["/etc/sysctl.conf"])).collect(),
         Need::Package(_) | Need::Vulnerable(_) => at(["/var/lib/dpkg/status"]),
-        Need::Unit(name) => at(unit_links(name)),
+        Need::Unit(rule) => at(unit_links(&rule.unit)),
         Need::Accounts => at(["/etc/passwd", "/etc/group"]),
         Need::Time(_) => at(["/etc/localtime"]),
         Need::Module(rule) => at(own_paths(&rule.module)),

@@ -55,7 +55,7 @@ pub use crate::compliance::kind::package::{
 };
 pub use crate::compliance::kind::seen::Answer;
 pub use crate::compliance::kind::sysctl::{BootSettings, Parameter, SysctlSight, own_path};
-pub use crate::compliance::kind::systemd_unit::UnitSight;
+pub use crate::compliance::kind::systemd_unit::{Tied, UnitSight};
 pub use crate::compliance::kind::time::{TIME_SERVICES, TimeSight, zone_path};
 use crate::model::AccountTables;
 use crate::model::HostPath;
@@ -64,7 +64,8 @@ use crate::model::{PathState, Permissions};
 use crate::reconcile::desired::DesiredState;
 use crate::reconcile::desired::rule::kind::{
     ArchiveRule, CertificateRule, CommandRule, DropInRule, KernelModuleRule, KeyValueRule,
-    MountRule, PackageRule, PackageVulnerableRule, ProcessRule, Protocol, SysctlRule, TimeRule,
+    MountRule, PackageRule, PackageVulnerableRule, ProcessRule, Protocol, SysctlRule,
+    SystemdUnitRule, TimeRule,
 };
 use crate::reconcile::desired::rule::{RuleId, RuleKind, Target};
 
@@ -219,7 +220,7 @@ pub enum Need<'a> {
     /// A package of which some versions are vulnerable.
     Vulnerable(&'a PackageVulnerableRule),
     /// A unit of systemd.
-    Unit(&'a str),
+    Unit(&'a SystemdUnitRule),
     /// Users and groups.
     Accounts,
     /// A user's keys.
@@ -267,7 +268,7 @@ pub fn need(kind: &RuleKind) -> Need<'_> {
         | RuleKind::Dangling(_) => Need::Facts,
         RuleKind::Package(rule) => Need::Package(rule),
         RuleKind::PackageVulnerable(rule) => Need::Vulnerable(rule),
-        RuleKind::SystemdUnit(rule) => Need::Unit(&rule.unit),
+        RuleKind::SystemdUnit(rule) => Need::Unit(rule),
         RuleKind::User(_) | RuleKind::Group(_) | RuleKind::Membership(_) => Need::Accounts,
         RuleKind::SshAuthorizedKey(rule) => Need::Keys(&rule.user),
         RuleKind::Sudoers(rule) => Need::Sudoers(rule),

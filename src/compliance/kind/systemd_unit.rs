@@ -1,7 +1,10 @@
 //! `systemd_unit`: a unit that is enabled, running or masked.
 
+use std::collections::BTreeMap;
+
 use crate::compliance::change::Change;
 use crate::compliance::kind::Judgement;
+use crate::model::managed::attributes;
 use crate::model::{Attributes, Move, Thing};
 use crate::reconcile::desired::rule::kind::SystemdUnitRule;
 
@@ -10,14 +13,28 @@ use crate::reconcile::desired::rule::kind::SystemdUnitRule;
 pub enum UnitSight {
     /// systemd is not installed.
     NoSystemd,
-    /// What is so of it; none if there is no such unit.
-    Unit(Option<Attributes>),
+    /// One that there is, or not.
+    Unit {
+        /// What is so of it; none if there is no such unit.
+        unit: Option<Attributes>,
+        /// Those that are enabled and disabled with it, since they name each other in `Also=`.
+        tied: BTreeMap<String, Tied>,
+    },
+}
+
+/// A unit that changes along with another.
+#[derive(Debug)]
+pub struct Tied {
+    /// Whether it is enabled, as systemctl says it.
+    pub enabled: String,
+    /// Whether another rule wants it enabled, or not.
+    pub wanted: Option<bool>,
 }
 
 /// Judges it.
 pub(crate) fn judge(rule: &SystemdUnitRule, sight: &UnitSight) -> Judgement {
     let name = &rule.unit;
-    let UnitSight::Unit(unit) = sight else {
+    let UnitSight::Unit { unit, tied } = sight else {
         return Judgement::NotApplicable { reason: "systemd is not installed here".to_owned() };
     };
     let none = Attributes::new();
@@ -54,9 +71,11 @@ pub(crate) fn judge(rule: &SystemdUnitRule, sight: &UnitSight) -> Judgement {
             _ => after.remove("enabled"),
         };
     }
+    let mut along = Ok(Vec::new());
     if compare(rule.enabled, enabled, ["enabled", "not enabled"]) {
         let word = if rule.enabled == Some(true) { "enabled" } else { "disabled" };
         after.insert("enabled".to_owned(), word.to_owned());
+        along = moved_along(rule, tied, word);
     }
     if compare(rule.active, runs == Some(true), ["active", "not active"]) {
         let word = if rule.active == Some(true) { "active" } else { "inactive" };
@@ -70,12 +89,41 @@ pub(crate) fn judge(rule: &SystemdUnitRule, sight: &UnitSight) -> Judgement {
         None => format!("there is no {name}"),
         Some(_) => format!("{name} is {}", wrong.join(" and ")),
     };
-    let fix = possible(rule, unit.as_ref(), state).map(|()| {
+    let fix = possible(rule, unit.as_ref(), state).and(along).map(|along| {
         let thing = Thing::Unit { name: name.clone() };
         let change = Move { thing, before: unit.clone(), after: Some(after) };
-        vec![Change::Managed(vec![change])]
+        vec![Change::Managed([vec![change], along].concat())]
     });
     Judgement::NotOk { expected, actual, fix }
+}
+
+/// What becomes of those that change along.
+fn moved_along(
+    rule: &SystemdUnitRule,
+    tied: &BTreeMap<String, Tied>,
+    word: &str,
+) -> Result<Vec<Move>, String> {
+    let moved: Vec<_> = tied
+        .iter()
+        .filter(|(_, tied)| ["enabled", "disabled"].contains(&&*tied.enabled))
+        .filter(|(_, tied)| tied.enabled != word)
+        .collect();
+    let opposed =
+        |(_, tied): &&(&String, &Tied)| tied.wanted.is_some_and(|w| Some(w) != rule.enabled);
+    if let Some((other, _)) = moved.iter().find(opposed) {
+        return Err(format!(
+            "{other} is enabled and disabled with {}, as both name each other in `Also=`, and \
+             another rule wants it otherwise",
+            rule.unit
+        ));
+    }
+    let state = |word: &str| Some(attributes([("enabled", word)]));
+    let one = |(name, tied): (&String, &Tied)| Move {
+        thing: Thing::Unit { name: name.clone() },
+        before: state(&tied.enabled),
+        after: state(word),
+    };
+    Ok(moved.into_iter().map(one).collect())
 }
 
 /// `enabled-runtime` is gone after the next boot.
@@ -114,15 +162,47 @@ fn possible(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use crate::compliance::change::Change;
     use crate::compliance::kind::Judgement;
-    use crate::compliance::kind::systemd_unit::{UnitSight, judge};
+    use crate::compliance::kind::systemd_unit::{Tied, UnitSight, judge};
     use crate::model::managed::attributes;
     use crate::reconcile::desired::rule::kind::SystemdUnitRule;
 
     fn judged(enabled: Option<bool>, masked: Option<bool>, state: &str) -> Judgement {
         let rule = SystemdUnitRule { unit: "a.service".to_owned(), enabled, active: None, masked };
-        judge(&rule, &UnitSight::Unit(Some(attributes([("enabled", state)]))))
+        let unit = Some(attributes([("enabled", state)]));
+        judge(&rule, &UnitSight::Unit { unit, tied: BTreeMap::new() })
+    }
+
+    #[test]
+    fn a_unit_is_not_changed_with_another_against_a_rule_of_its_own() {
+        for (is, wanted, n_moves) in [
+            ("disabled", None, Some(2)),
+            ("disabled", Some(true), Some(2)),
+            ("disabled", Some(false), None),
+            // It does not change.
+            ("enabled", Some(false), Some(1)),
+            ("static", None, Some(1)),
+        ] {
+            let rule = SystemdUnitRule {
+                unit: "a.service".to_owned(),
+                enabled: Some(true),
+                active: None,
+                masked: None,
+            };
+            let tied = Tied { enabled: is.to_owned(), wanted };
+            let tied = BTreeMap::from([("b.service".to_owned(), tied)]);
+            let unit = Some(attributes([("enabled", "disabled")]));
+            let judgement = judge(&rule, &UnitSight::Unit { unit, tied });
+            let Judgement::NotOk { fix, .. } = judgement else { panic!("{is} {wanted:?}") };
+            let moves = fix.ok().map(|changes| match &changes[..] {
+                [Change::Managed(moves)] => moves.len(),
+                _ => 0,
+            });
+            assert_eq!(moves, n_moves, "{is} {wanted:?}");
+        }
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! Keys, sudo, time, processes, ports, certificates, commands.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::clients::host::{ProcessError, Program, certificate};
 use crate::compliance::kind::{
-    Answer, CronSight, DaemonSight, KeysSight, SudoersSight, TIME_SERVICES, TimeSight, View,
-    daemon_text, keys_paths, zone_path,
+    Answer, CronSight, DaemonSight, KeysSight, SudoersSight, TIME_SERVICES, Tied, TimeSight,
+    UnitSight, View, daemon_text, keys_paths, zone_path,
 };
 use crate::compliance::see::{Eyes, FILE_BYTES_MAX, creator, once, said};
 use crate::model::{HostPath, PathState};
-use crate::reconcile::desired::rule::RuleId;
 use crate::reconcile::desired::rule::kind::{
-    CertificateRule, CommandRule, DropInRule, KeyValueRule, ProcessRule, Protocol, TimeRule,
+    CertificateRule, CommandRule, DropInRule, KeyValueRule, ProcessRule, Protocol, SystemdUnitRule,
+    TimeRule,
 };
+use crate::reconcile::desired::rule::{RuleId, RuleKind};
 use crate::telemetry::Chain;
 
 impl Eyes<'_> {
@@ -97,6 +100,27 @@ impl Eyes<'_> {
         // It may tell what the file says.
         let words = if hidden { "which only root may read" } else { ran.last_words() };
         Err(format!("dockerd refuses it: {words}"))
+    }
+
+    pub(super) fn unit(&self, rule: &SystemdUnitRule) -> Result<UnitSight, String> {
+        let host = self.input.host;
+        let Some(units) = once(&self.units, || host.units())? else {
+            return Ok(UnitSight::NoSystemd);
+        };
+        let unit = host.unit_of(units, &rule.unit).map_err(said)?;
+        let mut tied = BTreeMap::new();
+        if rule.enabled.is_some() && unit.is_some() {
+            for name in host.tied_to(&rule.unit, self.input.silence) {
+                let Some(mut unit) = host.unit_of(units, &name).map_err(said)? else { continue };
+                let wanted = self.input.desired.rules.iter().find_map(|other| match &other.kind {
+                    RuleKind::SystemdUnit(other) if other.unit == name => other.enabled,
+                    _ => None,
+                });
+                let enabled = unit.remove("enabled").unwrap_or_default();
+                tied.insert(name, Tied { enabled, wanted });
+            }
+        }
+        Ok(UnitSight::Unit { unit, tied })
     }
 
     pub(super) fn time(&self, rule: &TimeRule) -> Result<TimeSight, String> {

@@ -19,7 +19,7 @@ use crate::clients::host::{HostError, HostRoot, Modules, Silence, Units};
 use crate::compliance::dispute::Disputes;
 use crate::compliance::facts::Facts;
 pub use crate::compliance::kind::FILE_BYTES_MAX;
-use crate::compliance::kind::{self, BootSettings, FactSight, Need, Sight, UnitSight, View};
+use crate::compliance::kind::{self, BootSettings, FactSight, Need, Sight, View};
 use crate::compliance::see::confs::ModuleConfs;
 use crate::compliance::see::package::Packages;
 use crate::model::seen::{Listener, ProcessSeen};
@@ -120,13 +120,7 @@ impl<'a> Eyes<'a> {
             Need::Vulnerable(rule) => self.package(&rule.package, |manager, installed| {
                 kind::order_vulnerable(rule, manager, installed)
             }),
-            Need::Unit(name) => {
-                let units = once(&self.units, || host.units())?;
-                Ok(View::Unit(match units {
-                    Some(units) => UnitSight::Unit(host.unit_of(units, name).map_err(said)?),
-                    None => UnitSight::NoSystemd,
-                }))
-            }
+            Need::Unit(rule) => self.unit(rule).map(View::Unit),
             Need::Facts => Ok(View::Facts(FactSight { facts, desired, target: &rule.target })),
             Need::Accounts => once(&self.accounts, || host.accounts_whole()).map(View::Accounts),
             Need::Keys(user) => self.keys(user, &rule.id).map(View::Keys),

@@ -1,6 +1,7 @@
 //! Units of a real Debian's systemd.
 
 use tidegate::clients::host::Program;
+use tidegate::compliance::change::Change;
 use tidegate::compliance::facts::Wanted;
 use tidegate::compliance::record::FixResult;
 use tidegate::compliance::verdict::VerdictStatus;
@@ -154,6 +155,30 @@ fn the_first_instance_of_a_template_is_enabled_and_goes_back_and_the_last_one_is
     );
     assert_eq!(host.restore(&record), FixResult::Fixed);
     assert_eq!(is(&host, "a@1.service"), "enabled");
+}
+
+#[test]
+fn units_that_name_each_other_change_together_as_shown_and_go_back_together() {
+    let also = |other: &str| format!("{UNIT}Also={other}.service\n");
+    let host = debian::host()
+        .with("/lib/systemd/system/a.service", &also("b"))
+        .with("/lib/systemd/system/b.service", &also("c"))
+        .with("/lib/systemd/system/c.service", &also("a"));
+    let all = || ["a", "b", "c"].map(|name| is(&host, &format!("{name}.service")));
+    let wanted =
+        |enabled: bool| rule("systemd_unit", &format!("unit = \"a.service\"\nenabled = {enabled}"));
+    let [on, off] = ["enabled", "disabled"].map(|state| [(); 3].map(|()| state.to_owned()));
+    for (enabled, before, after) in [(true, &off, &on), (false, &on, &off)] {
+        let changes = only(host.check(&wanted(enabled))).changes;
+        let diff: String = changes.iter().map(Change::diff).collect();
+        for name in ["a", "b", "c"] {
+            assert!(diff.contains(&format!("+++ unit {name}.service\n")), "{diff}");
+        }
+        let record = host.fix(&wanted(enabled)).unwrap();
+        assert_eq!((record.result.clone(), &all()), (FixResult::Fixed, after));
+        assert_eq!((host.restore(&record), &all()), (FixResult::Fixed, before));
+        host.fix(&wanted(enabled)).unwrap();
+    }
 }
 
 #[test]

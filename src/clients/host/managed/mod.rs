@@ -10,6 +10,7 @@
 
 mod package;
 mod account;
+mod also;
 mod apt;
 mod beside;
 mod dnf;

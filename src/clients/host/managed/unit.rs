@@ -12,7 +12,7 @@ const PLAIN: [&str; 4] = ["--plain", "--no-legend", "--full", "--no-pager"];
 /// Where an operator's units lie, or links to them.
 const OWN: &str = "/etc/systemd/system";
 /// Where systemd finds units by itself; a link out of them makes a unit known whose file lies elsewhere.
-const FOUND: [&str; 5] = [
+pub(super) const FOUND: [&str; 5] = [
     OWN,
     "/run/systemd/system",
     "/usr/local/lib/systemd/system",
