@@ -139,7 +139,9 @@ async fn assert_waits(applied: &[Version], newest: Version, downs: &[&str], is_p
     }
     let running = world.running();
     wait_for(&mut world, newest);
-    downs.iter().for_each(|name| down(&world, &format!("app1.prd-{name}")));
+    for name in downs {
+        down(&world, &format!("app1.prd-{name}"));
+    }
     if is_pruned {
         prune_once(&world);
     }
