@@ -36,6 +36,12 @@ pub(crate) async fn login(settings: &Settings, desired: &DesiredState) -> Known 
         Ok(others) => row.0.push(("others", FactValue::Boolean(others.unwrap_or_default()))),
         Err(error) => return Known::Missing(Chain(&error).to_string()),
     }
+    // Who may not read it knows nothing of what it says.
+    if let Err(error) = std::fs::File::open(file)
+        && error.kind() == std::io::ErrorKind::PermissionDenied
+    {
+        return Known::Missing(format!("{}: {error}", file.display()));
+    }
     row.0.push(("answer", FactValue::text(answer(settings, desired).await)));
     Known::Rows(vec![row])
 }

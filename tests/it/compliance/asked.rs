@@ -108,7 +108,9 @@ fn what_a_later_fix_undid_is_not_said_to_be_mended() {
     std::fs::write(root.join("etc/passwd"), passwd).unwrap();
     std::fs::create_dir_all(root.join("home/alice")).unwrap();
     let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGwtjKgp6I4cXDXVGKBoBdGm9QZOhPfYNkA6hmTSGGXD";
-    let file = "path = \"/home/alice/.ssh/authorized_keys\"\ncontent = \"# none\\n\"";
+    // The file beside the one in which the key belongs, which loses it.
+    let path = "path = \"/home/alice/.ssh/authorized_keys2\"";
+    let file = format!("{path}\ncontent = \"{key}\\n\"");
     let rules = [
         rule("file", &format!("{file}\nfix = \"auto\"")),
         rule("ssh_authorized_key", &format!("user = \"alice\"\nkey = \"{key}\"\nfix = \"auto\""))

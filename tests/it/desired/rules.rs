@@ -208,6 +208,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "6:7",
         "`value` is missing",
     ),
+    // Without a value it would be a rule that takes the key away.
+    (
+        "kind = \"key_value\"\npath = \"/x\"\nformat = \"toml\"\nkey = \"a\"\nvalue = nan",
+        "7:9",
+        "not every such file can hold this number",
+    ),
 ];
 
 #[test]

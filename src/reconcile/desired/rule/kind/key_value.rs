@@ -133,7 +133,13 @@ pub(crate) fn value(
     match node.value {
         Value::Integer(number) if typed => Some(number.into()),
         Value::Boolean(truth) if typed => Some(truth.into()),
-        Value::Float(number) if typed => serde_json::Number::from_f64(number).map(Into::into),
+        Value::Float(number) if typed => {
+            let finite = serde_json::Number::from_f64(number).map(Into::into);
+            if finite.is_none() {
+                reader.findings.error(node.at, "not every such file can hold this number");
+            }
+            finite
+        }
         _ => reader.with(node, |text| {
             if text.contains(['\n', '\r']) && !typed {
                 return Err("a value in such a file has no line end in it".to_owned());
