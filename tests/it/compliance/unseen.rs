@@ -53,9 +53,10 @@ fn n_opened(host: &Host, put: impl Fn()) -> usize {
     fs::set_permissions(host.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let (folder, done) = (host.path("/etc"), AtomicBool::new(false));
     std::thread::scope(|scope| {
+        let ends = Done(&done);
         let spy = scope.spawn(|| spied(&folder, &done).len());
         (0..300).for_each(|_| put());
-        done.store(true, Ordering::Relaxed);
+        drop(ends);
         spy.join().unwrap()
     })
 }
@@ -123,6 +124,15 @@ fn whom_a_folders_list_names_never_opens_it_before_it_is_back() {
     assert_eq!(opened, 0);
 }
 
+/// Says so when it goes, also by a panic: the other thread would be waited for.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Exchanges the victim with what has a hidden name in a folder, as another user, until it is `done`.
 fn exchanged(folder: &Path, done: &AtomicBool) {
     // Of this thread alone.
@@ -156,6 +166,7 @@ fn what_is_roots_in_a_users_folder_never_becomes_theirs_in_place_of_what_was_mad
     let made = PathState::Directory { owned };
     let name = "/etc/alice/made".parse().unwrap();
     let taken = std::thread::scope(|scope| {
+        let _ends = Done(&done);
         scope.spawn(|| exchanged(&folder, &done));
         let mut taken = Vec::new();
         for n in 0..300 {
@@ -171,14 +182,20 @@ fn what_is_roots_in_a_users_folder_never_becomes_theirs_in_place_of_what_was_mad
             let link = PathState::Symlink { to: "x".to_owned() };
             let (after, kept) = if is_folder { (&made, None) } else { (&link, Some(&kept)) };
             let _put = host.root().put(&name, &PathState::Absent, after, kept);
-            for entry in fs::read_dir(&folder).unwrap().flatten() {
-                let Ok(is) = entry.path().symlink_metadata() else { continue };
-                taken.extend((is.ino() == number && is.uid() == SPY).then_some(n));
-                let _gone = fs::remove_file(entry.path());
-                let _gone = fs::remove_dir_all(entry.path());
+            // What is exchanged while it is looked through is found the next time.
+            loop {
+                let left: Vec<_> = fs::read_dir(&folder).unwrap().flatten().collect();
+                if left.is_empty() {
+                    break;
+                }
+                for entry in left {
+                    let Ok(is) = entry.path().symlink_metadata() else { continue };
+                    taken.extend((is.ino() == number && is.uid() == SPY).then_some(n));
+                    let _gone = fs::remove_file(entry.path());
+                    let _gone = fs::remove_dir_all(entry.path());
+                }
             }
         }
-        done.store(true, Ordering::Relaxed);
         taken
     });
     assert!(taken.is_empty(), "{taken:?}");
