@@ -323,10 +323,11 @@ fn write_table(
     ctx: &Context,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    let names = ["STATUS", "SINCE", "SEVERITY", "TARGET", "RULE", "KIND", "WHAT"];
-    // What is checked now has no past here.
-    let is_since = |name: &&str| *name == "SINCE" && document.checked_at.is_none();
-    let names: Vec<&str> = names.into_iter().filter(|name| !is_since(name)).collect();
+    let mut names = vec!["STATUS", "SEVERITY", "TARGET", "RULE", "KIND", "WHAT"];
+    if document.checked_at.is_some() {
+        // What is checked now has no past here.
+        names.insert(1, "SINCE");
+    }
     let mut table = Table::new(&names);
     for verdict in document.verdicts {
         let mut cells = row(verdict);

@@ -123,27 +123,26 @@ fn mend(args: &FixArgs, ctx: &Context, out: &mut dyn Write) -> Result<Outcome, C
         }
         (false, _) => {}
     }
+    let (may, forbidden) = allowed(&ready, &mender);
     if ready.is_empty() || args.dry_run {
-        let (_, forbidden) = allowed(&ready, &mender);
         if !forbidden.is_empty() {
             ctx.notice(&ctx.paint_err.tone(Tone::Notice, &refusal(&forbidden)));
         }
         let done = ready.is_empty() && n_left == 0;
         return Ok(if done { Outcome::Done } else { Outcome::Differences });
     }
-    let (ready, forbidden) = allowed(&ready, &mender);
-    if ready.is_empty() {
+    if may.is_empty() {
         return Err(forbidden_error(&forbidden, ctx));
     }
     for (_, checked) in &forbidden {
         notice(&checked.verdict, "left alone: the node's policy forbids its kind: ", ctx);
     }
     n_left += forbidden.len();
-    let question = format!("Mend {}?", counted(ready.len(), "rule"));
+    let question = format!("Mend {}?", counted(may.len(), "rule"));
     agree(args.yes || confirm(&question)?)?;
     let _lock = lock(settings)?;
     let mending = Mending { examined: &examined, mender, asks: !args.yes, ctx };
-    let (done, n_alone) = mending.all(&ready, out)?;
+    let (done, n_alone) = mending.all(&may, out)?;
     match say(&done, ctx, out)? {
         Outcome::Done if n_left + n_alone > 0 => Ok(Outcome::Differences),
         outcome => Ok(outcome),
